@@ -1,0 +1,30 @@
+"""gradflow: every dC(t)/dW(t−u), and their sum.
+
+A recurrent network uses one weight many times, so the gradient of the cost at time t is a sum over lags u of one
+term for each earlier use. gradflow computes every term for every t, exactly, over any range of magnitudes.
+
+Read in this order: `cells` (what a step is), `flow` (the engine: all terms in one backward sweep), `reading` (what
+the numbers mean), `scenario` (what a person sets), `charts` and `controls` (what a person sees), `pages`.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "CELLS": "cells",
+    "Cell": "cells",
+    "GradientMap": "flow",
+    "LagTerms": "flow",
+    "Measurement": "scenario",
+    "PRESETS": "scenario",
+    "Scenario": "scenario",
+    "Weights": "weights",
+    "gradient_map": "flow",
+    "lag_terms": "flow",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name):  # a page can be painted before the first name pulls JAX in
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,142 @@
+"""Recurrent cells: one record each, with its equation, source, gates, carry and one elementwise step.
+
+A step is written for a single example. It receives the two pre-activations
+
+    a_x(s) = W_ih x(s) + b_ih        a_h(s) = W_hh h(s-1) + b_hh        each f[G, n], one row per gate
+
+and turns them, with the carry of the step before, into the next carry. Every unit depends on its own column
+alone; whatever mixes units happens in W. A new cell is one function and one entry of `CELLS`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Pin(NamedTuple):
+    """A gate held at a constant: `value` where `mask` is true, the network's own gate elsewhere."""
+
+    mask: jax.Array  # bool, f[] in a step, [T] over a sequence
+    value: jax.Array  # in [0, 1]
+
+
+class Cell(NamedTuple):
+    """A recurrent cell, `step(a_x, a_h, carry, pins) -> carry`."""
+
+    name: str
+    title: str
+    equation: str  # LaTeX
+    source: str
+    gates: tuple[str, ...]  # PyTorch's order of the G blocks of rows
+    carry: tuple[str, ...]  # names of the states, h first, each f[n]
+    step: Callable
+    pinnable: tuple[str, ...] = ()  # the sigmoid gates
+    separate: tuple[str, ...] = ()  # gates that do not see a_x + a_h alone, so that dC/da_x and dC/da_h differ
+
+
+@jax.custom_jvp
+def sigmoid(z):
+    """σ(z) with the derivative σ(z) σ(−z), which float32 measures down to |z| = 87, where it becomes zero."""
+    return jax.nn.sigmoid(z)
+
+
+sigmoid.defjvps(lambda dz, out, z: dz * out * jax.nn.sigmoid(-z))
+
+
+@jax.custom_jvp
+def tanh(z):
+    """tanh(z) with the derivative sech²(z), which float32 measures down to |z| = 44, where it becomes zero."""
+    return jnp.tanh(z)
+
+
+def _sech2(z):
+    decay = jnp.exp(-2 * jnp.abs(z))
+    return 4 * decay / (1 + decay) ** 2
+
+
+tanh.defjvps(lambda dz, out, z: dz * _sech2(z))
+
+
+def openness(z, pin):
+    """How open a sigmoid gate is: the pinned value, or σ(z)."""
+    return jnp.where(pin.mask, pin.value, sigmoid(z))
+
+
+def shutness(z, pin):
+    """1 − openness, without rounding a nearly open gate to open: σ(−z)."""
+    return jnp.where(pin.mask, 1 - pin.value, sigmoid(-z))
+
+
+def _rnn(activation):
+    def step(a_x, a_h, carry, pins):
+        return (activation((a_x + a_h)[0]),)
+
+    return step
+
+
+def _lstm(a_x, a_h, carry, pins):
+    _, c = carry
+    i, f, g, o = a_x + a_h
+    c = openness(f, pins["forget"]) * c + openness(i, pins["input"]) * tanh(g)
+    return openness(o, pins["output"]) * tanh(c), c
+
+
+def _gru(a_x, a_h, carry, pins):
+    (h,) = carry
+    r, z, _ = a_x + a_h
+    new = tanh(a_x[2] + openness(r, pins["reset"]) * a_h[2])
+    return (shutness(z, pins["update"]) * new + openness(z, pins["update"]) * h,)
+
+
+def _plain(kind, title, activation, latex, source):
+    return Cell(
+        name=f"rnn-{kind}",
+        title=title,
+        equation=rf"h_t = {latex}(W_{{ih}} x_t + b_{{ih}} + W_{{hh}} h_{{t-1}} + b_{{hh}})",
+        source=source,
+        gates=("hidden",),
+        carry=("h",),
+        step=_rnn(activation),
+    )
+
+
+CELLS: dict[str, Cell] = {
+    cell.name: cell
+    for cell in (
+        _plain("tanh", "RNN, tanh", tanh, r"\tanh", "Elman 1990"),
+        _plain("relu", "RNN, ReLU", jax.nn.relu, r"\mathrm{relu}", "Le, Jaitly & Hinton 2015"),
+        _plain("sigmoid", "RNN, sigmoid", sigmoid, r"\sigma", "Elman 1990"),
+        _plain("linear", "RNN, linear", lambda z: z, "", "Saxe, McClelland & Ganguli 2014"),
+        Cell(
+            name="lstm",
+            title="LSTM",
+            equation=r"""\begin{aligned}
+(i, f, g, o)_t &= (\sigma, \sigma, \tanh, \sigma)(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}) \\
+c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+h_t &= o_t \odot \tanh(c_t)
+\end{aligned}""",
+            source="Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000",
+            gates=("input", "forget", "cell", "output"),
+            carry=("h", "c"),
+            step=_lstm,
+            pinnable=("input", "forget", "output"),
+        ),
+        Cell(
+            name="gru",
+            title="GRU",
+            equation=r"""\begin{aligned}
+(r, z)_t &= \sigma(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh}) \\
+\tilde h_t &= \tanh(W_{in} x_t + b_{in} + r_t \odot (W_{hn} h_{t-1} + b_{hn})) \\
+h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
+\end{aligned}""",
+            source="Cho et al. 2014, in the form of PyTorch's GRU",
+            gates=("reset", "update", "new"),
+            carry=("h",),
+            step=_gru,
+            pinnable=("reset", "update"),
+            separate=("new",),
+        ),
+    )
+}

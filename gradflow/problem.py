@@ -1,0 +1,172 @@
+"""What the engine is asked, checked: one record out of the arguments of `gradient_map`, or one clear sentence."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gradflow.cells import CELLS, Cell, Pin
+from gradflow.weights import Weights
+
+
+class Problem(NamedTuple):
+    """A layer, its sequence and its cost; arrays of any kind, in the shapes the engine works in."""
+
+    cell: Cell
+    weights: Weights
+    inputs: np.ndarray  # [T, m]
+    readout: np.ndarray  # [k, n]
+    targets: np.ndarray  # [T, k]
+    pins: dict[str, Pin]  # every pinnable gate -> mask and value, [T]
+    carry: tuple  # each [n]
+    dtype: np.dtype  # the result type of all arrays given
+
+
+def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
+    """Check the arguments of `gradient_map` (see there) and bring them into one `Problem`.
+
+    Raises:
+        ValueError: names the field, what it is and what it must be.
+    """
+    cell = _cell(cell)
+    if cell_path_only and cell.carry != ("h", "c"):
+        raise ValueError(f"cell_path_only is True; only an lstm has a cell path, {cell.name} has none")
+    weights, inputs, readout, targets = Weights(*weights), *map(_array, (inputs, readout, targets))
+    if inputs.ndim != 2 or 0 in inputs.shape:
+        raise ValueError(f"inputs has shape {inputs.shape}; it must be [T, m], neither of them 0")
+    steps, m = inputs.shape
+    weights = Weights(*map(_array, weights))
+    n = _check_weights(cell, weights, steps, m)
+    dtype = _dtype(*weights, inputs, readout, targets, *(carry or ()), *(pins or {}).values())
+    readout, targets = _check_cost(readout, targets, steps, n)
+    return Problem(
+        cell, weights, inputs, readout, targets, _pins(cell, pins, steps), _carry(cell, carry, n, dtype), dtype
+    )
+
+
+def check_time(t, steps):
+    """The chosen time as an int in [0, T−1]."""
+    if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t < steps:
+        raise ValueError(f"t is {t!r}; it must be a whole number between 0 and {steps - 1}")
+    return int(t)
+
+
+def check_rows(cell, weight, gate):
+    """Refuse an unknown weight field or gate."""
+    if weight not in (*Weights._fields, "all"):
+        raise ValueError(f"weight is {weight!r}; it must be one of {', '.join(Weights._fields)}, all")
+    if gate is not None and gate not in cell.gates:
+        raise ValueError(f"gate is {gate!r}; the gates of {cell.name} are {', '.join(cell.gates)}")
+
+
+def check_entry(weights, weight, row, col):
+    """Refuse a weight that is not one single entry of its field."""
+    if weight not in Weights._fields:
+        raise ValueError(f"weight is {weight!r}; one entry lies in one of {', '.join(Weights._fields)}")
+    matrix = weight.startswith("weight")
+    if matrix != (col is not None):
+        raise ValueError(f"col is {col!r}; {weight} {'is a matrix and needs one' if matrix else 'is a vector and has none'}")
+    *_, rows, cols = getattr(weights, weight).shape if matrix else (*getattr(weights, weight).shape, 1)
+    for name, value, size in (("row", row, rows), ("col", col or 0, cols)):
+        if not isinstance(value, (int, np.integer)) or not 0 <= value < size:
+            raise ValueError(f"{name} is {value!r}; in {weight} it must be a whole number between 0 and {size - 1}")
+
+
+def _cell(cell):
+    if isinstance(cell, Cell):
+        return cell
+    if cell not in CELLS:
+        raise ValueError(f"cell is {cell!r}; it must be a Cell or one of {', '.join(CELLS)}")
+    return CELLS[cell]
+
+
+def _array(value):
+    """As it is, if it is an array already, on whatever device; a list becomes an array."""
+    return value if hasattr(value, "dtype") and hasattr(value, "ndim") else _Listed(value)
+
+
+class _Listed(np.ndarray):
+    """An array out of plain Python numbers: its precision is nobody's wish."""
+
+    def __new__(cls, value):
+        return np.asarray(value, float).view(cls)
+
+
+def _dtype(*values):
+    """The result type of all arrays given, at least float32; plain Python numbers do not count."""
+    kinds = [v.dtype for v in values if hasattr(v, "dtype") and not isinstance(v, _Listed)]
+    return np.result_type(np.float32, *(kind for kind in kinds if np.issubdtype(kind, np.floating)))
+
+
+def _check_weights(cell, weights, steps, m):
+    """The number of units n, once all four shapes agree."""
+    rows = len(cell.gates)
+    shape = weights.weight_hh.shape
+    lead = (steps,) if len(shape) == 3 else ()
+    n = shape[-1] if shape else 0
+    due = {
+        "weight_ih": (*lead, rows * n, m),
+        "weight_hh": (*lead, rows * n, n),
+        "bias_ih": (*lead, rows * n),
+        "bias_hh": (*lead, rows * n),
+    }
+    for name, expected in {"weight_hh": due["weight_hh"], **due}.items():
+        given = getattr(weights, name).shape
+        if given != expected or n == 0:
+            raise ValueError(
+                f"{name} has shape {list(given)}; {cell.name} with n = {n}, m = {m} and T = {steps} needs "
+                f"{list(expected)} (G·n rows, G = {rows}; a leading axis T on all four fields when untied)"
+            )
+    return n
+
+
+def _check_cost(readout, targets, steps, n):
+    """Readout as [k, n] and targets as [T, k]."""
+    if readout.shape == (n,) and targets.shape == (steps,):
+        readout, targets = readout[None, :], targets[:, None]
+    if readout.ndim != 2 or readout.shape[1] != n or targets.shape != (steps, readout.shape[0]):
+        raise ValueError(
+            f"readout has shape {list(readout.shape)} and targets {list(targets.shape)}; they must be "
+            f"[{n}] with [{steps}], or [k, {n}] with [{steps}, k]"
+        )
+    for name, values, extra in (("readout", readout, ""), ("targets", targets, " or NaN, which masks its cost")):
+        host = np.asarray(values)
+        bad = np.isinf(host) | (np.isnan(host) & (name == "readout"))
+        if bad.any():
+            where = np.argwhere(bad)[0].tolist()
+            raise ValueError(f"{name}{where} is {host[tuple(where)]}; every entry must be finite{extra}")
+    return readout, targets
+
+
+def _pins(cell, pins, steps):
+    """Every pinnable gate's mask and value over time, on the host, so that NaN never enters the arithmetic."""
+    pins = pins or {}
+    if not isinstance(pins, Mapping):
+        raise ValueError(f"pins is {pins!r}; it must map gate names to values in [0, 1]")
+    for gate in pins:
+        if gate not in cell.pinnable:
+            names = ", ".join(cell.pinnable) or "none"
+            raise ValueError(f"pins names {gate!r}; the gates of {cell.name} that can be pinned: {names}")
+    checked = {}
+    for gate in cell.pinnable:
+        value = np.asarray(pins.get(gate, np.nan), float)
+        if value.shape not in ((), (steps,)):
+            raise ValueError(f"pins[{gate!r}] has shape {list(value.shape)}; it must be one number or [{steps}]")
+        wrong = value[~np.isnan(value) & ~((value >= 0) & (value <= 1))]
+        if wrong.size:
+            raise ValueError(
+                f"pins[{gate!r}] holds {wrong.flat[0]:g}; a pinned gate lies between 0 and 1, NaN leaves it to the network"
+            )
+        value = np.broadcast_to(value, (steps,))
+        checked[gate] = Pin(~np.isnan(value), np.nan_to_num(value))
+    return checked
+
+
+def _carry(cell, carry, n, dtype):
+    if carry is None:
+        return tuple(np.zeros(n, dtype) for _ in cell.carry)
+    carry = tuple(map(_array, carry))
+    if [state.shape for state in carry] != [(n,)] * len(cell.carry):
+        given = ", ".join(str(list(state.shape)) for state in carry)
+        raise ValueError(f"carry has shapes {given}; {cell.name} needs ({', '.join(cell.carry)}), each [{n}]")
+    return carry

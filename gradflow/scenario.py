@@ -1,0 +1,334 @@
+"""What the controls set: one flat record, its ranges, its presets, its way into a link and back, its measurement.
+
+Everything is computed at `MAX_HORIZON` and sliced to the horizon, which the causality of the forward pass allows:
+one compilation serves every horizon and every time.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+MAX_HORIZON = 256
+INPUTS = 4  # inputs a step, for every sequence
+RECALL_LAG = 20  # steps between a cue and its recall
+
+
+class Range(NamedTuple):
+    """The values of a numeric control, ends included."""
+
+    low: float
+    high: float
+    step: float
+
+    def snap(self, value):
+        """The nearest allowed value."""
+        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
+        value = min(self.low + steps * self.step, self.high)
+        return value if isinstance(self.step, int) else round(value, 6)
+
+
+RANGES = {
+    "forget": Range(0.0, 1.0, 0.005),
+    "input": Range(0.0, 1.0, 0.005),
+    "output": Range(0.0, 1.0, 0.005),
+    "reset": Range(0.0, 1.0, 0.005),
+    "update": Range(0.0, 1.0, 0.005),
+    "gain": Range(0.0, 12.0, 0.01),
+    "input_gain": Range(0.0, 4.0, 0.01),
+    "horizon": Range(2, MAX_HORIZON, 1),
+    "time": Range(0, MAX_HORIZON - 1, 1),
+    "write_every": Range(1, 32, 1),
+    "seed": Range(0, 999, 1),
+}
+CHOICES = {
+    "cell": ("rnn-tanh", "rnn-relu", "rnn-sigmoid", "rnn-linear", "lstm", "gru"),
+    "gates": ("pinned", "learned"),
+    "init": ("normal", "orthogonal", "identity"),
+    "hidden": (1, 2, 4, 8, 16, 32, 64),
+    "sequence": ("noise", "impulse", "recall", "sunspots", "sentence"),
+    "weight": ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "all"),
+}
+GATES = {  # gate rows a person can single out, by cell
+    "lstm": ("input", "forget", "cell", "output"),
+    "gru": ("reset", "update", "new"),
+}
+PINNABLE = {"lstm": ("forget", "input", "output"), "gru": ("reset", "update")}
+TEXT_LENGTH = MAX_HORIZON
+
+
+def gate_names(cell):
+    """The gates whose rows can be shown alone; a plain RNN has but one block of rows."""
+    return GATES.get(cell, ("hidden",))
+
+
+def pinnable_gates(cell):
+    """The sigmoid gates that have a slider."""
+    return PINNABLE.get(cell, ())
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything a link carries. `parse` makes valid ones out of anything; `Scenario(...)` raises on a bad field."""
+
+    cell: str = "lstm"
+    gates: str = "learned"
+    forget: float = 0.73
+    input: float = 0.5
+    output: float = 0.5
+    reset: float = 0.5
+    update: float = 0.5
+    gain: float = 1.0
+    input_gain: float = 1.0
+    init: str = "normal"
+    hidden: int = 16
+    horizon: int = 100
+    time: int = MAX_HORIZON - 1
+    write_every: int = 1
+    sequence: str = "noise"
+    text: str = "the cat that the dogs chased was black"
+    seed: int = 0
+    weight: str = "weight_hh"
+    gate: str = "all"
+
+    def __post_init__(self):
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(str, allowed))}")
+        for name, (low, high, _) in RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ValueError(f"{name} is {value!r}; it must be a number between {low:g} and {high:g}")
+        if self.gate not in ("all", *gate_names(self.cell)):
+            raise ValueError(f"gate is {self.gate!r}; a {self.cell} has all, {', '.join(gate_names(self.cell))}")
+        if not 1 <= len(self.text) <= TEXT_LENGTH:
+            raise ValueError(f"text has {len(self.text)} characters; it must have 1 to {TEXT_LENGTH}")
+
+    def measure(self):
+        """Compute what the page shows of this scenario, a `Measurement`."""
+        return _measure(self)
+
+    def weights(self):
+        """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness)."""
+        from gradflow.weights import draw
+
+        gates = pinnable_gates(self.cell) if self.gates == "learned" else ()
+        biases = {gate: _logit(getattr(self, gate)) for gate in gates}
+        return draw(
+            gate_names(self.cell),
+            self.hidden,
+            INPUTS,
+            init=self.init,
+            gain=self.gain,
+            input_gain=self.input_gain,
+            biases=biases,
+            seed=self.seed,
+        )
+
+    def pins(self):
+        """The gates it holds fixed, name -> f[MAX_HORIZON]; NaN where the network decides.
+
+        A write every k steps opens the way in at s = 0, k, 2k … and shuts it between: lstm input (its slider, then
+        0) and forget (0, then its slider); gru update, which keeps (0, then its slider).
+        """
+        pinned = self.gates == "pinned"
+        gates = pinnable_gates(self.cell)
+        pins = {gate: np.full(MAX_HORIZON, getattr(self, gate) if pinned else np.nan) for gate in gates}
+        if self.write_every > 1:
+            writes = np.arange(MAX_HORIZON) % self.write_every == 0
+            for gate, shut in (("input", ~writes), ("forget", writes), ("update", writes)):
+                if gate in pins:
+                    pins[gate][shut] = 0.0
+        return pins
+
+    def readout(self):
+        """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is."""
+        n = self.hidden
+        return np.ones(1, np.float32) if n == 1 else _normal(self.seed, n) / np.float32(np.sqrt(n))
+
+    def data(self):
+        """Its inputs, targets and labels, a `Sequence` of MAX_HORIZON steps."""
+        from gradflow.sequences import sequence
+
+        return sequence(self.sequence, MAX_HORIZON, INPUTS, self.seed, lag=RECALL_LAG, text=self.text)
+
+
+def _logit(openness):
+    p = min(max(openness, 0.001), 0.999)
+    return math.log(p / (1 - p))
+
+
+def _normal(seed, n):
+    return np.random.default_rng([seed, 1]).standard_normal(n).astype(np.float32)
+
+
+_UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
+
+PRESETS: dict[str, Scenario] = {
+    "LSTM at initialisation": Scenario(),
+    "LSTM that remembers": Scenario(forget=0.995),
+    "LSTM that explodes": Scenario(gain=10.0),
+    "GRU": Scenario(cell="gru"),
+    "Vanishing": Scenario(**_UNIT, gain=0.8),
+    "Constant": Scenario(**_UNIT, gain=1.0),
+    "Exploding": Scenario(**_UNIT, gain=1.1),
+    "Ignores ten inputs": Scenario(
+        gates="pinned", forget=1.0, input=1.0, output=1.0, write_every=12, gate="cell", horizon=96, gain=0.5
+    ),
+}
+DEFAULT_PRESET = "LSTM at initialisation"
+CUSTOM = "Custom"
+
+
+def preset_of(scenario):
+    """The name of the preset that has exactly these values, or "Custom"."""
+    return next((name for name, preset in PRESETS.items() if preset == scenario), CUSTOM)
+
+
+def to_params(scenario, preset=None):
+    """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
+    params = {name: f"{value:.10g}" if name in RANGES else str(value) for name, value in asdict(scenario).items()}
+    return {"preset": preset or preset_of(scenario), **params}
+
+
+def parse(params: Mapping[str, str]):
+    """Read a link. A missing field has its fixed default; a preset alone stands for its own values.
+
+    Args:
+        params: raw text by name; other names than a scenario's are left alone.
+
+    Returns:
+        (scenario, preset name or "Custom", notices): a bad value becomes the default, one off the steps the
+        nearest step, and each gives one sentence in `notices`. Never raises.
+    """
+    notices = []
+    name = params.get("preset", CUSTOM)
+    if name not in (*PRESETS, CUSTOM):
+        notices.append(f"preset “{_short(name)}” is unknown; there are {', '.join(PRESETS)}.")
+    given = {field: params[field] for field in asdict(Scenario()) if field in params}
+    if not given and name in PRESETS:
+        return PRESETS[name], name, tuple(notices)
+    values = {}
+    for field, raw in given.items():
+        value, notice = _read(field, str(raw))
+        if notice:
+            notices.append(notice)
+        if value is not None:
+            values[field] = value
+    allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
+    if values.get("gate", "all") not in allowed:
+        notices.append(f"gate “{_short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
+    scenario = Scenario(**values)
+    return scenario, preset_of(scenario), tuple(notices)
+
+
+def _read(field, raw):
+    """One field from its text: (value or None for the default, notice or None)."""
+    default = getattr(Scenario, field)
+    if field == "gate":
+        return raw, None  # depends on the cell
+    if field == "text":
+        if not raw:
+            return None, f"text is empty; it is now “{default}”."
+        cut = raw[:TEXT_LENGTH]
+        return cut, None if cut == raw else f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used."
+    if field in CHOICES:
+        by_text = {str(choice): choice for choice in CHOICES[field]}
+        if raw in by_text:
+            return by_text[raw], None
+        return None, f"{field} “{_short(raw)}” is not one of {', '.join(by_text)}; it is now {default}."
+    limits = RANGES[field]
+    try:
+        number = float(raw)
+    except ValueError:
+        number = math.nan
+    if not limits.low <= number <= limits.high:
+        return None, (
+            f"{field} “{_short(raw)}” is not a number between {limits.low:g} and {limits.high:g}; it is now {default:g}."
+        )
+    snapped = limits.snap(number)
+    if math.isclose(snapped, number, abs_tol=1e-9):
+        return snapped, None
+    return snapped, f"{field} “{_short(raw)}” is between two steps of {limits.step:g}; it is now {snapped:g}."
+
+
+def _short(text):
+    return text if len(text) <= 40 else text[:40] + "…"
+
+
+# ------------------------------------------------------------------------------------------------ measurement
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What the page shows of a scenario, sliced to its horizon T; t is the chosen time; logarithms are natural.
+
+    −inf is an exact zero, NaN marks the rows from the step at which the forward pass overflows.
+    """
+
+    scenario: Scenario
+    t: int
+    log_terms: np.ndarray  # log ‖dC(t)/dW(t−u)‖ at [t, u], f64[T, T]
+    log_sums: np.ndarray  # log ‖Σ_u dC(t)/dW(t−u)‖, f64[T]
+    log_residual: np.ndarray  # log ‖dC(t)/dh(t)‖, f64[T]
+    cost: np.ndarray  # C(t), [T]
+    log_row: np.ndarray  # the terms of the chosen t by lag, f64[t+1]
+    log_partial: np.ndarray  # log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖, f64[t+1]
+    gates: dict  # mean openness of each sigmoid gate over the units, name -> f[T]
+    labels: tuple  # what was read at each step
+    overflow: int | None  # first step whose forward pass is not finite
+    underflow: int | None  # first step at which a state was flushed to zero
+    device: str
+    reading: "Reading"  # noqa: F821
+
+
+@lru_cache(maxsize=32)
+def _measure(scenario):
+    from gradflow.flow import select_device
+    from gradflow.reading import read
+
+    horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
+    rows = {"weight": scenario.weight, "gate": None if scenario.gate == "all" else scenario.gate}
+    core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
+    gmap = _gradient_map(core)
+    lags = _lag_terms(core, t)
+    before = lambda step: step if step is not None and step < horizon else None
+    overflow, underflow = before(gmap.overflow), before(gmap.underflow)
+    log_sums, log_residual = gmap.log_sums(**rows)[:horizon], gmap.log_residual[:horizon]
+    log_row, log_partial = lags.log_terms(**rows), lags.log_partial_sums(**rows)
+    return Measurement(
+        scenario=scenario,
+        t=t,
+        log_terms=gmap.log_terms(**rows)[:horizon, :horizon],
+        log_sums=log_sums,
+        log_residual=log_residual,
+        cost=gmap.cost[:horizon],
+        log_row=log_row,
+        log_partial=log_partial,
+        gates={name: gate[:horizon].mean(axis=1) for name, gate in gmap.gates.items()},
+        labels=core.data().labels[:horizon],
+        overflow=overflow,
+        underflow=underflow,
+        device=select_device()[0],
+        reading=read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t),
+    )
+
+
+@lru_cache(maxsize=8)
+def _gradient_map(scenario):
+    """The map of a scenario, whatever its horizon, time, weight and gate."""
+    from gradflow.flow import gradient_map, select_device
+
+    select_device()
+    data = scenario.data()
+    return gradient_map(
+        scenario.cell, scenario.weights(), data.inputs, scenario.readout(), data.targets, pins=scenario.pins()
+    )
+
+
+@lru_cache(maxsize=16)
+def _lag_terms(scenario, t):
+    return _gradient_map(scenario).lags(t)
