@@ -12,8 +12,11 @@ After each step every row is divided by a power of two near its largest entry, c
 underflows or overflows, and everything leaves here as a logarithm.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
+from threading import Lock
 from typing import NamedTuple
 
 import jax
@@ -28,6 +31,8 @@ from gradflow.weights import Weights
 _dot = partial(jnp.matmul, precision="highest")
 _LN2 = np.log(2.0)
 _LOWEST = -(2**28)  # the exponent of nothing
+_THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
+_FIRST, _COMPILED = Lock(), set()
 
 
 class _Trace(NamedTuple):
@@ -49,7 +54,8 @@ class _Trace(NamedTuple):
 def _normalise(x, axis):
     """(x / 2^e, e): e is near log2 of the largest entry along `axis`, which is kept; zero stays zero."""
     largest = jnp.max(jnp.abs(x), axis=axis, keepdims=True)
-    exponent = jnp.clip(_exponent(largest), -100, 100)  # 2^±100 is a normal number in every precision
+    least = jnp.finfo(x.dtype).minexp
+    exponent = jnp.clip(_exponent(largest), least, -least)  # so that 2^−exponent is a normal number
     return x * _power(-exponent, x.dtype), exponent
 
 
@@ -61,11 +67,23 @@ def _exponent(x):
 
 
 def _power(exponent, dtype):
-    """2^exponent, exactly; zero below the smallest normal number."""
+    """2^exponent, exactly; zero below the smallest normal number, never more than the largest power of two."""
     info = jnp.finfo(dtype)
-    bits = jnp.int32 if info.bits == 32 else jnp.int64
-    biased = jnp.maximum(exponent - info.minexp + 1, 0).astype(bits) << info.nmant
-    return lax.bitcast_convert_type(biased, dtype)
+    biased = jnp.clip(exponent - info.minexp + 1, 0, info.maxexp - info.minexp)
+    bits = biased.astype(jnp.int32 if info.bits == 32 else jnp.int64) << info.nmant
+    return lax.bitcast_convert_type(bits, dtype)
+
+
+def _scaled(z):
+    """The rows of z as (z / 2^e, e); a zero row has the exponent of nothing."""
+    mantissa, exponent = _normalise(z, axis=1)
+    return mantissa, jnp.where(jnp.any(z != 0, axis=1, keepdims=True), exponent, _LOWEST)
+
+
+def _scaled_whole(x):
+    """x as (x / 2^e, e), one e for all entries; zero has the exponent of nothing."""
+    mantissa, exponent = _scaled(x.reshape(1, -1))
+    return mantissa.reshape(x.shape), exponent[0, 0]
 
 
 # ------------------------------------------------------------------------------------------------ forward pass
@@ -103,9 +121,7 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
     sound = [jnp.isfinite(a).reshape(len(steps), -1).all(1) for a in (a_x, a_h, *before, *after)]
     jacobian = jax.vmap(partial(_jacobian, cell))(a_x, a_h, before, pins)
     seed, exponent, cost = jax.vmap(_seed, in_axes=(None, 0, 0))(readout, after[0], targets)
-    gates = {
-        name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()
-    }
+    gates = {name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     return _Trace(
         before=before,
         gates=gates,
@@ -134,14 +150,16 @@ def _jacobian(cell, a_x, a_h, carry, pins):
 def _seed(readout, h, target):
     """dC/dh = readoutᵀ (readout h − target) as (mantissa, exponent), and C; a NaN target masks both."""
     masked = jnp.isnan(target).any()
-    target = jnp.where(masked, 0, target)
-    exponent = jnp.clip(_exponent(jnp.max(jnp.abs(h))), 0, 100)  # a large state must not overflow here
-    scale = _power(-exponent, h.dtype)
-    residual = jnp.where(masked, 0, _dot(readout, h * scale) - target * scale)
-    cost = jnp.sum(residual**2) / 2
-    seed, extra = _normalise(_dot(residual, readout), axis=0)
-    cost = jnp.where(cost == 0, 0, cost / scale / scale)
-    return seed, exponent + extra[0], cost
+    parts = readout, h, jnp.where(masked, 0, target)
+    (readout, r_exponent), (h, h_exponent), (target, t_exponent) = map(_scaled_whole, parts)
+    top = jnp.maximum(r_exponent + h_exponent, t_exponent)
+    scale = lambda exponent: _power(exponent - top, h.dtype)
+    residual = _dot(readout, h) * scale(r_exponent + h_exponent) - target * scale(t_exponent)
+    residual = jnp.where(masked, 0, residual)
+    seed, own = _scaled_whole(_dot(residual, readout))
+    half = jnp.sum(residual**2) / 2
+    cost = jnp.where(half == 0, 0, half * _power(top, h.dtype) * _power(top, h.dtype))
+    return seed, own + r_exponent + top, cost
 
 
 # -------------------------------------------------------------------------------------------------- the sweep
@@ -166,7 +184,7 @@ def _pull(weight, jacobian, ct):
 def _sweep(cell_path_only, weights, trace, low, rows, emit):
     """Take the rows t = low … low+rows−1 back to s = 0.
 
-    Returns what `emit(δ / 2^e)` gives at every s, with zeros beyond t, and e: [T, …, rows] and [T, D−K, rows].
+    Returns what `emit(s, δ / 2^e, e)` gives at every s, with zeros beyond t: a tuple of arrays [T, …, rows].
     """
     steps, states, wide, n = trace.jacobian.shape
     row = low + jnp.arange(rows)
@@ -177,21 +195,22 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
     transposed = jnp.swapaxes(weights.weight_hh, -1, -2)
 
     def step(i, state):
-        ct, exponent, out, out_exponent = state
+        ct, exponent, out = state
         s = last - i
         weight = None if cell_path_only else transposed if tied else transposed[s]
         delta, back = _pull(weight, trace.jacobian[s], ct)
         delta, own = _normalise(delta, axis=1)
         back, shift = _normalise(back.reshape(1, -1, rows), axis=1)
         joined = lambda new, old: jnp.where(jnp.broadcast_to(row >= s, new.shape), new, old)  # until s = t a row waits
-        out = out.at[s].set(joined(emit(delta), 0))
-        out_exponent = out_exponent.at[s].set(own[:, 0] + exponent[None])
-        return joined(back.reshape(ct.shape), ct), joined(exponent + shift[0, 0], exponent), out, out_exponent
+        now = emit(s, delta, own[:, 0] + exponent[None])
+        out = tuple(a.at[s].set(joined(b, 0)) for a, b in zip(out, now, strict=True))
+        return joined(back.reshape(ct.shape), ct), joined(exponent + shift[0, 0], exponent), out
 
-    like = jax.eval_shape(emit, jax.ShapeDtypeStruct((wide - states, n, rows), ct.dtype))
-    out = jnp.zeros((steps, *like.shape), ct.dtype)
-    out_exponent = jnp.zeros((steps, wide - states, rows), jnp.int32)
-    return lax.fori_loop(0, last + 1, step, (ct, exponent, out, out_exponent))[2:]
+    delta, own = (
+        jnp.zeros((wide - states, *size), kind) for size, kind in (((n, rows), ct.dtype), ((rows,), jnp.int32))
+    )
+    out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in jax.eval_shape(emit, 0, delta, own))
+    return lax.fori_loop(0, last + 1, step, (ct, exponent, out))[2]
 
 
 def _rows(a, low, rows):
@@ -200,56 +219,66 @@ def _rows(a, low, rows):
     return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low, rows)
 
 
-def _blocks(steps, rows):
-    return jnp.arange(0, steps, rows)
-
-
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
-def _norms(weights, trace, *, cell_path_only, rows):
-    """‖δ_g(t, s)‖ for every pair and block of gate rows: (mantissa, exponent), each [blocks, T(s), D−K, rows]."""
-    norm = lambda delta: jnp.sqrt(jnp.sum(delta**2, axis=1))
-    block = lambda low: _sweep(cell_path_only, weights, trace, low, rows, norm)
-    return lax.map(block, _blocks(len(trace.seed), rows))
+def _norms(weights, trace, _, low, *, cell_path_only, rows):
+    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D−K, rows]."""
+    emit = lambda s, delta, exponent: (jnp.sqrt(jnp.sum(delta**2, axis=1)), exponent)
+    return _sweep(cell_path_only, weights, trace, low, rows, emit)
+
+
+@partial(jax.jit, static_argnames="which")
+def _totals(norms, *, which):
+    """‖δ(t, s)‖ over the rows `which`, as (mantissa, exponent), each [T(t), T(s)], from the blocks of `_norms`."""
+    mantissa, exponent = (
+        jnp.concatenate([part[:, which] for part in parts], axis=2) for parts in zip(*norms, strict=True)
+    )
+    top = _top(mantissa, exponent, axis=1)
+    total = jnp.sum((mantissa * _power(exponent - top, mantissa.dtype)) ** 2, axis=1)
+    return jnp.sqrt(total).T, top[:, 0].T
+
+
+def _top(mantissa, exponent, axis):
+    """The largest exponent of what is not zero along `axis`, which is kept."""
+    return jnp.max(jnp.where(mantissa > 0, exponent, _LOWEST), axis=axis, keepdims=True)
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows", "which"))
-def _sums(weights, trace, z, *, cell_path_only, rows, which):
-    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ for the gate rows `which`: (mantissa, exponent), each [blocks, G, rows].
+def _sums(weights, trace, z, low, norms, *, cell_path_only, rows, which):
+    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ for the gate rows `which` of one block, as (mantissa, exponent), each [G, rows].
 
-    Every term is scaled to the largest exponent of its row before one contraction over s.
+    The map's own `_norms` tell the largest exponent of every sum, to which each term is scaled before one
+    contraction over s.
     """
-    z, z_exponent = _normalise(z, axis=1)  # [T, c]
+    z, z_exponent = _scaled(z)  # [T, c], [T, 1]
+    top = _top(norms[0][:, which], norms[1][:, which] + z_exponent[:, :, None], axis=0)[0]  # [G, rows]
 
-    def block(low):
-        delta, exponent = _sweep(cell_path_only, weights, trace, low, rows, lambda delta: delta)
-        delta, exponent = delta[:, which], exponent[:, which] + z_exponent[:, :, None]
-        present = jnp.abs(delta).max(2) > 0
-        top = jnp.max(jnp.where(present, exponent, _LOWEST), axis=0, keepdims=True)  # [1, G, rows]
-        scaled = delta * _power(jnp.minimum(exponent - top, 0), delta.dtype)[:, :, None]
-        total = _dot(z.T, scaled.reshape(len(z), -1)).reshape(-1, *scaled.shape[1:])  # [c, G, n, rows]
-        total, own = _normalise(total, axis=(0, 2))
-        return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top[0] + own[0, :, 0]
+    def emit(s, delta, exponent):
+        scale = _power(exponent[which,] + z_exponent[s][:, None] - top, delta.dtype)
+        return (delta[which,] * scale[:, None],)
 
-    return lax.map(block, _blocks(len(trace.seed), rows))
+    (delta,) = _sweep(cell_path_only, weights, trace, low, rows, emit)
+    total = _dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, G, n, rows]
+    total, own = _normalise(total, axis=(0, 2))
+    return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top + own[0, :, 0]
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def _deltas(weights, trace, t, *, cell_path_only):
     """δ(t, s) of one t: (mantissa [T, D−K, n], exponent [T, D−K])."""
-    delta, exponent = _sweep(cell_path_only, weights, trace, t, 1, lambda delta: delta)
+    delta, exponent = _sweep(cell_path_only, weights, trace, t, 1, lambda s, delta, exponent: (delta, exponent))
     return delta[..., 0], exponent[..., 0]
 
 
 @partial(jax.jit, static_argnames="which")
 def _partial_sums(delta, exponent, z, t, *, which):
     """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, G], the lags u > t last."""
-    z, z_exponent = _normalise(z, axis=1)
+    z, z_exponent = _scaled(z)
     delta, exponent = delta[:, which], exponent[:, which] + z_exponent
 
     def add(state, u):
         total, top = state  # [G, n, c] / 2^top[G]
         s = t - u
-        present = (s >= 0) & (jnp.abs(delta[s]).max(1) > 0)
+        present = (s >= 0) & jnp.any(delta[s] != 0, axis=1)
         higher = jnp.where(present, jnp.maximum(top, exponent[s]), top)
         weigh = jnp.where(present, _power(exponent[s] - higher, z.dtype), 0)
         term = (weigh[:, None] * delta[s])[:, :, None] * z[s][None, None]
@@ -290,9 +319,10 @@ class _Pass(NamedTuple):
         return tuple(index[name] for name in (self.cell.gates if gate is None else (gate,)))
 
     def factor(self, weight):
-        """The other factor of the outer product, [T, c]: h(s−1), x(s), or 1 for a bias."""
+        """The other factor z(s) of the outer product, [T, c]: h(s−1), x(s), or 1 for a bias; finite."""
         before = self.trace.before[0]
-        return {"weight_hh": before, "weight_ih": self.inputs}.get(weight, jnp.ones_like(before[:, :1]))
+        z = {"weight_hh": before, "weight_ih": self.inputs}.get(weight, jnp.ones_like(before[:, :1]))
+        return jnp.where(jnp.isfinite(z), z, 0)
 
     def total(self, weight, gate, log_norm):
         """log_norm(field) for one field, or for the four together."""
@@ -305,14 +335,19 @@ class _Pass(NamedTuple):
 def _begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
-    on_device = lambda a: jnp.asarray(a, a.dtype if a.dtype == bool else dtype)
-    _, weights, inputs, readout, targets, pins, carry, _ = problem
-    weights, inputs, *rest = jax.tree.map(on_device, (weights, inputs, readout, targets, pins, carry))
+    _, *arrays, _ = problem
+    weights, inputs, *rest = jax.tree.map(partial(_as, dtype), arrays)
     trace = _forward(problem.cell, weights, inputs, *rest)
     device = ", ".join(sorted(map(str, trace.cost.devices())))
     return _Pass(
         problem.cell, bool(cell_path_only), weights, inputs, trace, _first(trace.broken), _first(trace.flushed), device
     )
+
+
+def _as(dtype, a):
+    """An array on its own device in the working precision; masks stay masks."""
+    kept = a if isinstance(a, jax.Array) else np.asarray(a, a.dtype if a.dtype == bool else dtype)
+    return jnp.asarray(kept) if kept.dtype in (bool, dtype) else kept.astype(dtype)
 
 
 def _first(mask):
@@ -363,7 +398,7 @@ class GradientMap:
     underflow: int | None
     device: str
     _pass: _Pass = field(repr=False)
-    _log_delta: np.ndarray = field(repr=False)  # log ‖δ_g(t, s)‖ at [s, t, g]
+    _norms: list = field(repr=False)  # ‖δ_g(t, s)‖ by blocks of t
     _log_sums: dict = field(repr=False, default_factory=dict)  # field -> [T, G], once asked for
 
     def log_terms(self, weight="weight_hh", gate=None):
@@ -379,14 +414,15 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate.
         """
+        steps = len(self.cost)
 
-        def by_step(name):  # [s, t]
-            delta = _log_total(self._log_delta[:, :, self._pass.rows(name, gate)])
-            return delta + _log_norm(self._pass.factor(name))[:, None]
+        def by_step(name):  # [t, s]
+            delta = _logs(*_totals(self._norms, which=self._pass.rows(name, gate)))[:steps]
+            return delta + _log_norm(self._pass.factor(name))
 
-        steps = np.arange(len(self.cost))
-        s = steps[:, None] - steps  # at [t, u]
-        terms = np.where(s >= 0, self._pass.total(weight, gate, by_step)[s, steps[:, None]], -np.inf)
+        s = np.arange(steps)[:, None] - np.arange(steps)  # at [t, u]
+        terms = np.take_along_axis(self._pass.total(weight, gate, by_step), np.maximum(s, 0), axis=1)
+        terms[s < 0] = -np.inf
         terms[self._pass.limit :] = np.nan
         return terms
 
@@ -398,43 +434,55 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
+        gates = self._pass.cell.gates
+        chosen = [gates.index(name) for name in (gates if gate is None else (gate,))]
 
         def by_gate(name):
             if name not in self._log_sums:
                 self._log_sums[name] = self._sum(name)
-            chosen = self._pass.cell.gates if gate is None else (gate,)
-            return _log_total(self._log_sums[name][:, [self._pass.cell.gates.index(g) for g in chosen]])
+            return _log_total(self._log_sums[name][:, chosen])
 
         sums = np.array(self._pass.total(weight, gate, by_gate))
         sums[self._pass.limit :] = np.nan
         return sums
 
+    def _sum(self, name):
+        """log ‖Σ‖ by gate, [T, G]."""
+        which = self._pass.rows(name, None)
+        parts = _each_block(_sums, self._pass, self._norms, z=self._pass.factor(name), which=which)
+        return np.concatenate([_logs(*part).T for part in parts])[: len(self.cost)]
+
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
         return _row(self._pass, t)
 
-    def _sum(self, name):
-        now = self._pass
-        mantissa, exponent = _sums(
-            now.weights,
-            now.trace,
-            now.factor(name),
-            cell_path_only=now.cell_path_only,
-            rows=_sum_rows(*now.trace.jacobian.shape),
-            which=now.rows(name, None),
-        )
-        logs = _logs(mantissa, exponent)  # [blocks, G, rows]
-        return np.moveaxis(logs, 1, 2).reshape(-1, logs.shape[1])[: len(self.cost)]
+
+def _block_rows(steps, n):
+    """Rows of one block: few enough to waste little of the triangle, enough to feed the matrix product."""
+    return min(steps, 64 if n < 256 else 128)
 
 
-def _map_rows(steps, states, wide, n):
-    """Rows of one block of the map."""
-    return min(steps, 128)
+def _each_block(function, now, *per_block, z=None, **static):
+    """function(weights, trace, z, low, …) for every block of rows, on as many threads as there are cores.
 
+    A thread takes over its caller's settings, which JAX keeps by thread. The first call of its kind compiles, alone.
+    """
+    steps, _, _, n = now.trace.jacobian.shape
+    rows = _block_rows(steps, n)
+    settings = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
+    shapes = jax.tree.map(lambda a: (a.shape, str(a.dtype)), (now.weights, now.trace.jacobian, z))
+    kind = (function, now.cell_path_only, tuple(static.items()), settings, str(shapes))
 
-def _sum_rows(steps, states, wide, n):
-    """Rows of one block of sums: its δ, [T, D−K, n, rows], stay near 32 MB."""
-    return int(np.clip(2**23 // (steps * wide * n), min(steps, 16), steps))
+    def run(low, *parts):
+        with jax.enable_x64(settings[0]), jax.default_device(settings[1]):
+            given = (now.weights, now.trace, z, low, *parts)
+            return jax.block_until_ready(function(*given, cell_path_only=now.cell_path_only, rows=rows, **static))
+
+    with _FIRST:
+        if kind not in _COMPILED:
+            run(0, *(blocks[0] for blocks in per_block))
+            _COMPILED.add(kind)
+    return list(_THREADS.map(run, range(0, steps, rows), *per_block))
 
 
 def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False):
@@ -468,26 +516,18 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
     path); Pascanu, Mikolov & Bengio 2013, eq. 3–5 (the sum over lags).
     """
     now = _begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
-    mantissa, exponent = _norms(
-        now.weights,
-        now.trace,
-        cell_path_only=now.cell_path_only,
-        rows=_map_rows(*now.trace.jacobian.shape),
-    )
-    steps = len(now.inputs)
-    log_delta = np.moveaxis(_logs(mantissa, exponent), (1, 3, 2), (0, 2, 3))  # [T(s), blocks, rows, D−K]
     cost = np.array(now.trace.cost)
-    residual = _log_norm(now.trace.seed) + np.asarray(now.trace.seed_exponent) * _LN2
-    cost[now.limit :] = residual[now.limit :] = np.nan
+    log_residual = _log_norm(now.trace.seed) + np.asarray(now.trace.seed_exponent) * _LN2
+    cost[now.limit :] = log_residual[now.limit :] = np.nan
     return GradientMap(
         cost=cost,
-        log_residual=residual,
+        log_residual=log_residual,
         gates={name: np.asarray(gate) for name, gate in now.trace.gates.items()},
         overflow=now.overflow,
         underflow=now.underflow,
         device=now.device,
         _pass=now,
-        _log_delta=log_delta.reshape(steps, -1, log_delta.shape[-1])[:, :steps],
+        _norms=_each_block(_norms, now),
     )
 
 
@@ -523,7 +563,9 @@ class LagTerms:
 
         def by_lag(name):
             which = self._pass.rows(name, gate)
-            return _log_total(_logs(*_partial_sums(self._delta, self._exponent, self._pass.factor(name), self.t, which=which)))
+            return _log_total(
+                _logs(*_partial_sums(self._delta, self._exponent, self._pass.factor(name), self.t, which=which))
+            )
 
         return self._masked(self._pass.total(weight, gate, by_lag)[: self.t + 1])
 
@@ -593,7 +635,7 @@ def select_device():
     notice = None
     try:
         device = jax.devices()[0]
-    except RuntimeError:
+    except (RuntimeError, AssertionError):  # JAX raises one or the other, by platform
         notice = f"There is no {jax.config.jax_platforms} device here: gradflow computes on the CPU."
         jax.config.update("jax_platforms", "cpu")
         device = jax.devices()[0]

@@ -33,7 +33,7 @@ def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
         raise ValueError(f"cell_path_only is True; only an lstm has a cell path, {cell.name} has none")
     weights, inputs, readout, targets = Weights(*weights), *map(_array, (inputs, readout, targets))
     if inputs.ndim != 2 or 0 in inputs.shape:
-        raise ValueError(f"inputs has shape {inputs.shape}; it must be [T, m], neither of them 0")
+        raise ValueError(f"inputs has shape {list(inputs.shape)}; it must be [T, m], neither of them 0")
     steps, m = inputs.shape
     weights = Weights(*map(_array, weights))
     n = _check_weights(cell, weights, steps, m)
@@ -65,7 +65,9 @@ def check_entry(weights, weight, row, col):
         raise ValueError(f"weight is {weight!r}; one entry lies in one of {', '.join(Weights._fields)}")
     matrix = weight.startswith("weight")
     if matrix != (col is not None):
-        raise ValueError(f"col is {col!r}; {weight} {'is a matrix and needs one' if matrix else 'is a vector and has none'}")
+        raise ValueError(
+            f"col is {col!r}; {weight} {'is a matrix and needs one' if matrix else 'is a vector and has none'}"
+        )
     *_, rows, cols = getattr(weights, weight).shape if matrix else (*getattr(weights, weight).shape, 1)
     for name, value, size in (("row", row, rows), ("col", col or 0, cols)):
         if not isinstance(value, (int, np.integer)) or not 0 <= value < size:

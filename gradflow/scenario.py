@@ -169,8 +169,8 @@ _UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
 
 PRESETS: dict[str, Scenario] = {
     "LSTM at initialisation": Scenario(),
-    "LSTM that remembers": Scenario(forget=0.995),
-    "LSTM that explodes": Scenario(gain=10.0),
+    "LSTM that remembers": Scenario(forget=0.99, gain=0.4),
+    "LSTM that explodes": Scenario(gain=12.0),
     "GRU": Scenario(cell="gru"),
     "Vanishing": Scenario(**_UNIT, gain=0.8),
     "Constant": Scenario(**_UNIT, gain=1.0),

@@ -1,0 +1,54 @@
+"""Data flows one way, and each library has its rooms."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
+ROOMS = {
+    "streamlit": {"app.py", "gradflow/controls.py", "gradflow/pages"},
+    "altair": {"gradflow/charts.py", "gradflow/pages"},
+    "jax": {
+        "gradflow/cells.py",
+        "gradflow/weights.py",
+        "gradflow/sequences.py",
+        "gradflow/flow.py",
+        "gradflow/training.py",
+    },
+}
+ORDER = ["weights", "sequences", "cells", "problem", "flow", "reading", "scenario", "charts", "controls", "pages"]
+
+
+def imported(path):
+    """Every module a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_each_library_stays_in_its_rooms(path):
+    here = path.relative_to(ROOT)
+    for module in imported(path):
+        rooms = ROOMS.get(module.split(".")[0])
+        assert rooms is None or {here.as_posix(), here.parent.as_posix()} & rooms, f"{here} imports {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES[1:], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_imports_what_comes_after_it(path):
+    here = path.relative_to(ROOT).parts[1].removesuffix(".py")
+    if here not in ORDER:
+        return  # the package's front door
+    for module in imported(path):
+        parts = module.split(".")
+        if parts[0] == "gradflow" and len(parts) > 1 and parts[1] in ORDER:
+            assert ORDER.index(parts[1]) <= ORDER.index(here), f"{here} imports {module}"
+
+
+def test_the_front_door_pulls_nothing_heavy_in():
+    assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
