@@ -434,6 +434,7 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
+        check_rows(self._pass.cell, weight, gate)
         gates = self._pass.cell.gates
         chosen = [gates.index(name) for name in (gates if gate is None else (gate,))]
 

@@ -157,7 +157,8 @@ def _pins(cell, pins, steps):
         wrong = value[~np.isnan(value) & ~((value >= 0) & (value <= 1))]
         if wrong.size:
             raise ValueError(
-                f"pins[{gate!r}] holds {wrong.flat[0]:g}; a pinned gate lies between 0 and 1, NaN leaves it to the network"
+                f"pins[{gate!r}] holds {wrong.flat[0]:g}; a pinned gate lies between 0 and 1, "
+                "NaN leaves it to the network"
             )
         value = np.broadcast_to(value, (steps,))
         checked[gate] = Pin(~np.isnan(value), np.nan_to_num(value))

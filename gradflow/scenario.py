@@ -247,7 +247,8 @@ def _read(field, raw):
         number = math.nan
     if not limits.low <= number <= limits.high:
         return None, (
-            f"{field} “{_short(raw)}” is not a number between {limits.low:g} and {limits.high:g}; it is now {default:g}."
+            f"{field} “{_short(raw)}” is not a number between {limits.low:g} and {limits.high:g}; "
+            f"it is now {default:g}."
         )
     snapped = limits.snap(number)
     if math.isclose(snapped, number, abs_tol=1e-9):

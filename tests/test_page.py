@@ -1,0 +1,212 @@
+"""The Explore page, run without a browser: it opens, every control moves it, links are read and written."""
+
+from pathlib import Path
+
+import jax
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from gradflow import controls
+from gradflow.scenario import CHOICES, DEFAULT_PRESET, PRESETS, RANGES, Scenario, gate_names, pinnable_gates, to_params
+
+APP = Path(__file__).parents[1] / "app.py"
+MORE = {"time", "input_gain", "write_every"}
+
+
+def opened(more=True, **params):
+    at = AppTest.from_file(str(APP), default_timeout=120)
+    at.query_params.update(params)
+    at.session_state["more"] = more
+    return checked(at.run())
+
+
+def checked(at):
+    assert not at.exception
+    assert not at.error
+    return at
+
+
+def drag(at, held=None, **values):
+    """What the live range reports while a finger moves, or with held=None, when it has let go."""
+    for key, fields in (("ranges", values.keys() - MORE), ("more_ranges", values.keys() & MORE)):
+        if fields:
+            turn = at.session_state[f"{key}_seen"] + 1 if f"{key}_seen" in at.session_state else 1
+            report = {"values": {name: values[name] for name in fields}, "held": held, "turn": turn}
+            at.session_state[key] = {"moved": report}
+    return checked(at.run())
+
+
+def link(at):
+    """The address bar, name -> text."""
+    return {name: text if isinstance(text, str) else text[-1] for name, text in at.query_params.items()}
+
+
+def verdict(at):
+    return at.header[0].value
+
+
+def shown(at):
+    return at.session_state["scenario"]
+
+
+def test_opens_on_the_default_preset():
+    at = opened(more=False)
+    assert shown(at) == PRESETS[DEFAULT_PRESET]
+    assert at.selectbox(key="preset").value == DEFAULT_PRESET
+    assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().reading.verdict
+    assert not at.warning
+    assert "seed" not in at.session_state  # folded
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
+    at = opened()
+    checked(at.selectbox(key="preset").set_value(name).run())
+    assert shown(at) == PRESETS[name]
+    assert verdict(at) == PRESETS[name].measure().reading.verdict
+    drag(at, gain=11.37)
+    assert at.selectbox(key="preset").value == "Custom"
+    assert shown(at).gain == 11.37
+
+
+@pytest.mark.parametrize("field", RANGES.keys() - {"seed"})
+def test_live_range_moves_the_scenario_while_it_is_held(field):
+    cell = "gru" if field in ("reset", "update") else "lstm"
+    at = opened(cell=cell)
+    for value in (RANGES[field].low, RANGES[field].high):
+        drag(at, held=field, **{field: value})
+        assert getattr(shown(at), field) == value
+        assert field not in link(at)
+    drag(at, **{field: value})
+    assert link(at)[field] == f"{value:g}"
+
+
+@pytest.mark.parametrize("field", CHOICES)
+def test_discrete_control_moves_the_scenario_and_the_link(field):
+    at = opened()
+    default = getattr(Scenario, field)
+    for value in (*(choice for choice in CHOICES[field] if choice != default), default):
+        widget = at.segmented_control(key=field) if field == "gates" else at.selectbox(key=field)
+        checked(widget.set_value(value).run())
+        assert getattr(shown(at), field) == value
+        assert link(at)[field] == str(value)
+        at = opened(**link(at))
+        assert getattr(shown(at), field) == value
+
+
+def test_gate_rows_of_every_cell():
+    for cell in CHOICES["cell"]:
+        at = opened(cell=cell, gate=gate_names(cell)[-1])
+        assert at.selectbox(key="gate").options == ["all", *gate_names(cell)]
+        checked(at.selectbox(key="cell").set_value("rnn-relu" if cell != "rnn-relu" else "gru").run())
+        assert shown(at).gate == "all"
+
+
+def test_seed_and_sentence():
+    at = opened(sequence="sentence")
+    checked(at.number_input(key="seed").set_value(7).run())
+    checked(at.text_input(key="text").set_value("<b>für</b> $x$").run())
+    assert (shown(at).seed, shown(at).text) == (7, "<b>für</b> $x$")
+    checked(at.text_input(key="text").set_value("").run())
+    assert shown(at).text == Scenario.text
+
+
+def test_hidden_control_keeps_its_value():
+    at = opened(cell="lstm", gates="pinned", forget="0.31")
+    checked(at.selectbox(key="cell").set_value("rnn-tanh").run())
+    assert not pinnable_gates(shown(at).cell)
+    checked(at.selectbox(key="cell").set_value("lstm").run())
+    assert (shown(at).forget, shown(at).gates) == (0.31, "pinned")
+
+
+BAD = [
+    {"cell": "transformer"},
+    {"gates": ""},
+    {"forget": "nan"},
+    {"gain": "-1"},
+    {"gain": "1e999"},
+    {"horizon": "99999999999999999999"},
+    {"hidden": "3"},
+    {"time": "1.5"},
+    {"sequence": "<script>alert(1)</script>"},
+    {"text": ""},
+    {"text": "x" * 1000},
+    {"weight": "W"},
+    {"gate": "reset"},
+    {"preset": "Nonsense"},
+    {"cell": "foo", "gain": "bar", "seed": "\x00", "hidden": "🙂"},
+]
+
+
+@pytest.mark.parametrize("params", BAD)
+def test_bad_link_gives_one_notice_and_a_clean_link(params):
+    at = opened(**params)
+    assert len(at.warning) == 1
+    assert link(at) == to_params(shown(at))
+    assert not opened(**link(at)).warning
+
+
+def test_a_link_gives_the_same_numbers():
+    scenario = Scenario(cell="gru", gain=3.21, horizon=61, time=17, seed=5, weight="all", update=0.815)
+    at = opened(**to_params(scenario))
+    assert shown(at) == scenario
+    assert verdict(at) == scenario.measure().reading.verdict
+
+
+def test_axes_hold_during_a_drag_and_release():
+    at = opened()
+    start = at.session_state["last"].domain
+    drag(at, held="gain", gain=9.0)
+    assert at.session_state["last"].domain == start
+    drag(at, gain=9.0)
+    assert at.session_state["last"].domain != start
+
+
+def test_overflow_keeps_the_last_good_picture_while_held():
+    at = opened(cell="rnn-linear", gain="1", horizon="256")
+    good = at.session_state["last"].datasets
+    drag(at, held="gain", gain=12.0)
+    step = shown(at).measure().overflow
+    assert step is not None
+    assert at.session_state["last"].datasets is good
+    assert str(step) in verdict(at)
+    drag(at, gain=12.0)
+    assert at.session_state["last"].datasets is not good
+
+
+def test_an_error_is_an_apology_without_a_traceback(monkeypatch, caplog):
+    def broken(self):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Scenario, "measure", broken)
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
+    assert not at.exception
+    (error,) = at.error
+    assert "secret" not in error.value
+    assert "secret detail" in caplog.text
+    number = error.value.split()[-1].rstrip(".")
+    assert number in caplog.text
+
+
+def test_every_range_has_words():
+    assert RANGES.keys() | CHOICES.keys() | {"preset", "text", "gate"} == controls.LABELS.keys()
+
+
+def test_no_control_recompiles(compilations):
+    jax.clear_caches()
+    at = opened(cell="lstm", hidden="8", seed="998")
+    assert compilations
+    drag(at, time=40)
+    compilations.clear()
+    for field in (*pinnable_gates("lstm"), "gain", "horizon", *MORE):
+        for value in (RANGES[field].low, RANGES[field].high):
+            drag(at, held=field, **{field: value})
+        drag(at, **{field: getattr(Scenario, field)})
+    for field in ("gates", "init", "sequence", "weight"):
+        for value in CHOICES[field]:
+            widget = at.segmented_control(key=field) if field == "gates" else at.selectbox(key=field)
+            checked(widget.set_value(value).run())
+    for gate in gate_names("lstm"):
+        checked(at.selectbox(key="gate").set_value(gate).run())
+    checked(at.number_input(key="seed").set_value(7).run())
+    assert compilations == []
