@@ -23,18 +23,7 @@ LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
 BLUE, ORANGE, GREY, RED = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e"
-VIRIDIS = (
-    "#440154",
-    "#482878",
-    "#3e4989",
-    "#31688e",
-    "#26828e",
-    "#1f9e89",
-    "#35b779",
-    "#6ece58",
-    "#b5de2b",
-    "#fde725",
-)
+VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 COLOURS = 60  # palette entries from low to high, before those of the states; few, so that the image is small
 BLANK, ZERO, FLUSHED, BROKEN = range(COLOURS, COLOURS + 4)
 STATES = {BLANK: (GREY, 0), ZERO: (GREY, 110), FLUSHED: (ORANGE, 255), BROKEN: (RED, 255)}  # colour, opacity
@@ -66,17 +55,18 @@ class Panel(NamedTuple):
 
 
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom")
-SUMS = Panel("Their running sum (dotted: of the norms)", "sums_left", "width", "sums_top", "sums_bottom")
-STRIPS = Panel("Gates at step t−u: how open", "zero", "width", "strips_top", "strips_bottom")
-MAP = Panel("The same terms at every time t", "zero", "width", "map_top", "map_bottom")
-LOWER = Panel("", "zero", "width", "strips_top", "map_bottom")
+SUMS = Panel("Their running sum (dotted: of the norms)", "sums_left", "right", "sums_top", "sums_bottom")
+STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
+MAP = Panel("The same terms at every time t", "zero", "right", "map_top", "map_bottom")
+LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
-    "terms_right": ("width / 2 - 36", "width"),
+    "right": "width - 10",  # room for half a dot: a mark that sticks out would narrow the view
+    "terms_right": ("right / 2 - 36", "right"),
     "terms_top": "28",
     "terms_bottom": "188",
-    "sums_left": ("width / 2 + 36", "0"),
+    "sums_left": ("right / 2 + 36", "0"),
     "sums_top": ("28", "270"),
     "sums_bottom": ("188", "430"),
     "read_out": ("252", "500"),
@@ -84,8 +74,8 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "strips_bottom": ("314", "584"),
     "map_top": ("352", "624"),
     "map_bottom": ("494", "784"),
-    "half_column": "(terms_right - zero) / horizon",
-    "column": "width / horizon",
+    "half_column": "terms_right / horizon",
+    "column": "right / horizon",
     "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : -1",
     "lit_column": "lit < 0 ? {} : data('columns')[lit]",
     "lit_words": "lit < 0 ? '' : 'lag ' + lit + ' (step ' + lit_column.step + '): term ' + lit_column.term"
@@ -109,8 +99,7 @@ POWER = (  # a whole exponent as 10⁻²⁰
 # ----------------------------------------------------------------------------------------- the specification
 
 FRAME, TERM, SUM, GATE, COLUMN, ODD, LETTER = (
-    alt.Chart(alt.Data(name=name))
-    for name in ("frame", "terms", "sums", "gates", "columns", "odd", "letters")
+    alt.Chart(alt.Data(name=name)) for name in ("frame", "terms", "sums", "gates", "columns", "odd", "letters")
 )
 
 
@@ -168,20 +157,14 @@ def _log_panel(panel):
 
 
 def _words(x, y, field, fontSize=15, **mark):
-    return FRAME.mark_text(fontSize=fontSize, fontWeight="bold", **mark).encode(
-        x=_at(x), y=y, text=f"{field}:N"
-    )
+    return FRAME.mark_text(fontSize=fontSize, fontWeight="bold", **mark).encode(x=_at(x), y=y, text=f"{field}:N")
 
 
 def _terms(hover):
     return (
         _log_panel(TERMS).add_params(hover),  # once: the panels share one view
-        TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(
-            x="lag:Q", y="term:Q"
-        ),
-        FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(
-            x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"
-        ),
+        TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(x="lag:Q", y="term:Q"),
+        FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"),
         ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold").encode(
             x="lag:Q", y="y:Q", text="mark:N", color=alt.Color("color:N", scale=None)
         ),
@@ -194,8 +177,8 @@ def _terms(hover):
 def _sums():
     return (
         _log_panel(SUMS),
-        SUM.mark_line(color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
-        SUM.mark_line(color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
+        SUM.mark_line(strokeJoin="round", color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
+        SUM.mark_line(strokeJoin="round", color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
         FRAME.mark_circle(color=BLUE, size=110, opacity=1).encode(x="t:Q", y="end:Q"),
         _words(f"{SUMS.right} - 6", "total_y:Q", "total", align="right", color=BLUE),
     )
@@ -223,11 +206,7 @@ def _strips():
         ),
         _words("0", _at(f"{STRIPS.top} + 18"), "gateless", align="left", color=GREY),
         FRAME.mark_text(
-            text=alt.expr("lit_words"),
-            fontSize=alt.expr("lit_size"),
-            fontWeight="bold",
-            align="right",
-            color=ORANGE,
+            text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
         ).encode(x=_at(STRIPS.right), y=_at("read_out - 6")),
     )
 
@@ -271,7 +250,7 @@ def _columns(panel, width):
     # Vega-Lite lets the pointer pass through a mark without a tooltip; this one is empty and shows nothing.
     edges = {"y": _at(panel.top), "y2": _at(panel.bottom)}
     return (
-        light.encode(x=_at(f"{panel.left} + (lit + 0.5) * {width}"), **edges),
+        light.encode(x=_at(f"{panel.left} + (max(lit, 0) + 0.5) * {width}"), **edges),
         columns.encode(x="lag:Q", **edges),
     )
 
@@ -293,9 +272,7 @@ def flow_spec():
         (*_map(), *_columns(LOWER, "column")),
     )
     signals = [
-        alt.param(
-            name=name, expr=where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}"
-        )
+        alt.param(name=name, expr=where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}")
         for name, where in LAYOUT.items()
     ]
     chart = (
@@ -307,7 +284,7 @@ def flow_spec():
     return {key: value for key, value in chart.to_dict().items() if key != "$schema"} | {
         "description": "Terms of the gradient by lag, their running sum, the gates, the terms at all times.",
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 2, "right": 6, "top": 2, "bottom": 2},
+        "padding": {"left": 2, "right": 2, "top": 2, "bottom": 2},
         "config": {
             "axis": {"labelFontSize": 13, "titleFontSize": 14, "labelPadding": 6, "titlePadding": 4},
             "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
@@ -414,9 +391,7 @@ def _odd(states, domain):
     return pa.table(
         {
             "lag": pa.array(lags, pa.int16()),
-            "y": pa.array(
-                [high - inset if states[u] == "above" else low + inset for u in lags], pa.float32()
-            ),
+            "y": pa.array([high - inset if states[u] == "above" else low + inset for u in lags], pa.float32()),
             "mark": pa.array([mark for mark, _, _ in marks], pa.string()),
             "color": pa.array([colour for _, colour, _ in marks], pa.string()),
         }
@@ -457,7 +432,7 @@ def _fit(reading, domain):
     if reading.regime == "mixed" or not np.isfinite(slope):  # no one factor describes the terms
         return {"fit_x": None, "fit_x2": None, "fit_y": None, "fit_y2": None, "factor": "", "factor_y": high}
     ends = np.array([reading.first, reading.last], float)
-    if slope:
+    if abs(slope) > 1e-9:
         ends = np.clip(np.sort((np.array(domain) - intercept) / slope), *ends)
     start, stop = np.clip(intercept + slope * ends, low, high)
     return {
@@ -473,10 +448,12 @@ def _fit(reading, domain):
 def _ending(log_sum, domain):
     """The end of the running sum, and its number clear of the line."""
     low, high = domain
+    if np.isnan(log_sum):
+        return {"end": None, "total": "", "total_y": high}
     end, space = np.clip(log_sum / np.log(10), low, high), 0.22 * (high - low)
     return {
         "end": end if np.isfinite(log_sum) else None,
-        "total": "" if np.isnan(log_sum) else f"sum {number(log_sum)}",
+        "total": f"sum {number(log_sum)}",
         "total_y": end + space if end - space < low else end - space,
     }
 
@@ -496,16 +473,16 @@ def map_pixels(measurement, domain):
 
 def map_url(measurement, domain):
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
-    palette, opacity = _palette()
+    colours, opacities = palette()
     buffer = io.BytesIO()
     image = Image.fromarray(map_pixels(measurement, domain))
-    image.putpalette(palette)
-    image.save(buffer, "PNG", transparency=opacity, compress_level=4)
+    image.putpalette(colours)
+    image.save(buffer, "PNG", transparency=opacities, compress_level=4)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @cache
-def _palette():
+def palette():
     """(colours, opacities) of the palette, as bytes."""
     stops = np.array([_rgb(colour) for colour in VIRIDIS])
     at = np.linspace(0, len(stops) - 1, COLOURS)

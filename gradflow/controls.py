@@ -1,9 +1,9 @@
 """The controls: widgets and links to a `Scenario`, and back.
 
-One record, `st.session_state.scenario`, is what all widgets show. What a person moves replaces it and is written to
-the address bar, every field in one entry of the browser's history: a discrete widget at once, a live range when the
-finger has let go. A full run, which is a first visit, a link, the back button or a discrete widget, reads the
-record from there; the fragment with the live ranges and the picture goes on with the record.
+One record, `st.session_state.scenario`, is what all widgets show. What a person moves replaces it and is written
+to the address bar, every field in one entry of the browser's history: a discrete widget at once, a live range when
+the finger has let go. A full run (a first visit, a link, the back button, a discrete widget) reads the record from
+there; the fragment with the live ranges and the picture goes on with it.
 """
 
 from pathlib import Path
@@ -32,11 +32,11 @@ LABELS = {  # field -> (label, one sentence)
     "gain": ("Recurrent gain", "Scale of the recurrent weights: it sets how much a step back multiplies by."),
     "horizon": ("Horizon", "How many steps the network runs: how many times the one weight is used."),
     "input_gain": ("Input gain", "Scale of the input weights; strong inputs saturate the units."),
-    "write_every": ("Write every … steps", "The write gate opens once in so many steps; 1 leaves it as it is."),
+    "write_every": ("Write every … steps", "The write gate opens once in so many steps; 1 leaves it alone."),
     "time": ("Time t", "The step whose cost is looked at; beyond the horizon it means the last step."),
     "preset": ("Preset", "A starting point; it reads Custom as soon as something moves."),
     "cell": ("Cell", "What one step computes."),
-    "gates": ("Gates", "Pinned: each gate is the value below. Learned: it rests there and moves with the input."),
+    "gates": ("Gates", "Pinned: a gate is the value below. Learned: it rests there and moves with the input."),
     "init": ("Initialisation", "How the recurrent weights are drawn."),
     "hidden": ("Hidden units", "The size of the state."),
     "sequence": ("Sequence", "What the network reads, and what it should say."),
@@ -53,8 +53,8 @@ _CSS = """
   column-gap: 0.4rem; align-items: baseline; }
 label { font-size: 0.875rem; }
 output { font-size: 1rem; font-weight: 600; font-variant-numeric: tabular-nums; }
-button { all: unset; justify-self: start; width: 1rem; border: 1px solid; border-radius: 50%; font-size: 0.6875rem;
-  line-height: 0.9rem; text-align: center; opacity: 0.6; cursor: help; }
+button { all: unset; justify-self: start; width: 1rem; border: 1px solid; border-radius: 50%;
+  font-size: 0.6875rem; line-height: 0.9rem; text-align: center; opacity: 0.6; cursor: help; }
 p { position: absolute; z-index: 9; top: 1.5rem; left: 0; right: 0; margin: 0; padding: 0.5rem 0.6rem;
   visibility: hidden; font-size: 0.875rem; line-height: 1.35; background: var(--st-background-color);
   border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
@@ -64,7 +64,7 @@ input { appearance: none; grid-column: 1 / -1; width: 100%; height: 1.5rem; marg
   cursor: pointer; touch-action: pan-y; }
 input:focus { outline: none; }
 input::-webkit-slider-runnable-track { height: 0.3rem; border-radius: 1rem;
-  background: linear-gradient(to right, var(--st-primary-color) var(--filled), var(--st-border-color) var(--filled)); }
+  background: linear-gradient(to right, var(--st-primary-color) var(--filled), var(--st-border-color) 0); }
 input::-moz-range-track { height: 0.3rem; border-radius: 1rem; background: var(--st-border-color); }
 input::-moz-range-progress { height: 0.3rem; border-radius: 1rem; background: var(--st-primary-color); }
 input::-webkit-slider-thumb { appearance: none; width: 1.15rem; height: 1.15rem; margin-top: -0.425rem;
@@ -128,12 +128,13 @@ def _more(scenario):
     _choice(st.selectbox, "weight", CHOICES["weight"], scenario.weight)
     _choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
     _show("seed", scenario.seed)
-    st.number_input(**_described("seed"), min_value=0, max_value=RANGES["seed"].high, step=1)
+    low, high, step = RANGES["seed"]
+    st.number_input(**_described("seed"), min_value=low, max_value=high, step=step)
     return ranges
 
 
 def live(first, more):
-    """Draw the live ranges into the containers of `sidebar`; to be called by the fragment that draws the picture.
+    """Draw the live ranges into the containers of `sidebar`; to be called by the fragment with the picture.
 
     Returns:
         (Scenario, held): held is True while a finger or a key is still on a range.
@@ -191,9 +192,9 @@ def _seen(key):
     return st.session_state.get(f"{key}_seen", 0)
 
 
-def _choice(widget, field, options, value, **options_of_widget):
+def _choice(widget, field, options, value, **how):
     _show(field, value)
-    widget(options=options, **_described(field), **options_of_widget)
+    widget(options=options, **_described(field), **how)
 
 
 def _show(field, value):

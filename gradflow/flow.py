@@ -1,9 +1,9 @@
 """The engine: every dC(t)/dW(t−u) of one recurrent layer.
 
 Every term is an outer product, dC(t)/dW_hh(s) = δ_h(t,s) h(s−1)ᵀ and dC(t)/dW_ih(s) = δ_x(t,s) x(s)ᵀ, so its norm is
-a product of two norms and no matrix of derivatives is ever built. The cotangents of many costs ride back through
-time together: one step is the pullback of one row, `vmap`ped over the rows t of a block, and its heart is one matrix
-product. A block begins at its own last row, so what lies beyond t is hardly ever computed.
+a product of two norms and no matrix of derivatives is ever built. The δ of a block of times t go back through the
+network together, one matrix product a step. A block begins at its own last t, so little is computed beyond t, and
+blocks are independent.
 
 A cell is elementwise, so its Jacobian is K × D numbers a unit (K states out; D pre-activations and states in). They
 are computed for all steps before the sweep, which then only multiplies and adds.
@@ -38,8 +38,8 @@ _FIRST, _COMPILED = Lock(), set()
 class _Trace(NamedTuple):
     """The forward pass, and all that the sweep needs of it."""
 
-    before: tuple  # carry before step s, each [T, n]
     gates: dict  # openness of the sigmoid gates, each [T, n]
+    factors: dict  # field -> the other factor z(s) of its outer product, finite, padded to [T, max(n, m)]
     jacobian: jax.Array  # [T, K, D, n], D = G + separate gates + K
     seed: jax.Array  # dC(t)/dh(t) / 2^seed_exponent, [T, n]
     seed_exponent: jax.Array  # [T]
@@ -123,8 +123,8 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
     seed, exponent, cost = jax.vmap(_seed, in_axes=(None, 0, 0))(readout, after[0], targets)
     gates = {name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     return _Trace(
-        before=before,
         gates=gates,
+        factors=_factors(before[0], inputs),
         jacobian=jnp.where(jnp.isfinite(jacobian), jacobian, 0),  # rows that meet these are masked
         seed=jnp.where(jnp.isfinite(seed), seed, 0),
         seed_exponent=exponent,
@@ -132,6 +132,14 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
         broken=~jnp.stack(sound).all(0),
         flushed=jnp.stack(tiny).any((0, 2)),
     )
+
+
+def _factors(before, inputs):
+    """h(s−1), x(s), or 1 for a bias; one shape for all, so that one compilation serves every field."""
+    z = {"weight_ih": inputs, "weight_hh": before, "bias_ih": jnp.ones_like(before[:, :1])}
+    wide = max(before.shape[1], inputs.shape[1])
+    z = {name: jnp.pad(jnp.where(jnp.isfinite(a), a, 0), ((0, 0), (0, wide - a.shape[1]))) for name, a in z.items()}
+    return z | {"bias_hh": z["bias_ih"]}
 
 
 def _jacobian(cell, a_x, a_h, carry, pins):
@@ -220,18 +228,17 @@ def _rows(a, low, rows):
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
-def _norms(weights, trace, _, low, *, cell_path_only, rows):
+def _norms(weights, trace, low, *, cell_path_only, rows):
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D−K, rows]."""
     emit = lambda s, delta, exponent: (jnp.sqrt(jnp.sum(delta**2, axis=1)), exponent)
     return _sweep(cell_path_only, weights, trace, low, rows, emit)
 
 
-@partial(jax.jit, static_argnames="which")
-def _totals(norms, *, which):
-    """‖δ(t, s)‖ over the rows `which`, as (mantissa, exponent), each [T(t), T(s)], from the blocks of `_norms`."""
-    mantissa, exponent = (
-        jnp.concatenate([part[:, which] for part in parts], axis=2) for parts in zip(*norms, strict=True)
-    )
+@jax.jit
+def _totals(norms, rows):
+    """‖δ(t, s)‖ over the chosen rows, bool[D−K], as (mantissa, exponent), each [T(t), T(s)]."""
+    mantissa, exponent = (jnp.concatenate(parts, axis=2) for parts in zip(*norms, strict=True))
+    mantissa = jnp.where(rows[None, :, None], mantissa, 0)
     top = _top(mantissa, exponent, axis=1)
     total = jnp.sum((mantissa * _power(exponent - top, mantissa.dtype)) ** 2, axis=1)
     return jnp.sqrt(total).T, top[:, 0].T
@@ -242,22 +249,21 @@ def _top(mantissa, exponent, axis):
     return jnp.max(jnp.where(mantissa > 0, exponent, _LOWEST), axis=axis, keepdims=True)
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "rows", "which"))
-def _sums(weights, trace, z, low, norms, *, cell_path_only, rows, which):
-    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ for the gate rows `which` of one block, as (mantissa, exponent), each [G, rows].
+@partial(jax.jit, static_argnames=("cell_path_only", "rows"))
+def _sums(weights, trace, low, z, norms, *, cell_path_only, rows):
+    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ of one block, as (mantissa, exponent), each [D−K, rows].
 
     The map's own `_norms` tell the largest exponent of every sum, to which each term is scaled before one
     contraction over s.
     """
     z, z_exponent = _scaled(z)  # [T, c], [T, 1]
-    top = _top(norms[0][:, which], norms[1][:, which] + z_exponent[:, :, None], axis=0)[0]  # [G, rows]
+    top = _top(norms[0], norms[1] + z_exponent[:, :, None], axis=0)[0]  # [D−K, rows]
 
     def emit(s, delta, exponent):
-        scale = _power(exponent[which,] + z_exponent[s][:, None] - top, delta.dtype)
-        return (delta[which,] * scale[:, None],)
+        return (delta * _power(exponent + z_exponent[s][:, None] - top, delta.dtype)[:, None],)
 
     (delta,) = _sweep(cell_path_only, weights, trace, low, rows, emit)
-    total = _dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, G, n, rows]
+    total = _dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, D−K, n, rows]
     total, own = _normalise(total, axis=(0, 2))
     return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top + own[0, :, 0]
 
@@ -269,14 +275,14 @@ def _deltas(weights, trace, t, *, cell_path_only):
     return delta[..., 0], exponent[..., 0]
 
 
-@partial(jax.jit, static_argnames="which")
-def _partial_sums(delta, exponent, z, t, *, which):
-    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, G], the lags u > t last."""
+@jax.jit
+def _partial_sums(delta, exponent, z, t):
+    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D−K], the lags u > t last."""
     z, z_exponent = _scaled(z)
-    delta, exponent = delta[:, which], exponent[:, which] + z_exponent
+    exponent = exponent + z_exponent
 
     def add(state, u):
-        total, top = state  # [G, n, c] / 2^top[G]
+        total, top = state  # [D−K, n, c] / 2^top[D−K]
         s = t - u
         present = (s >= 0) & jnp.any(delta[s] != 0, axis=1)
         higher = jnp.where(present, jnp.maximum(top, exponent[s]), top)
@@ -286,8 +292,8 @@ def _partial_sums(delta, exponent, z, t, *, which):
         scaled, own = _normalise(total, axis=(1, 2))
         return (total, higher), (jnp.sqrt(jnp.sum(scaled**2, axis=(1, 2))), higher + own[:, 0, 0])
 
-    empty = jnp.zeros((len(which), delta.shape[2], z.shape[1]), z.dtype)
-    _, sums = lax.scan(add, (empty, jnp.full(len(which), _LOWEST)), jnp.arange(len(z)))
+    empty = jnp.zeros((*delta.shape[1:], z.shape[1]), z.dtype)
+    _, sums = lax.scan(add, (empty, jnp.full(delta.shape[1], _LOWEST)), jnp.arange(len(z)))
     return sums
 
 
@@ -312,17 +318,11 @@ class _Pass(NamedTuple):
         return len(self.inputs) if self.overflow is None else self.overflow
 
     def rows(self, weight, gate):
-        """Which of the D−K rows of δ hold dC/da for this field and gate."""
+        """Which of the D−K rows of δ hold dC/da for this field and gate, as indices."""
         index = {name: i for i, name in enumerate(self.cell.gates)}
         if weight.endswith("_ih"):
             index |= {name: len(self.cell.gates) + i for i, name in enumerate(self.cell.separate)}
-        return tuple(index[name] for name in (self.cell.gates if gate is None else (gate,)))
-
-    def factor(self, weight):
-        """The other factor z(s) of the outer product, [T, c]: h(s−1), x(s), or 1 for a bias; finite."""
-        before = self.trace.before[0]
-        z = {"weight_hh": before, "weight_ih": self.inputs}.get(weight, jnp.ones_like(before[:, :1]))
-        return jnp.where(jnp.isfinite(z), z, 0)
+        return [index[name] for name in (self.cell.gates if gate is None else (gate,))]
 
     def total(self, weight, gate, log_norm):
         """log_norm(field) for one field, or for the four together."""
@@ -417,8 +417,8 @@ class GradientMap:
         steps = len(self.cost)
 
         def by_step(name):  # [t, s]
-            delta = _logs(*_totals(self._norms, which=self._pass.rows(name, gate)))[:steps]
-            return delta + _log_norm(self._pass.factor(name))
+            rows = np.isin(np.arange(self._norms[0][0].shape[1]), self._pass.rows(name, gate))
+            return _logs(*_totals(self._norms, rows))[:steps] + _log_norm(self._pass.trace.factors[name])
 
         s = np.arange(steps)[:, None] - np.arange(steps)  # at [t, u]
         terms = np.take_along_axis(self._pass.total(weight, gate, by_step), np.maximum(s, 0), axis=1)
@@ -434,23 +434,19 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
-        check_rows(self._pass.cell, weight, gate)
-        gates = self._pass.cell.gates
-        chosen = [gates.index(name) for name in (gates if gate is None else (gate,))]
 
-        def by_gate(name):
+        def by_row(name):
             if name not in self._log_sums:
                 self._log_sums[name] = self._sum(name)
-            return _log_total(self._log_sums[name][:, chosen])
+            return _log_total(self._log_sums[name][:, self._pass.rows(name, gate)])
 
-        sums = np.array(self._pass.total(weight, gate, by_gate))
+        sums = np.array(self._pass.total(weight, gate, by_row))
         sums[self._pass.limit :] = np.nan
         return sums
 
     def _sum(self, name):
-        """log ‖Σ‖ by gate, [T, G]."""
-        which = self._pass.rows(name, None)
-        parts = _each_block(_sums, self._pass, self._norms, z=self._pass.factor(name), which=which)
+        """log ‖Σ_s δ_g(t, s) z(s)ᵀ‖, [T, D−K]."""
+        parts = _each_block(_sums, self._pass, self._norms, shared=(self._pass.trace.factors[name],))
         return np.concatenate([_logs(*part).T for part in parts])[: len(self.cost)]
 
     def lags(self, t):
@@ -463,21 +459,21 @@ def _block_rows(steps, n):
     return min(steps, 64 if n < 256 else 128)
 
 
-def _each_block(function, now, *per_block, z=None, **static):
-    """function(weights, trace, z, low, …) for every block of rows, on as many threads as there are cores.
+def _each_block(function, now, *per_block, shared=()):
+    """function(weights, trace, low, …) for every block of rows, on as many threads as there are cores.
 
     A thread takes over its caller's settings, which JAX keeps by thread. The first call of its kind compiles, alone.
     """
     steps, _, _, n = now.trace.jacobian.shape
     rows = _block_rows(steps, n)
-    settings = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
-    shapes = jax.tree.map(lambda a: (a.shape, str(a.dtype)), (now.weights, now.trace.jacobian, z))
-    kind = (function, now.cell_path_only, tuple(static.items()), settings, str(shapes))
+    wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
+    shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.jacobian)]
+    kind = (function, now.cell_path_only, device, *shapes)
 
     def run(low, *parts):
-        with jax.enable_x64(settings[0]), jax.default_device(settings[1]):
-            given = (now.weights, now.trace, z, low, *parts)
-            return jax.block_until_ready(function(*given, cell_path_only=now.cell_path_only, rows=rows, **static))
+        with jax.enable_x64(wide), jax.default_device(device):
+            static = {"cell_path_only": now.cell_path_only, "rows": rows}
+            return jax.block_until_ready(function(now.weights, now.trace, low, *shared, *parts, **static))
 
     with _FIRST:
         if kind not in _COMPILED:
@@ -553,9 +549,9 @@ class LagTerms:
         """log ‖dC(t)/dW(t−u)‖_F by lag, f64[t+1]; −inf at an exact zero. Args and Raises: as in `GradientMap`."""
 
         def by_step(name):
-            rows = list(self._pass.rows(name, gate))
+            rows = self._pass.rows(name, gate)
             delta = _log_norm(self._delta[:, rows]) + self._exponent[:, rows] * _LN2
-            return _log_total(delta) + _log_norm(self._pass.factor(name))
+            return _log_total(delta) + _log_norm(self._pass.trace.factors[name])
 
         return self._by_lag(self._pass.total(weight, gate, by_step))
 
@@ -563,10 +559,8 @@ class LagTerms:
         """log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F, f64[t+1]. Args and Raises: as in `GradientMap`."""
 
         def by_lag(name):
-            which = self._pass.rows(name, gate)
-            return _log_total(
-                _logs(*_partial_sums(self._delta, self._exponent, self._pass.factor(name), self.t, which=which))
-            )
+            sums = _logs(*_partial_sums(self._delta, self._exponent, self._pass.trace.factors[name], self.t))
+            return _log_total(sums[:, self._pass.rows(name, gate)])
 
         return self._masked(self._pass.total(weight, gate, by_lag)[: self.t + 1])
 
@@ -588,7 +582,7 @@ class LagTerms:
         n = self._delta.shape[-1]
         index = self._pass.rows(weight, None)[row // n]
         delta = np.asarray(self._delta[:, index, row % n], np.float64)
-        other = np.asarray(self._pass.factor(weight), np.float64)[:, col or 0]
+        other = np.asarray(self._pass.trace.factors[weight], np.float64)[:, col or 0]
         with np.errstate(divide="ignore"):
             log = np.log(np.abs(delta)) + np.log(np.abs(other)) + self._exponent[:, index] * _LN2
         sign = (np.sign(delta) * np.sign(other)).astype(np.int8)

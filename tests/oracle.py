@@ -16,13 +16,13 @@ SIGMOID_GATES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update
 
 
 def step(xp, cell, a_x, a_h, carry, pins):
-    """One step as PyTorch writes it: nn.RNNCell, nn.LSTMCell, nn.GRUCell; NaN pins nothing."""
+    """One step as PyTorch writes it: nn.RNNCell, nn.LSTMCell, nn.GRUCell; a pin of NaN leaves the gate free."""
 
     def sigmoid(z):
         return 1 / (1 + xp.exp(-z))
 
     def gate(name, z):
-        return xp.where(xp.isnan(pins[name]), sigmoid(z), pins[name]) if name in pins else sigmoid(z)
+        return xp.where(xp.isnan(pins[name]), sigmoid(z), pins[name])
 
     if cell == "lstm":
         i, f, g, o = xp.split(a_x + a_h, 4)
@@ -71,13 +71,14 @@ def derivatives(cell, truncate):
 
 
 def plain(cell, weights, inputs, readout, targets, *, pins=None, carry=None):
-    """The problem as float64 arrays: a copy of the weights per step, a pin per step, a carry."""
+    """The problem as float64 arrays: a copy of the weights a step, a pin a step (NaN where free), a carry."""
     steps, n = len(inputs), np.shape(weights.weight_hh)[-1]
     weights = gf.Weights(*(np.asarray(field, np.float64) for field in weights))
     if weights.bias_hh.ndim == 1:
         weights = gf.Weights(*(np.broadcast_to(field, (steps, *field.shape)) for field in weights))
     carry = carry if carry is not None else [np.zeros(n)] * (2 if cell == "lstm" else 1)
-    pins = {name: np.broadcast_to(np.asarray(pin, np.float64), steps) for name, pin in (pins or {}).items()}
+    pins = dict.fromkeys(SIGMOID_GATES.get(cell, ()), np.nan) | (pins or {})
+    pins = {name: np.broadcast_to(np.asarray(pin, np.float64), steps) for name, pin in pins.items()}
     arrays = (np.asarray(array, np.float64) for array in (inputs, readout, targets))
     return (weights, *arrays, pins, tuple(np.asarray(state, np.float64) for state in carry))
 

@@ -254,21 +254,21 @@ def test_pytorch(cell):
 # the shape of the map
 
 
-@pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_long_horizons(cell):
     """Long enough for any grouping of rows or steps to have several groups and a ragged last one."""
     arrays = oracle.draw(cell, 301, hidden=2, inputs=1)
     gmap, answer = gf.gradient_map(cell, *arrays), oracle.Answer(cell, *arrays)
-    for weight in WEIGHTS:
+    for weight in ("weight_hh", "weight_ih"):
         assert_logs(gmap.log_terms(weight), answer.log_terms(weight), atol=1e-7)
         assert_logs(gmap.log_sums(weight), answer.log_sums(weight), atol=1e-7)
     for t in (127, 128, 300):
         lags = gf.lag_terms(cell, *arrays, t)
-        assert_logs(lags.log_terms("all"), gmap.log_terms("all")[t, : t + 1])
-        assert_logs(lags.log_partial_sums("all"), answer.log_partial_sums(t, "all"), atol=1e-7)
+        assert_logs(lags.log_terms(), gmap.log_terms()[t, : t + 1])
+        assert_logs(lags.log_partial_sums(), answer.log_partial_sums(t, "weight_hh"), atol=1e-7)
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 127, 128, 129, 200])
+@pytest.mark.parametrize("horizon", [1, 128, 129])
 def test_a_shorter_horizon_is_the_corner_of_a_longer_one(horizon):
     weights, inputs, readout, targets = oracle.draw("lstm", 301, hidden=2, inputs=1)
     long = gf.gradient_map("lstm", weights, inputs, readout, targets)
@@ -331,17 +331,15 @@ def test_nothing_is_remembered_before_the_first_step():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_single_precision_agrees(cell):
-    arrays = oracle.draw(cell, 40, hidden=5, inputs=3)
-    answer = oracle.Answer(cell, *arrays)
-    single = jax.tree.map(np.float32, arrays)
+    arrays, _ = problem(cell, "plain")
+    answer, single = solve(cell, "plain")[1], jax.tree.map(np.float32, arrays)
     with jax.enable_x64(False):
-        gmap, lags = gf.gradient_map(cell, *single), gf.lag_terms(cell, *single, 39)
+        gmap, lags = gf.gradient_map(cell, *single), gf.lag_terms(cell, *single, STEPS - 1)
         assert gmap.cost.dtype == np.float32
-        for weight in ("weight_hh", "all"):
-            keep = answer.log_terms(weight) > answer.log_terms(weight).max(1, keepdims=True) - 20
-            assert_logs(np.where(keep, gmap.log_terms(weight), 0), np.where(keep, answer.log_terms(weight), 0), 1e-3)
-            assert_logs(gmap.log_sums(weight), answer.log_sums(weight), 1e-3)
-            assert_logs(lags.log_partial_sums(weight), answer.log_partial_sums(39, weight), 1e-3)
+        for weight in WEIGHTS:
+            assert_logs(gmap.log_terms(weight), answer.log_terms(weight), 1e-4)
+            assert_logs(gmap.log_sums(weight), answer.log_sums(weight), 1e-4)
+            assert_logs(lags.log_partial_sums(weight), answer.log_partial_sums(STEPS - 1, weight), 1e-4)
 
 
 def test_any_double_argument_makes_the_work_double():
@@ -354,7 +352,7 @@ def test_any_double_argument_makes_the_work_double():
 # any shape, any pins
 
 
-SHAPES = st.sampled_from([(1, 1, 1, None), (5, 3, 2, 2)])  # (T, n, m, k): few, since each one compiles
+SHAPES = st.sampled_from([(STEPS, 3, 2, None), (4, 1, 3, 2)])  # (T, n, m, k): few, since each one compiles
 PIN = st.one_of(st.just(np.nan), st.sampled_from([0.0, 1.0]), st.floats(0, 1))
 
 
@@ -370,11 +368,8 @@ def test_any_problem(data):
         options["pins"] = data.draw(st.dictionaries(st.sampled_from(oracle.SIGMOID_GATES[cell]), PIN | per_step))
     weights, x, readout, targets = oracle.draw(cell, steps, hidden, inputs, outputs, seed=seed)
     targets[data.draw(st.lists(st.integers(0, steps - 1), unique=True))] = np.nan
-    every_pin = {gate: np.full(steps, np.nan) for gate in oracle.SIGMOID_GATES.get(cell, ())}  # one compile a cell
-    every_pin |= {gate: np.broadcast_to(pin, steps) for gate, pin in (options.get("pins") or {}).items()}
-    carry = options["carry"] or [np.zeros(hidden)] * (2 if cell == "lstm" else 1)
     gmap = gf.gradient_map(cell, weights, x, readout, targets, **options)
-    answer = oracle.Answer(cell, weights, x, readout, targets, pins=every_pin, carry=carry)
+    answer = oracle.Answer(cell, weights, x, readout, targets, **options)
     np.testing.assert_allclose(gmap.cost, answer.cost, rtol=1e-11)
     for weight in WEIGHTS:
         assert_logs(gmap.log_terms(weight), answer.log_terms(weight), 1e-7)

@@ -285,8 +285,7 @@ class TestVerdict:
     def test_writes_carry_everything(self):
         found = reading_of(write_gate())
         assert found.verdict == (
-            "Only 8 of 96 lags reach W, lag 11 most, with 90 % of the terms' total size, "
-            "the rest is zero; W gets 1.11."
+            "Only 8 of 96 lags reach W, lag 11 most, with 90 % of the terms' total size, the rest is zero; W gets 1.11."
         )
 
     def test_equal_terms_name_the_nearest(self):

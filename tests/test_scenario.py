@@ -117,7 +117,9 @@ def test_one_linear_unit_has_exactly_its_factor(name, factor):
     assert measurement.reading.factor == pytest.approx(factor, rel=1e-5)
     lags = np.arange(measurement.t + 1)
     np.testing.assert_allclose(np.exp(measurement.log_row - measurement.log_row[0]), factor**lags, rtol=1e-4)
-    np.testing.assert_allclose(np.exp(measurement.log_partial - measurement.log_row[0]), np.cumsum(factor**lags), rtol=1e-4)
+    np.testing.assert_allclose(
+        np.exp(measurement.log_partial - measurement.log_row[0]), np.cumsum(factor**lags), rtol=1e-4
+    )
 
 
 def test_an_lstm_at_initialisation_vanishes_and_its_sum_does_not():

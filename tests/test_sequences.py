@@ -96,14 +96,14 @@ def test_any_text_is_a_sentence(text):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(name="sine"), r"name is 'sine'; it must be one of noise, impulse"),
-        (dict(length=0), r"length is 0; .* at least 1"),
-        (dict(length=2.5), r"length is 2.5; .* whole number"),
-        (dict(inputs=0), r"inputs is 0; .* at least 1"),
-        (dict(seed=-1), r"seed is -1; .* at least 0"),
-        (dict(lag=0), r"lag is 0; .* at least 1"),
-        (dict(name="sunspots", length=309), r"length is 309; sunspots have 1 to 308 steps"),
-        (dict(name="sentence", text=""), r"text is ''; it must have at least one character"),
+        ({"name": "sine"}, r"name is 'sine'; it must be one of noise, impulse"),
+        ({"length": 0}, r"length is 0; .* at least 1"),
+        ({"length": 2.5}, r"length is 2.5; .* whole number"),
+        ({"inputs": 0}, r"inputs is 0; .* at least 1"),
+        ({"seed": -1}, r"seed is -1; .* at least 0"),
+        ({"lag": 0}, r"lag is 0; .* at least 1"),
+        ({"name": "sunspots", "length": 309}, r"length is 309; sunspots have 1 to 308 steps"),
+        ({"name": "sentence", "text": ""}, r"text is ''; it must have at least one character"),
     ],
 )
 def test_errors_name_the_field_and_what_is_valid(arguments, message):

@@ -11,14 +11,24 @@ import streamlit as st
 from gradflow import controls
 
 STYLE = """<style>
-.st-key-picture h2 { min-height: 4.5rem; padding: 0; font-size: clamp(1.15rem, 0.8rem + 1.1vw, 1.75rem); line-height: 1.3;
-  font-variant-numeric: tabular-nums; }
-.st-key-status { position: fixed; right: 1.5rem; bottom: 1rem; width: auto; z-index: 9; }
+.st-key-picture h2 { min-height: 2.6em; padding: 0; line-height: 1.3; font-variant-numeric: tabular-nums;
+  font-size: clamp(1.1rem, 0.55rem + 1vw, 1.75rem); }
+.st-key-picture [data-testid="stElementToolbar"] { display: none; }  /* it would cover the verdict */
+.st-key-status { position: fixed; inset: auto 1.5rem 1.5rem auto; width: fit-content; padding: 0.75rem 1rem; z-index: 9;
+  border: 1px solid; border-radius: 0.5rem; backdrop-filter: blur(12px); }
+@media (max-width: 640px) {  /* the controls under the picture, not over it */
+  [data-testid="stSidebar"][data-collapsed="false"] { position: fixed !important; inset: auto 0 0 0 !important;
+    width: 100vw !important; min-width: 0; max-width: none; height: 45dvh !important; min-height: 0;
+    box-shadow: 0 0 12px rgb(0 0 0 / 0.3); }
+  .st-key-picture h2 { min-height: 5.2em; }
+  .stMain { padding-bottom: 45dvh; }
+}
 </style>"""
 GREY = "<style>.st-key-picture .stVegaLiteChart { opacity: 0.35; filter: grayscale(1); }</style>"
+COLOUR = "<style>.st-key-picture .stVegaLiteChart { opacity: 1; }</style>"
 DEFINITIONS = r"""
-A recurrent network uses **one weight many times**. $W(t-u)$ is the copy used $u$ steps before time $t$: $u$ is the
-**lag**. The cost at time $t$ has one gradient for each copy, a **term**, and training uses their **sum**:
+A recurrent network uses **one weight many times**. $W(t-u)$ is the copy used $u$ steps before time $t$: $u$ is
+the **lag**. The cost at time $t$ has one gradient for each copy, a **term**, and training uses their **sum**:
 
 $$\frac{dC(t)}{dW} = \sum_{u=0}^{t} \frac{dC(t)}{dW(t-u)}$$
 
@@ -33,8 +43,9 @@ def page():
     if notices:
         st.warning(" ".join(notices))
     explore(*controls.sidebar())
-    with st.popover("What am I looking at?", type="tertiary"):
-        st.markdown(DEFINITIONS)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.popover("What am I looking at?", type="tertiary"):
+            st.markdown(DEFINITIONS)
         if "last" in st.session_state:
             st.caption(f"Computed on {st.session_state.last.device}.")
 
@@ -65,19 +76,18 @@ def draw(measurement, held):
     from gradflow import charts  # after the first paint
 
     last = st.session_state.get("last")
-    broken = held and measurement.overflow is not None and last is not None
+    broken = held and last and last.overflow is None and measurement.overflow is not None
     if broken:
         verdict = f"The network overflows at step {measurement.overflow}; this was just before."
         shown = last
     else:
         verdict = measurement.reading.verdict
         domain = last.domain if held and last else charts.decades(measurement)
-        shown = Shown(domain, charts.flow_data(measurement, domain), measurement.device)
+        shown = Shown(domain, charts.flow_data(measurement, domain), measurement.overflow, measurement.device)
         st.session_state.last = shown
     st.header(verdict, anchor=False)
     st.vega_lite_chart(spec={**charts.flow_spec(), "datasets": shown.datasets}, key="flow", width="stretch")
-    if broken:
-        st.html(GREY)
+    st.html(GREY if broken else COLOUR)
 
 
 class Shown(NamedTuple):
@@ -85,6 +95,7 @@ class Shown(NamedTuple):
 
     domain: tuple
     datasets: dict
+    overflow: int | None
     device: str
 
 

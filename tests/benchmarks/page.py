@@ -1,0 +1,230 @@
+"""What a move of a control costs from key to picture, in a headless Chromium, beside a floor in the same run.
+
+    python tests/benchmarks/page.py            # the table, as Markdown
+    python tests/benchmarks/page.py --fast     # 20 steps instead of 80
+
+The floor is the least that Streamlit can do: one slider, one text. A step counts from the key's time stamp to the
+last frame that is painted before the next key. A redraw is a frame whose picture differs from the one before.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import itertools
+
+from browser import CANVAS, ROOT, launch, serve
+
+FLOOR = """
+import streamlit as st
+
+@st.fragment
+def floor():
+    st.text(st.slider("Floor", 0, 1000, 500))
+
+floor()
+"""
+PICTURE = f"[data-testid=stHeading], [data-testid=stText], {CANVAS}"
+STEP = 250  # ms from key to key: shorter than the rest after which a held key counts as let go
+REST = 800  # ms until nothing moves any more
+SETTLES = 12
+
+# window.stamps: time stamps of keys and releases; frames [time, changed], one for each painted frame in which the
+# words, or what is drawn on the canvas, were touched.
+STAMPS = """
+(() => {
+  const stamps = (window.stamps = { keys: [], releases: [], frames: [] });
+  const port = new MessageChannel();
+  const pen = CanvasRenderingContext2D.prototype;
+  const { clearRect, fillText } = pen;
+  let waiting = false, written = "", words = "", shown = "";
+  port.port1.onmessage = () => {
+    const now = words + written;
+    stamps.frames.push([performance.now(), now !== shown]);
+    [waiting, shown] = [false, now];
+  };
+  const touched = () => {
+    if (!waiting) requestAnimationFrame(() => port.port2.postMessage(0));
+    waiting = true;
+  };
+  pen.clearRect = function () {
+    touched();
+    written = "";
+    return clearRect.apply(this, arguments);
+  };
+  pen.fillText = function (text) {
+    written += text;
+    return fillText.apply(this, arguments);
+  };
+  new MutationObserver(() => {
+    const now = [...document.querySelectorAll("[data-testid=stHeading], [data-testid=stText]")];
+    const text = now.map((element) => element.textContent).join();
+    if (text !== words) touched();
+    words = text;
+  }).observe(document, { subtree: true, childList: true, characterData: true });
+  addEventListener("keydown", (event) => stamps.keys.push(event.timeStamp), true);
+  addEventListener("pointerup", (event) => stamps.releases.push(event.timeStamp), true);
+})();
+"""
+
+
+class Meter:
+    """A page that is opened and measured: its stamps, its traffic, the work of browser and server."""
+
+    def __init__(self, browser, server, link, more=False):
+        self.server = server
+        self.received = 0
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.add_init_script(STAMPS)
+        self.page.on("websocket", lambda socket: socket.on("framereceived", self._count))
+        self.page.goto(f"{server.url}/{link}")
+        self.page.wait_for_selector(PICTURE, timeout=120_000)
+        if more:
+            self.page.get_by_text("More", exact=True).click()
+        self.devtools = self.page.context.new_cdp_session(self.page)
+        self.devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self.page.wait_for_timeout(3000)
+
+    def _count(self, frame):
+        self.received += len(frame)
+
+    def begin(self):
+        """Start to count."""
+        self.page.evaluate("for (const each of Object.values(stamps)) each.length = 0")
+        self.start = self.work()
+
+    def work(self):
+        """So far: bytes received, ms of the server's processor, ms of the page's main thread."""
+        fields = Path(f"/proc/{self.server.pid}/stat").read_text().rpartition(")")[2].split()
+        server = 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        metrics = {
+            metric["name"]: metric["value"] for metric in self.devtools.send("Performance.getMetrics")["metrics"]
+        }
+        return np.array([self.received, server, 1000 * metrics["TaskDuration"]])
+
+    def stamps(self):
+        return self.page.evaluate("stamps")
+
+    def keys(self, label, steps):
+        """Press an arrow key again and again: ms to the last paint of each step, and the work of one step."""
+        slider = self.page.get_by_role("slider", name=label).first
+        for _ in range(4):
+            slider.press("ArrowRight")
+            self.page.wait_for_timeout(STEP)
+        self.begin()
+        for _ in range(steps):
+            self.page.keyboard.press("ArrowRight")
+            self.page.wait_for_timeout(STEP)
+        work = (self.work() - self.start) / steps
+        stamps = self.stamps()
+        painted = np.array([time for time, _ in stamps["frames"]])
+        keys = np.array([*stamps["keys"], np.inf])
+        waits = []
+        for key, following in itertools.pairwise(keys):
+            mine = painted[(painted > key) & (painted < following)]
+            waits.append(mine[-1] - key if mine.size else np.nan)
+        return np.array(waits), work
+
+    def drag(self, label, seconds):
+        """Move the mouse with the thumb to and fro: redraws a second, and the work of one second."""
+        aim = self.grip(label)
+        self.page.mouse.down()
+        self.page.wait_for_timeout(300)
+        self.begin()
+        begin = self.page.evaluate("performance.now()")
+        now, k = begin, 0
+        while now - begin < 1000 * seconds:
+            self.page.mouse.move(*aim(0.73 + 0.2 * np.sin(k / 40)))
+            k += 1
+            if k % 20 == 0:
+                now = self.page.evaluate("performance.now()")
+        changed = sum(changed for _, changed in self.stamps()["frames"])
+        passed = (now - begin) / 1000
+        work = (self.work() - self.start) / passed
+        self.page.mouse.up()
+        self.page.wait_for_timeout(REST)
+        return changed / passed, work
+
+    def settle(self, label):
+        """Drag somewhere and let go: ms from the release to the last frame that still changed, each time."""
+        aim, waits = self.grip(label), []
+        for goal in np.random.default_rng(0).uniform(0.1, 0.95, SETTLES):
+            self.page.mouse.down()
+            self.page.mouse.move(*aim(goal), steps=15)
+            self.begin()
+            self.page.mouse.up()
+            self.page.wait_for_timeout(REST)
+            stamps = self.stamps()
+            (release,) = stamps["releases"]
+            waits.append(max([time - release for time, changed in stamps["frames"] if changed], default=0.0))
+        return np.array(waits)
+
+    def grip(self, label):
+        """Put the mouse on the thumb; returns share of the track -> point."""
+        slider = self.page.get_by_role("slider", name=label).first
+        box = slider.bounding_box()
+        low, high, value = (float(slider.evaluate(f"range => range.{name}")) for name in ("min", "max", "value"))
+        aim = lambda share: (box["x"] + 9 + share * (box["width"] - 18), box["y"] + box["height"] / 2)
+        self.page.mouse.move(*aim((value - low) / (high - low)))
+        return aim
+
+
+def keyboard_rows(name, goal, floor, mine):
+    (waits, work), (floor_waits, floor_work) = mine, floor
+    spread = lambda waits: f"{np.nanmedian(waits):.0f} / {np.nanpercentile(waits, 95):.0f}"
+    missed = np.isnan(waits).sum()
+    note = f" ({missed} of {len(waits)} steps unseen)" if missed else ""
+    yield f"{name}: key → last chart painted, median / p95, ms{note}", spread(floor_waits), spread(waits), goal
+    for k, (what, unit, limit) in enumerate(
+        (
+            ("received a step", "kB", "≤ 55"),
+            ("server CPU a step", "ms", "≤ 15"),
+            ("browser main thread a step", "ms", ""),
+        )
+    ):
+        scale = 1000 if unit == "kB" else 1
+        yield f"{name}: {what}, {unit}", f"{floor_work[k] / scale:.1f}", f"{work[k] / scale:.1f}", limit
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fast", action="store_true")
+    steps, seconds = (20, 3) if parser.parse_args().fast else (80, 6)
+    print("| what | floor | app | goal |\n| --- | ---: | ---: | ---: |", flush=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        script = Path(folder) / "floor.py"
+        script.write_text(FLOOR)
+        browser = launch(playwright)
+        with serve(script) as server:
+            floor = Meter(browser, server, "").keys("Floor", steps)
+        with serve(ROOT / "app.py") as server:
+            for label, link, more in (
+                ("Forget gate", "", False),
+                ("Horizon", "", False),
+                ("Time t", "?time=10", True),
+            ):
+                meter = Meter(browser, server, link, more)
+                for row in keyboard_rows(label, "≤ 80 / 110", floor, meter.keys(label, steps)):
+                    print("|", " | ".join(row), "|", flush=True)
+                meter.page.close()
+            meter = Meter(browser, server, "")
+            redraws, work = meter.drag("Forget gate", seconds)
+            print(f"| Forget gate, dragged: redraws a second | on release | {redraws:.0f} | ≥ 20 |")
+            print(f"| Forget gate, dragged: received a redraw, kB | | {work[0] / redraws / 1000:.1f} | ≤ 55 |")
+            print(f"| Forget gate, dragged: server CPU a redraw, ms | | {work[1] / redraws:.1f} | ≤ 15 |")
+            waits = meter.settle("Forget gate")
+            print(
+                f"| Forget gate: release → settled, median / worst, ms | | {np.median(waits):.0f} / {waits.max():.0f} | ≤ 100 |"
+            )
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

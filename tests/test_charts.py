@@ -1,0 +1,309 @@
+"""The picture's data say what the measurement says, and its specification never changes."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from gradflow import charts
+from gradflow.reading import number, read
+
+LN10 = np.log(10)
+
+
+def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underflow=None):
+    """A measurement with these terms f[T, T], all of one sign."""
+    horizon = len(log_terms)
+    t = horizon - 1 if t is None else t
+    row = log_terms[t, : t + 1]
+    with np.errstate(invalid="ignore"):
+        partial = np.logaddexp.accumulate(row)
+    log_sums, log_residual = np.zeros(horizon), np.zeros(horizon)
+    return SimpleNamespace(
+        t=t,
+        log_terms=log_terms,
+        log_row=row,
+        log_partial=partial,
+        cost=np.ones(horizon),
+        gates=gates or {},
+        labels=labels or ("",) * horizon,
+        overflow=overflow,
+        underflow=underflow,
+        reading=read(row, partial, log_sums, log_residual, overflow, underflow, t),
+    )
+
+
+def geometric(horizon, slope):
+    """Terms exp(slope · u), −inf beyond t."""
+    t, u = np.indices((horizon, horizon))
+    return np.where(u > t, -np.inf, slope * u)
+
+
+def noisy(horizon):
+    """Terms with a random residual at t and a random state at step t − u."""
+    random, (t, u) = np.random.default_rng(0), np.indices((horizon, horizon))
+    return geometric(horizon, -0.1) + random.normal(size=(horizon, 1)) + random.normal(size=horizon)[t - u]
+
+
+def with_zeros():
+    """Only every third step is written, and the state underflows from step 20 on."""
+    terms = geometric(30, -0.5)
+    t, u = np.indices(terms.shape)
+    terms[((t - u) % 3 > 0) | (t - u >= 20)] = -np.inf
+    return record(terms, underflow=20)
+
+
+def broken():
+    """The forward pass overflows at step 12 of 20."""
+    terms = geometric(20, 0.5)
+    t, u = np.indices(terms.shape)
+    terms[(t >= 12) & (u <= t)] = np.nan
+    return terms
+
+
+RECORDS = {
+    "vanishing": record(geometric(100, -0.2)),
+    "exploding": record(geometric(256, 0.1)),
+    "beyond every decade": record(geometric(256, -5.0)),
+    "one term": record(geometric(2, 0.0), 0),
+    "zeros": with_zeros(),
+    "nothing": record(np.full((5, 5), -np.inf)),
+    "overflow": record(broken(), overflow=12),
+    "before the overflow": record(broken(), 8, overflow=12),
+    "lstm": record(noisy(256), gates={name: np.linspace(0, 1, 256) for name in ("input", "forget", "output")}),
+    "gru": record(geometric(9, -1.0), 5, gates={"reset": np.full(9, 0.25), "update": np.full(9, 0.75)}),
+    "letters": record(geometric(6, -0.1), labels=tuple("a b é😀")),
+    "years": record(geometric(100, -0.1), labels=tuple(str(1700 + s) for s in range(100))),
+}
+
+
+@pytest.fixture(params=RECORDS.values(), ids=RECORDS.keys())
+def measurement(request):
+    return request.param
+
+
+def drawn(measurement, domain=None):
+    """The datasets as lists by name and column."""
+    tables = charts.flow_data(measurement, domain or charts.decades(measurement))
+    return {name: table.to_pydict() for name, table in tables.items()}
+
+
+def image_of(measurement, domain):
+    url = charts.map_url(measurement, domain)
+    return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
+
+
+def fields(spec):
+    """(dataset, field) of every encoding in a specification."""
+    if "mark" in spec:
+        for channel in spec["encoding"].values():
+            if "field" in channel:
+                yield spec["data"]["name"], channel["field"]
+    for layer in spec.get("layer", ()):
+        yield from fields({"data": spec.get("data"), **layer})
+
+
+def test_the_specification_is_valid_and_strict_json():
+    spec = charts.flow_spec()
+    text = json.dumps(spec, allow_nan=False)
+    assert len(text) < 20_000
+    assert alt.Chart.from_dict(spec | {"datasets": {}}, validate=True)
+
+
+def test_data_leave_the_specification_alone():
+    before = json.dumps(charts.flow_spec())
+    for measurement in RECORDS.values():
+        drawn(measurement)
+    assert json.dumps(charts.flow_spec()) == before
+
+
+def test_every_field_of_the_picture_has_data(measurement):
+    data = drawn(measurement)
+    used = set(fields(charts.flow_spec()))
+    assert {name for name, _ in used} == set(data)
+    for name, field in used:
+        assert field in data[name], f"{name} has no {field}"
+
+
+def test_the_data_are_strict_json_and_small(measurement):
+    tables = charts.flow_data(measurement, charts.decades(measurement))
+    json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
+    size = 0
+    for table in tables.values():
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        size += sink.getvalue().size
+    assert size <= 40_000
+
+
+def test_every_term_is_drawn_once_as_what_it_is(measurement):
+    domain = charts.decades(measurement)
+    data = drawn(measurement, domain)
+    row = measurement.log_row / LN10
+    plain = np.array(data["terms"]["lag"], int)
+    np.testing.assert_allclose(data["terms"]["term"], row[plain], rtol=1e-6)
+    assert all(domain[0] <= term <= domain[1] for term in data["terms"]["term"])
+    shown = sorted(data["terms"]["lag"] + data["odd"]["lag"])
+    assert shown == [u for u in range(measurement.t + 1) if not np.isnan(row[u])]
+
+
+def test_zeros_flushes_and_what_lies_beyond_the_frame_have_marks_of_their_own():
+    measurement = with_zeros()
+    data = drawn(measurement, (-2, 1))
+    marks = dict(zip(data["odd"]["lag"], data["odd"]["mark"], strict=True))
+    zero, flushed, below, above = (charts.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
+    assert len({zero, flushed, below, above}) == 4
+    assert [marks[u] for u in range(10)] == 10 * [flushed]  # steps 29…20
+    assert marks[10] == zero and marks[11] == below  # steps 19 and 18; 18 is written, and 10^-2.4
+    assert data["frame"]["note"][0].split("   ") == [
+        f"{mark} {words}" for mark, _, words in (charts.MARKS[s] for s in ("zero", "flushed", "below"))
+    ]
+    rising = drawn(record(geometric(30, 0.5)), (-2, 1))
+    assert set(rising["odd"]["mark"]) == {above}
+    assert not set(drawn(record(geometric(30, -0.1)))["odd"]["mark"])
+
+
+def test_no_number_is_invented_for_a_sum_that_is_zero():
+    terms = geometric(6, 0.0)
+    terms[:, :2] = -np.inf
+    data = drawn(record(terms))
+    assert data["sums"]["sum"][:2] == data["sums"]["norms"][:2] == [None, None]
+    np.testing.assert_allclose(data["sums"]["sum"][2:], np.log10([1, 2, 3, 4]), rtol=1e-6)
+
+
+def test_the_map_has_one_pixel_a_pair_and_four_states():
+    measurement = with_zeros()
+    measurement.log_terms[25:, :] = np.where(np.indices((5, 30))[1] > np.arange(25, 30)[:, None], -np.inf, np.nan)
+    pixels = charts.map_pixels(measurement, (-10, 1))
+    t, u = np.indices(pixels.shape)
+    assert (pixels[u > t] == charts.BLANK).all()
+    assert (pixels[(t >= 25) & (u <= t)] == charts.BROKEN).all()
+    seen = (t < 25) & (u <= t)
+    assert (pixels[seen & (t - u >= 20)] == charts.FLUSHED).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == charts.ZERO).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < charts.COLOURS).all()
+
+
+def test_the_map_is_scaled_from_low_to_high():
+    measurement = record(np.array([[-np.inf, 0.0], [-2.0, 1.0]]) * LN10)
+    measurement.log_terms[0, 0] = -5 * LN10
+    top = charts.COLOURS - 1
+    pixels = charts.map_pixels(measurement, (-4, 1))
+    assert pixels.tolist() == [[0, charts.BLANK], [round(top * 2 / 5), top]]
+    assert charts.map_pixels(measurement, (-4, 0))[1, 1] == top
+
+
+def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
+    domain = charts.decades(measurement)
+    image = image_of(measurement, domain)
+    pixels = charts.map_pixels(measurement, domain)
+    assert image.mode == "P"
+    assert image.size == measurement.log_terms.shape
+    np.testing.assert_array_equal(np.asarray(image), pixels)
+    rgba = np.asarray(image.convert("RGBA"))
+    for state, (_, opacity) in charts.STATES.items():
+        assert (rgba[pixels == state, 3] == opacity).all()
+    assert (rgba[pixels < charts.COLOURS, 3] == 255).all()
+
+
+def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
+    colours, opacities = charts.palette()
+    colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
+    assert len(colours) == len(opacities) == charts.COLOURS + len(charts.STATES)
+    lightness = (colours[: charts.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(np.cbrt(lightness)) > 0).all()
+    states = [(*colours[state], opacities[state]) for state in charts.STATES]
+    assert len(set(states)) == len(states)
+
+
+@given(st.floats(-900, 900), st.floats(-900, 900))
+def test_decades_hold_what_they_can(first, last):
+    row = np.array([first, last])
+    low, high = charts.decades(SimpleNamespace(log_row=row, log_partial=row, log_terms=row[None]))
+    assert low in charts.LOWS and high in charts.HIGHS
+    assert low <= row.min() / LN10 or low == min(charts.LOWS)
+    assert high >= row.max() / LN10 or high == max(charts.HIGHS)
+
+
+def test_decades_are_the_tightest_and_hold_still_while_a_factor_moves():
+    assert charts.decades(record(geometric(100, np.log(0.83)))) == (-10, 1)
+    assert charts.decades(record(geometric(100, np.log(0.85)))) == (-10, 1)
+    assert charts.decades(record(geometric(100, np.log(0.75)))) == (-20, 1)
+
+
+def test_decades_without_a_term_are_those_of_the_other_times():
+    assert charts.decades(record(broken(), overflow=12)) == (-2, 5)
+    assert charts.decades(record(np.full((5, 5), -np.inf))) == (charts.LOWS[0], charts.HIGHS[0])
+
+
+@given(st.floats(-3, 3), st.floats(-50, 50))
+@example(1e-308, 0.0)
+def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
+    measurement = record(geometric(40, slope) + intercept)
+    domain = charts.decades(measurement)
+    frame = {name: value[0] for name, value in drawn(measurement, domain)["frame"].items()}
+    assert 0 <= frame["fit_x"] <= frame["fit_x2"] <= 39
+    for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
+        assert domain[0] <= y <= domain[1]
+        np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=1e-6)
+    assert frame["factor"] == f"×{number(measurement.reading.slope)} per step"
+
+
+def test_no_line_is_drawn_where_no_one_factor_fits():
+    measurement = record(geometric(24, 0.0))
+    measurement.log_terms[-1, 1::2] = -np.inf
+    measurement = record(measurement.log_terms)
+    assert measurement.reading.regime == "mixed"
+    frame = drawn(measurement)["frame"]
+    assert frame["fit_y"] == [None] and frame["factor"] == [""]
+
+
+def test_an_overflow_says_its_step_and_draws_nothing():
+    data = drawn(RECORDS["overflow"])
+    assert "12" in data["frame"]["alarm"][0]
+    assert data["terms"]["lag"] == data["odd"]["lag"] == []
+    assert set(data["sums"]["sum"]) == {None}
+    earlier = drawn(RECORDS["before the overflow"])
+    assert earlier["frame"]["alarm"] == [""] and "12" in earlier["frame"]["time"][0]
+
+
+def test_the_strips_show_the_gates_of_step_t_minus_u():
+    opening = np.linspace(0, 1, 9)
+    data = drawn(record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening}))
+    assert data["gates"]["edge"] == [u - 0.5 for u in range(7)]
+    heights = (charts.BASELINES[0] - np.array(data["gates"]["gate0"])) / 0.8
+    np.testing.assert_allclose(heights, np.append(opening[5::-1], opening[0]), atol=1e-6)
+    assert set(data["gates"]["gate2"]) == {None} and data["frame"]["gate2"] == [None]
+    assert [data["frame"][f"name{k}"] for k in range(3)] == [["reset"], ["keep"], [""]]
+
+
+def test_letters_stand_under_their_lag_and_years_only_where_round():
+    letters = drawn(RECORDS["letters"])["letters"]
+    assert letters == {"lag": [0, 1, 3, 5], "label": ["😀", "é", "b", "a"]}
+    years = drawn(RECORDS["years"])["letters"]
+    assert years == {"lag": [19, 39, 59, 79, 99], "label": ["1780", "1760", "1740", "1720", "1700"]}
+
+
+def test_the_words_of_a_lag_are_its_numbers():
+    measurement = RECORDS["years"]
+    columns = drawn(measurement)["columns"]
+    assert columns["lag"] == list(range(100))
+    assert columns["step"][30] == "69 1769"
+    assert columns["term"][30] == number(-3.0)
+    assert columns["sum"][30] == number(measurement.log_partial[30])
+
+
+def test_the_picture_needs_neither_streamlit_nor_jax():
+    code = "import sys, gradflow.charts; sys.exit(bool({'jax', 'streamlit'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=charts.__file__.rsplit("/", 2)[0]).returncode == 0
