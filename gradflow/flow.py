@@ -15,7 +15,7 @@ underflows or overflows, and everything leaves here as a logarithm.
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, partial, reduce
 from threading import Lock
 from typing import NamedTuple
 
@@ -53,10 +53,14 @@ class _Trace(NamedTuple):
 
 def _normalise(x, axis):
     """(x / 2^e, e): e is near log2 of the largest entry along `axis`, which is kept; zero stays zero."""
-    largest = jnp.max(jnp.abs(x), axis=axis, keepdims=True)
-    least = jnp.finfo(x.dtype).minexp
-    exponent = jnp.clip(_exponent(largest), least, -least)  # so that 2^−exponent is a normal number
+    exponent = _shift(jnp.abs(x), axis)
     return x * _power(-exponent, x.dtype), exponent
+
+
+def _shift(size, axis):
+    """The exponent of the largest size along `axis`, which is kept; 2^−exponent is a normal number."""
+    least = jnp.finfo(size.dtype).minexp
+    return jnp.clip(_exponent(jnp.max(size, axis=axis, keepdims=True)), least, -least)
 
 
 def _exponent(x):
@@ -174,19 +178,19 @@ def _seed(readout, h, target):
 
 
 def _pull(weight, jacobian, ct):
-    """All rows one step back: dC/d carry(s) [K, n, rows] -> δ(s) [D−K, n, rows], dC/d carry(s−1) [K, n, rows].
+    """All rows one step back: dC/d carry(s) -> δ(s) [D−K, n, rows] and dC/d carry(s−1), K states of [n, rows] each.
 
-        δ = Σ_k J_k ct_k        ct'_k = direct path + (k = h) W_hhᵀ δ_h
+        δ = Σ_k J_k ct_k        ct'_j = Σ_k J_kj ct_k + (j = h) W_hhᵀ δ_h
 
     Rows ride along the last axis: sums over units then run down columns, and δ is the matrix product's operand as
-    it stands. K is one or two, so its sum is written out.
+    it stands. K is one or two, so its sums are written out.
     """
-    states, _, rows = ct.shape
-    out = sum(jacobian[k, :, :, None] * ct[k][None] for k in range(states))  # [D, n, rows]
-    delta, back = out[:-states], out[-states:]
+    states, rows = len(ct), ct[0].shape[1]
+    delta = sum(jacobian[k, :-states, :, None] * ct[k][None] for k in range(states))
+    back = [sum(jacobian[k, j, :, None] * ct[k] for k in range(states)) for j in range(-states, 0)]
     if weight is not None:  # [n, G·n]
-        back = back.at[0].add(_dot(weight, delta.reshape(-1, rows)[: weight.shape[1]]))
-    return delta, back
+        back[0] += _dot(weight, delta.reshape(-1, rows)[: weight.shape[1]])
+    return delta, tuple(back)
 
 
 def _sweep(cell_path_only, weights, trace, low, rows, emit):
@@ -196,7 +200,8 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
     """
     steps, states, wide, n = trace.jacobian.shape
     row = low + jnp.arange(rows)
-    ct = jnp.zeros((states, n, rows), trace.seed.dtype).at[0].set(_rows(trace.seed, low, rows).T)
+    seed = _rows(trace.seed, low, rows).T  # [n, rows]
+    ct = (seed, *(jnp.zeros_like(seed) for _ in range(states - 1)))
     exponent = _rows(trace.seed_exponent, low, rows)
     last = jnp.minimum(low + rows, steps) - 1
     tied = weights.weight_hh.ndim == 2
@@ -208,16 +213,16 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
         weight = None if cell_path_only else transposed if tied else transposed[s]
         delta, back = _pull(weight, trace.jacobian[s], ct)
         delta, own = _normalise(delta, axis=1)
-        back, shift = _normalise(back.reshape(1, -1, rows), axis=1)
+        shift = _shift(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
         joined = lambda new, old: jnp.where(jnp.broadcast_to(row >= s, new.shape), new, old)  # until s = t a row waits
         now = emit(s, delta, own[:, 0] + exponent[None])
         out = tuple(a.at[s].set(joined(b, 0)) for a, b in zip(out, now, strict=True))
-        return joined(back.reshape(ct.shape), ct), joined(exponent + shift[0, 0], exponent), out
+        ct = tuple(joined(b * _power(-shift, b.dtype), c) for b, c in zip(back, ct, strict=True))
+        return ct, joined(exponent + shift[0], exponent), out
 
-    delta, own = (
-        jnp.zeros((wide - states, *size), kind) for size, kind in (((n, rows), ct.dtype), ((rows,), jnp.int32))
-    )
-    out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in jax.eval_shape(emit, 0, delta, own))
+    delta = jnp.zeros((wide - states, n, rows), seed.dtype)
+    like = jax.eval_shape(emit, 0, delta, jnp.zeros((wide - states, rows), jnp.int32))
+    out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in like)
     return lax.fori_loop(0, last + 1, step, (ct, exponent, out))[2]
 
 
