@@ -5,7 +5,7 @@ a product of two norms and no matrix of derivatives is ever built. The δ of a b
 network together, one matrix product a step. A block begins at its own last t, so little is computed beyond t, and
 blocks are independent.
 
-A cell is elementwise, so its Jacobian is K × D numbers a unit (K states out; D pre-activations and states in). They
+A cell is elementwise, so its Jacobian is a handful of numbers a unit. They
 are computed for all steps before the sweep, which then only multiplies and adds.
 
 After each step every row is divided by a power of two near its largest entry, counted in an integer: no term ever
@@ -40,7 +40,8 @@ class _Trace(NamedTuple):
 
     gates: dict  # openness of the sigmoid gates, each [T, n]
     factors: dict  # field -> the other factor z(s) of its outer product, finite, padded to [T, max(n, m)]
-    jacobian: jax.Array  # [T, K, D, n], D = G + separate gates + K
+    to_delta: jax.Array  # d carry / d pre-activations, unit by unit, [T, K, D, n], D = G + separate gates
+    to_carry: jax.Array  # d carry / d carry before, [T, K, K, n]
     seed: jax.Array  # dC(t)/dh(t) / 2^seed_exponent, [T, n]
     seed_exponent: jax.Array  # [T]
     cost: jax.Array  # [T]
@@ -123,14 +124,16 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
     tiny = [(jnp.abs(c) < info.tiny) & (jnp.abs(larger) >= info.tiny) for c, larger in zip(after, again, strict=True)]
 
     sound = [jnp.isfinite(a).reshape(len(steps), -1).all(1) for a in (a_x, a_h, *before, *after)]
-    jacobian = jax.vmap(partial(_jacobian, cell))(a_x, a_h, before, pins)
+    finite = lambda a: jnp.where(jnp.isfinite(a), a, 0)  # the rows that meet what is not are masked
+    to_delta, to_carry = jax.vmap(partial(_jacobian, cell))(a_x, a_h, before, pins)
     seed, exponent, cost = jax.vmap(_seed, in_axes=(None, 0, 0))(readout, after[0], targets)
     gates = {name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     return _Trace(
         gates=gates,
         factors=_factors(before[0], inputs),
-        jacobian=jnp.where(jnp.isfinite(jacobian), jacobian, 0),  # rows that meet these are masked
-        seed=jnp.where(jnp.isfinite(seed), seed, 0),
+        to_delta=finite(to_delta),
+        to_carry=finite(to_carry),
+        seed=finite(seed),
         seed_exponent=exponent,
         cost=cost,
         broken=~jnp.stack(sound).all(0),
@@ -147,16 +150,17 @@ def _factors(before, inputs):
 
 
 def _jacobian(cell, a_x, a_h, carry, pins):
-    """d carry / d (a_h, a_x of the separate gates, carry before) of one step, unit by unit, [K, D, n]."""
+    """The Jacobian of one step, unit by unit, as the `vmap`ped pullback of each of its K states.
+
+    d carry / d (a_h, a_x of the separate gates) [K, D, n] and d carry / d carry before [K, K, n].
+    """
     _, pullback = jax.vjp(lambda *now: cell.step(*now, pins), a_x, a_h, carry)
-
-    def row(k):
-        one = tuple(jnp.full_like(c, k == j) for j, c in enumerate(carry))
-        by_x, by_h, by_carry = pullback(one)
-        apart = by_x[np.array([cell.gates.index(g) for g in cell.separate], int)]
-        return jnp.concatenate([by_h, apart, jnp.stack(by_carry)])
-
-    return jnp.stack([row(k) for k in range(len(carry))])
+    one = jnp.eye(len(carry), dtype=a_h.dtype)
+    by_x, by_h, by_carry = jax.vmap(pullback)(tuple(jnp.outer(row, jnp.ones_like(carry[0])) for row in one))
+    if cell.separate:
+        apart = by_x[:, np.array([cell.gates.index(gate) for gate in cell.separate])]
+        by_h = jnp.concatenate([by_h, apart], axis=1)
+    return by_h, jnp.stack(by_carry, axis=1)
 
 
 def _seed(readout, h, target):
@@ -177,19 +181,19 @@ def _seed(readout, h, target):
 # -------------------------------------------------------------------------------------------------- the sweep
 
 
-def _pull(weight, jacobian, ct):
-    """All rows one step back: dC/d carry(s) -> δ(s) [D−K, n, rows] and dC/d carry(s−1), K states of [n, rows] each.
+def _pull(weight, to_delta, to_carry, ct):
+    """All rows one step back: dC/d carry(s) -> δ(s) [D, n, rows] and dC/d carry(s−1), K states of [n, rows] each.
 
-        δ = Σ_k J_k ct_k        ct'_j = Σ_k J_kj ct_k + (j = h) W_hhᵀ δ_h
+        δ = Σ_k (∂carry_k/∂a) ct_k        ct'_j = Σ_k (∂carry_k/∂carry_j) ct_k + (j = h) W_hhᵀ δ_h
 
     Rows ride along the last axis: sums over units then run down columns, and δ is the matrix product's operand as
     it stands. K is one or two, so its sums are written out.
     """
-    states, rows = len(ct), ct[0].shape[1]
-    delta = sum(jacobian[k, :-states, :, None] * ct[k][None] for k in range(states))
-    back = [sum(jacobian[k, j, :, None] * ct[k] for k in range(states)) for j in range(-states, 0)]
+    states = range(len(ct))
+    delta = sum(to_delta[k, :, :, None] * ct[k][None] for k in states)
+    back = [sum(to_carry[k, j, :, None] * ct[k] for k in states) for j in states]
     if weight is not None:  # [n, G·n]
-        back[0] += _dot(weight, delta.reshape(-1, rows)[: weight.shape[1]])
+        back[0] += _dot(weight, delta.reshape(-1, delta.shape[2])[: weight.shape[1]])
     return delta, tuple(back)
 
 
@@ -198,7 +202,7 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
 
     Returns what `emit(s, δ / 2^e, e)` gives at every s, with zeros beyond t: a tuple of arrays [T, …, rows].
     """
-    steps, states, wide, n = trace.jacobian.shape
+    steps, states, wide, n = trace.to_delta.shape
     row = low + jnp.arange(rows)
     seed = _rows(trace.seed, low, rows).T  # [n, rows]
     ct = (seed, *(jnp.zeros_like(seed) for _ in range(states - 1)))
@@ -211,7 +215,7 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
         ct, exponent, out = state
         s = last - i
         weight = None if cell_path_only else transposed if tied else transposed[s]
-        delta, back = _pull(weight, trace.jacobian[s], ct)
+        delta, back = _pull(weight, trace.to_delta[s], trace.to_carry[s], ct)
         delta, own = _normalise(delta, axis=1)
         shift = _shift(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
         joined = lambda new, old: jnp.where(jnp.broadcast_to(row >= s, new.shape), new, old)  # until s = t a row waits
@@ -220,8 +224,8 @@ def _sweep(cell_path_only, weights, trace, low, rows, emit):
         ct = tuple(joined(b * _power(-shift, b.dtype), c) for b, c in zip(back, ct, strict=True))
         return ct, joined(exponent + shift[0], exponent), out
 
-    delta = jnp.zeros((wide - states, n, rows), seed.dtype)
-    like = jax.eval_shape(emit, 0, delta, jnp.zeros((wide - states, rows), jnp.int32))
+    delta = jnp.zeros((wide, n, rows), seed.dtype)
+    like = jax.eval_shape(emit, 0, delta, jnp.zeros((wide, rows), jnp.int32))
     out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in like)
     return lax.fori_loop(0, last + 1, step, (ct, exponent, out))[2]
 
@@ -234,14 +238,14 @@ def _rows(a, low, rows):
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
 def _norms(weights, trace, low, *, cell_path_only, rows):
-    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D−K, rows]."""
+    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, rows]."""
     emit = lambda s, delta, exponent: (jnp.sqrt(jnp.sum(delta**2, axis=1)), exponent)
     return _sweep(cell_path_only, weights, trace, low, rows, emit)
 
 
 @jax.jit
 def _totals(norms, rows):
-    """‖δ(t, s)‖ over the chosen rows, bool[D−K], as (mantissa, exponent), each [T(t), T(s)]."""
+    """‖δ(t, s)‖ over the chosen rows, bool[D], as (mantissa, exponent), each [T(t), T(s)]."""
     mantissa, exponent = (jnp.concatenate(parts, axis=2) for parts in zip(*norms, strict=True))
     mantissa = jnp.where(rows[None, :, None], mantissa, 0)
     top = _top(mantissa, exponent, axis=1)
@@ -256,38 +260,38 @@ def _top(mantissa, exponent, axis):
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
 def _sums(weights, trace, low, z, norms, *, cell_path_only, rows):
-    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ of one block, as (mantissa, exponent), each [D−K, rows].
+    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ of one block, as (mantissa, exponent), each [D, rows].
 
     The map's own `_norms` tell the largest exponent of every sum, to which each term is scaled before one
     contraction over s.
     """
     z, z_exponent = _scaled(z)  # [T, c], [T, 1]
-    top = _top(norms[0], norms[1] + z_exponent[:, :, None], axis=0)[0]  # [D−K, rows]
+    top = _top(norms[0], norms[1] + z_exponent[:, :, None], axis=0)[0]  # [D, rows]
 
     def emit(s, delta, exponent):
         return (delta * _power(exponent + z_exponent[s][:, None] - top, delta.dtype)[:, None],)
 
     (delta,) = _sweep(cell_path_only, weights, trace, low, rows, emit)
-    total = _dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, D−K, n, rows]
+    total = _dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, D, n, rows]
     total, own = _normalise(total, axis=(0, 2))
     return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top + own[0, :, 0]
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def _deltas(weights, trace, t, *, cell_path_only):
-    """δ(t, s) of one t: (mantissa [T, D−K, n], exponent [T, D−K])."""
+    """δ(t, s) of one t: (mantissa [T, D, n], exponent [T, D])."""
     delta, exponent = _sweep(cell_path_only, weights, trace, t, 1, lambda s, delta, exponent: (delta, exponent))
     return delta[..., 0], exponent[..., 0]
 
 
 @jax.jit
 def _partial_sums(delta, exponent, z, t):
-    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D−K], the lags u > t last."""
+    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t last."""
     z, z_exponent = _scaled(z)
     exponent = exponent + z_exponent
 
     def add(state, u):
-        total, top = state  # [D−K, n, c] / 2^top[D−K]
+        total, top = state  # [D, n, c] / 2^top[D]
         s = t - u
         present = (s >= 0) & jnp.any(delta[s] != 0, axis=1)
         higher = jnp.where(present, jnp.maximum(top, exponent[s]), top)
@@ -323,7 +327,7 @@ class _Pass(NamedTuple):
         return len(self.inputs) if self.overflow is None else self.overflow
 
     def rows(self, weight, gate):
-        """Which of the D−K rows of δ hold dC/da for this field and gate, as indices."""
+        """Which of the D rows of δ hold dC/da for this field and gate, as indices."""
         index = {name: i for i, name in enumerate(self.cell.gates)}
         if weight.endswith("_ih"):
             index |= {name: len(self.cell.gates) + i for i, name in enumerate(self.cell.separate)}
@@ -450,7 +454,7 @@ class GradientMap:
         return sums
 
     def _sum(self, name):
-        """log ‖Σ_s δ_g(t, s) z(s)ᵀ‖, [T, D−K]."""
+        """log ‖Σ_s δ_g(t, s) z(s)ᵀ‖, [T, D]."""
         parts = _each_block(_sums, self._pass, self._norms, shared=(self._pass.trace.factors[name],))
         return np.concatenate([_logs(*part).T for part in parts])[: len(self.cost)]
 
@@ -469,10 +473,10 @@ def _each_block(function, now, *per_block, shared=()):
 
     A thread takes over its caller's settings, which JAX keeps by thread. The first call of its kind compiles, alone.
     """
-    steps, _, _, n = now.trace.jacobian.shape
+    steps, _, _, n = now.trace.to_delta.shape
     rows = _block_rows(steps, n)
     wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
-    shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.jacobian)]
+    shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
     kind = (function, now.cell_path_only, device, *shapes)
 
     def run(low, *parts):
@@ -547,8 +551,8 @@ class LagTerms:
     underflow: int | None
     device: str
     _pass: _Pass = field(repr=False)
-    _delta: np.ndarray = field(repr=False)  # δ(t, s) / 2^exponent, [T, D−K, n]
-    _exponent: np.ndarray = field(repr=False)  # [T, D−K]
+    _delta: np.ndarray = field(repr=False)  # δ(t, s) / 2^exponent, [T, D, n]
+    _exponent: np.ndarray = field(repr=False)  # [T, D]
 
     def log_terms(self, weight="weight_hh", gate=None):
         """log ‖dC(t)/dW(t−u)‖_F by lag, f64[t+1]; −inf at an exact zero. Args and Raises: as in `GradientMap`."""
