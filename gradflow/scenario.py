@@ -282,13 +282,11 @@ class Measurement:
     labels: tuple  # what was read at each step
     overflow: int | None  # first step whose forward pass is not finite
     underflow: int | None  # first step at which a state was flushed to zero
-    device: str
     reading: "Reading"  # noqa: F821
 
 
 @lru_cache(maxsize=32)
 def _measure(scenario):
-    from gradflow.flow import select_device
     from gradflow.reading import read
 
     horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
@@ -313,7 +311,6 @@ def _measure(scenario):
         labels=core.data().labels[:horizon],
         overflow=overflow,
         underflow=underflow,
-        device=select_device()[0],
         reading=read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t),
     )
 

@@ -46,8 +46,15 @@ def page():
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("What am I looking at?", type="tertiary"):
             st.markdown(DEFINITIONS)
-        if "last" in st.session_state:
-            st.caption(f"Computed on {st.session_state.last.device}.")
+        st.caption(computed_on())
+
+
+def computed_on():
+    """The device, or why it is not the one asked for."""
+    from gradflow.flow import select_device
+
+    device, notice = select_device()
+    return notice or f"Computed on {device}."
 
 
 @st.fragment
@@ -83,7 +90,7 @@ def draw(measurement, held):
     else:
         verdict = measurement.reading.verdict
         domain = last.domain if held and last else charts.decades(measurement)
-        shown = Shown(domain, charts.flow_data(measurement, domain), measurement.overflow, measurement.device)
+        shown = Shown(domain, charts.flow_data(measurement, domain), measurement.overflow)
         st.session_state.last = shown
     st.header(verdict, anchor=False)
     st.vega_lite_chart(spec={**charts.flow_spec(), "datasets": shown.datasets}, key="flow", width="stretch")
@@ -96,7 +103,6 @@ class Shown(NamedTuple):
     domain: tuple
     datasets: dict
     overflow: int | None
-    device: str
 
 
 @st.cache_resource(show_spinner=False)
