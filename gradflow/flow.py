@@ -244,9 +244,8 @@ def _norms(weights, trace, low, *, cell_path_only, rows):
 
 
 @jax.jit
-def _totals(norms, rows):
-    """‖δ(t, s)‖ over the chosen rows, bool[D], as (mantissa, exponent), each [T(t), T(s)]."""
-    mantissa, exponent = (jnp.concatenate(parts, axis=2) for parts in zip(*norms, strict=True))
+def _totals(mantissa, exponent, rows):
+    """‖δ(t, s)‖ of one block over the chosen rows, bool[D], as (mantissa, exponent), each [rows(t), T(s)]."""
     mantissa = jnp.where(rows[None, :, None], mantissa, 0)
     top = _top(mantissa, exponent, axis=1)
     total = jnp.sum((mantissa * _power(exponent - top, mantissa.dtype)) ** 2, axis=1)
@@ -259,14 +258,14 @@ def _top(mantissa, exponent, axis):
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
-def _sums(weights, trace, low, z, norms, *, cell_path_only, rows):
+def _sums(weights, trace, low, z, mantissa, exponent, *, cell_path_only, rows):
     """‖Σ_s δ_g(t, s) z(s)ᵀ‖ of one block, as (mantissa, exponent), each [D, rows].
 
-    The map's own `_norms` tell the largest exponent of every sum, to which each term is scaled before one
+    The block's `_norms` tell the largest exponent of every sum, to which each term is scaled before one
     contraction over s.
     """
     z, z_exponent = _scaled(z)  # [T, c], [T, 1]
-    top = _top(norms[0], norms[1] + z_exponent[:, :, None], axis=0)[0]  # [D, rows]
+    top = _top(mantissa, exponent + z_exponent[:, :, None], axis=0)[0]  # [D, rows]
 
     def emit(s, delta, exponent):
         return (delta * _power(exponent + z_exponent[s][:, None] - top, delta.dtype)[:, None],)
@@ -407,15 +406,16 @@ class GradientMap:
     underflow: int | None
     device: str
     _pass: _Pass = field(repr=False)
-    _norms: list = field(repr=False)  # ‖δ_g(t, s)‖ by blocks of t
-    _log_sums: dict = field(repr=False, default_factory=dict)  # field -> [T, G], once asked for
+    _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
+    _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
 
-    def log_terms(self, weight="weight_hh", gate=None):
+    def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
 
         Args:
             weight: a field of `Weights`, or "all", the four together.
             gate: the rows of that gate alone; None for all rows.
+            horizon: the first steps alone, for less work; None for all T.
 
         Returns:
             f64[T, T] at [t, u]; −inf at an exact zero and where u > t; NaN in the rows t ≥ `overflow`.
@@ -423,19 +423,21 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate.
         """
-        steps = len(self.cost)
+        steps = np.arange(len(self.cost))[:horizon]
 
         def by_step(name):  # [t, s]
-            rows = np.isin(np.arange(self._norms[0][0].shape[1]), self._pass.rows(name, gate))
-            return _logs(*_totals(self._norms, rows))[:steps] + _log_norm(self._pass.trace.factors[name])
+            norms = self._blocks(_norms, self._norms, len(steps))
+            rows = np.isin(np.arange(norms[0][0].shape[1]), self._pass.rows(name, gate))
+            delta = np.concatenate([_logs(*_totals(*block, rows)) for block in norms])
+            return delta[: len(steps), : len(steps)] + _log_norm(self._pass.trace.factors[name])[: len(steps)]
 
-        s = np.arange(steps)[:, None] - np.arange(steps)  # at [t, u]
+        s = steps[:, None] - steps  # at [t, u]
         terms = np.take_along_axis(self._pass.total(weight, gate, by_step), np.maximum(s, 0), axis=1)
         terms[s < 0] = -np.inf
         terms[self._pass.limit :] = np.nan
         return terms
 
-    def log_sums(self, weight="weight_hh", gate=None):
+    def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
 
         Args and Raises: as in `log_terms`.
@@ -443,52 +445,47 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
+        steps = len(self.cost[:horizon])
 
         def by_row(name):
-            if name not in self._log_sums:
-                self._log_sums[name] = self._sum(name)
-            return _log_total(self._log_sums[name][:, self._pass.rows(name, gate)])
+            self._blocks(_norms, self._norms, steps)
+            arguments = lambda low: (self._pass.trace.factors[name], *self._norms[low])
+            sums = self._blocks(_sums, self._sums.setdefault(name, {}), steps, arguments)
+            return _log_total(np.concatenate([_logs(*block).T for block in sums])[:steps, self._pass.rows(name, gate)])
 
         sums = np.array(self._pass.total(weight, gate, by_row))
         sums[self._pass.limit :] = np.nan
         return sums
 
-    def _sum(self, name):
-        """log ‖Σ_s δ_g(t, s) z(s)ᵀ‖, [T, D]."""
-        parts = _each_block(_sums, self._pass, self._norms, shared=(self._pass.trace.factors[name],))
-        return np.concatenate([_logs(*part).T for part in parts])[: len(self.cost)]
-
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
         return _row(self._pass, t)
 
+    def _blocks(self, function, kept, steps, arguments=lambda low: ()):
+        """function(weights, trace, low, *arguments(low)) of every block that begins below `steps`, `kept` by low.
 
-def _block_rows(steps, n):
-    """Rows of one block: few enough to waste little of the triangle, enough to feed the matrix product."""
-    return min(steps, 64 if n < 256 else 128)
+        Blocks are independent: each missing one gets a thread, which takes over its caller's settings, since JAX
+        keeps them by thread. The first call of its kind compiles, alone.
+        """
+        now = self._pass
+        length, _, _, n = now.trace.to_delta.shape
+        rows = min(length, 64 if n < 256 else 128)  # little waste in the triangle, enough for the matrix product
+        wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
+        shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
+        kind = (function, now.cell_path_only, device, *shapes)
 
+        def run(low):
+            with jax.enable_x64(wide), jax.default_device(device):
+                static = {"cell_path_only": now.cell_path_only, "rows": rows}
+                kept[low] = jax.block_until_ready(function(now.weights, now.trace, low, *arguments(low), **static))
 
-def _each_block(function, now, *per_block, shared=()):
-    """function(weights, trace, low, …) for every block of rows, on as many threads as there are cores.
-
-    A thread takes over its caller's settings, which JAX keeps by thread. The first call of its kind compiles, alone.
-    """
-    steps, _, _, n = now.trace.to_delta.shape
-    rows = _block_rows(steps, n)
-    wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
-    shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
-    kind = (function, now.cell_path_only, device, *shapes)
-
-    def run(low, *parts):
-        with jax.enable_x64(wide), jax.default_device(device):
-            static = {"cell_path_only": now.cell_path_only, "rows": rows}
-            return jax.block_until_ready(function(now.weights, now.trace, low, *shared, *parts, **static))
-
-    with _FIRST:
-        if kind not in _COMPILED:
-            run(0, *(blocks[0] for blocks in per_block))
-            _COMPILED.add(kind)
-    return list(_THREADS.map(run, range(0, steps, rows), *per_block))
+        with _FIRST:
+            if kind not in _COMPILED:
+                run(0)
+                _COMPILED.add(kind)
+        lows = range(0, steps, rows)
+        list(_THREADS.map(run, [low for low in lows if low not in kept]))
+        return [kept[low] for low in lows]
 
 
 def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False):
@@ -533,7 +530,6 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
         underflow=now.underflow,
         device=now.device,
         _pass=now,
-        _norms=_each_block(_norms, now),
     )
 
 

@@ -1,6 +1,6 @@
 """What the controls set: one flat record, its ranges, its presets, its way into a link and back, its measurement.
 
-Everything is computed at `MAX_HORIZON` and sliced to the horizon, which the causality of the forward pass allows:
+Every shape is that of `MAX_HORIZON`, of which the horizon takes the first blocks and slices, as causality allows:
 one compilation serves every horizon and every time.
 """
 
@@ -296,12 +296,12 @@ def _measure(scenario):
     lags = _lag_terms(core, t)
     before = lambda step: step if step is not None and step < horizon else None
     overflow, underflow = before(gmap.overflow), before(gmap.underflow)
-    log_sums, log_residual = gmap.log_sums(**rows)[:horizon], gmap.log_residual[:horizon]
+    log_sums, log_residual = gmap.log_sums(**rows, horizon=horizon), gmap.log_residual[:horizon]
     log_row, log_partial = lags.log_terms(**rows), lags.log_partial_sums(**rows)
     return Measurement(
         scenario=scenario,
         t=t,
-        log_terms=gmap.log_terms(**rows)[:horizon, :horizon],
+        log_terms=gmap.log_terms(**rows, horizon=horizon),
         log_sums=log_sums,
         log_residual=log_residual,
         cost=gmap.cost[:horizon],
