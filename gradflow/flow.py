@@ -344,7 +344,7 @@ def _begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
     _, *arrays, _ = problem
-    weights, inputs, *rest = jax.tree.map(partial(_as, dtype), arrays)
+    weights, inputs, *rest = jax.device_put(jax.tree.map(partial(_as, dtype), arrays))
     trace = _forward(problem.cell, weights, inputs, *rest)
     device = ", ".join(sorted(map(str, trace.cost.devices())))
     return _Pass(
@@ -353,9 +353,8 @@ def _begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
 
 
 def _as(dtype, a):
-    """An array on its own device in the working precision; masks stay masks."""
-    kept = a if isinstance(a, jax.Array) else np.asarray(a, a.dtype if a.dtype == bool else dtype)
-    return jnp.asarray(kept) if kept.dtype in (bool, dtype) else kept.astype(dtype)
+    """An array in the working precision, a device's where it was and a host's on the host; masks stay masks."""
+    return a.astype(dtype) if isinstance(a, jax.Array) else np.asarray(a, a.dtype if a.dtype == bool else dtype)
 
 
 def _first(mask):

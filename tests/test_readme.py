@@ -1,0 +1,33 @@
+"""The README keeps its promises."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_example_runs_and_prints_numbers(capsys):
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})
+    numbers = np.array(re.findall(r"-?\d+\.\d+", capsys.readouterr().out), float)
+    assert len(numbers) == 6
+    assert np.isfinite(numbers).all()
+
+
+def test_running_and_testing_are_one_command_each():
+    for heading in ("Run it", "Test it"):
+        section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+        (command,) = blocks("sh", section)
+        assert len(command.strip().splitlines()) == 1
+
+
+def test_what_it_points_to_is_there():
+    for path in re.findall(r"\]\((?!http)(.+?)\)", README) + re.findall(r"(tests/\S+?\.(?:py|txt))", README):
+        assert (ROOT / path).exists(), path
