@@ -1,5 +1,7 @@
 """The Explore page, run without a browser: it opens, every control moves it, links are read and written."""
 
+import re
+from html import unescape
 from pathlib import Path
 
 import jax
@@ -42,7 +44,8 @@ def link(at):
 
 
 def verdict(at):
-    return at.header[0].value
+    (body,) = (html.proto.body for html in at.get("html") if "<h2" in html.proto.body)
+    return unescape(re.sub("<.+?>", "", body))
 
 
 def shown(at):

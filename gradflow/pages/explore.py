@@ -4,6 +4,7 @@ import gc
 import logging
 import secrets
 from contextlib import contextmanager
+from html import escape
 from typing import NamedTuple
 
 import streamlit as st
@@ -11,8 +12,9 @@ import streamlit as st
 from gradflow import controls
 
 STYLE = """<style>
-.st-key-picture h2 { min-height: 2.6em; padding: 0; line-height: 1.3; font-variant-numeric: tabular-nums;
-  font-size: clamp(1.1rem, 0.55rem + 1vw, 1.75rem); }
+.st-key-picture h2 { min-height: 2.6em; margin: 0; padding: 0; font-weight: 600; line-height: 1.3;
+  font-size: clamp(1.1rem, 0.55rem + 1vw, 1.75rem); font-variant-numeric: tabular-nums; }
+.st-key-picture:has(.broken) .stVegaLiteChart { opacity: 0.35; filter: grayscale(1); }
 .st-key-picture [data-testid="stElementToolbar"] { display: none; }  /* it would cover the verdict */
 .st-key-status { position: fixed; inset: auto 1.5rem 1.5rem auto; width: fit-content; padding: 0.75rem 1rem; z-index: 9;
   border: 1px solid; border-radius: 0.5rem; backdrop-filter: blur(12px); }
@@ -24,8 +26,6 @@ STYLE = """<style>
   .stMain { padding-bottom: 45dvh; }
 }
 </style>"""
-GREY = "<style>.st-key-picture .stVegaLiteChart { opacity: 0.35; filter: grayscale(1); }</style>"
-COLOUR = "<style>.st-key-picture .stVegaLiteChart { opacity: 1; }</style>"
 DEFINITIONS = r"""
 A recurrent network uses **one weight many times**. $W(t-u)$ is the copy used $u$ steps before time $t$: $u$ is
 the **lag**. The cost at time $t$ has one gradient for each copy, a **term**, and training uses their **sum**:
@@ -92,9 +92,8 @@ def draw(measurement, held):
         domain = last.domain if held and last else charts.decades(measurement)
         shown = Shown(domain, charts.flow_data(measurement, domain), measurement.overflow)
         st.session_state.last = shown
-    st.header(verdict, anchor=False)
+    st.html(f"<h2 class='{'broken' if broken else 'good'}'>{escape(verdict)}</h2>")  # a quarter of st.header's time
     st.vega_lite_chart(spec={**charts.flow_spec(), "datasets": shown.datasets}, key="flow", width="stretch")
-    st.html(GREY if broken else COLOUR)
 
 
 class Shown(NamedTuple):

@@ -41,7 +41,7 @@ def floor():
 floor()
 settle_memory()
 """
-PICTURE = f"[data-testid=stHeading], [data-testid=stText], {CANVAS}"
+PICTURE = f".st-key-picture h2, [data-testid=stText], {CANVAS}"
 STEP = 250  # ms from key to key: shorter than the rest after which a held key counts as let go
 REST = 800  # ms until nothing moves any more
 SETTLES = 12
@@ -69,7 +69,7 @@ STAMPS = """
     return clearRect.apply(this, arguments);
   };
   new MutationObserver(() => {
-    const now = [...document.querySelectorAll("[data-testid=stHeading], [data-testid=stText]")];
+    const now = [...document.querySelectorAll(".st-key-picture h2, [data-testid=stText]")];
     const text = now.map((element) => element.textContent).join();
     if (text !== words) touched();
     words = text;
