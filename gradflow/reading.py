@@ -230,7 +230,7 @@ def read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t):
 
 def _point(reading, row, residual):
     """What a steady factor means for W: the second half of the sentence."""
-    gets, kept = f"W gets {number(reading.log_sum)}", _percent(reading.cancellation)
+    gets, kept = f"W's gradient is {number(reading.log_sum)}", _percent(reading.cancellation)
     shape, size = reading.growth.shape, "the terms' total size"
     more = f"each step more of horizon multiplies it by about {number(reading.growth.slope)}"
     if reading.regime == "exploding":
@@ -260,11 +260,11 @@ def _mixed(row, gets, residual, flushed):
     if lags == 0:
         return f"No gradient reaches these weights from this cost: every term is zero{flushed}."
     if lags == 1:
-        return f"Only lag {top} reaches W, which gets {gets}; every other term is zero{flushed}."
+        return f"Only lag {top} reaches W, whose gradient is {gets}; every other term is zero{flushed}."
     if np.isneginf(row[:-1]).any():
         only = f"Only {lags} of {len(row)} lags reach W, lag {top} most, with {most} of the terms' total size"
-        return f"{only}, the rest is zero{flushed}; W gets {gets}."
-    return f"No one factor fits these terms: lag {top} is largest, {most} of their total size; W gets {gets}."
+        return f"{only}, the rest is zero{flushed}; W's gradient is {gets}."
+    return f"No one factor fits these terms: lag {top} is largest, {most} of their total size; W's gradient is {gets}."
 
 
 def number(log):

@@ -391,6 +391,11 @@ def test_nothing_jumps_while_a_gate_moves(visit):
 
 
 def places(page):
-    """Where verdict and chart stand, and their sizes."""
-    boxes = [element.bounding_box() for element in (verdict(page), page.locator(CHART))]
-    return [box[side] for box in boxes for side in ("x", "y", "width", "height")]
+    """Where verdict and chart stand, and their sizes, at one moment."""
+    return page.evaluate(
+        """selectors => selectors.flatMap(selector => {
+          const { x, y, width, height } = document.querySelector(selector).getBoundingClientRect();
+          return [x, y, width, height];
+        })""",
+        [".st-key-picture h2", CHART],
+    )

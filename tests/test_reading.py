@@ -253,7 +253,7 @@ class TestVerdict:
         found = reading_of(geometric(0.8))
         assert found.log_sum == pytest.approx(math.log(5))
         assert found.verdict == (
-            "Each step back multiplies the term by 0.800, yet the sum is healthy: W gets 5.00, "
+            "Each step back multiplies the term by 0.800, yet the sum is healthy: W's gradient is 5.00, "
             "and the nearest 11 lags hold 90 % of the terms' total size."
         )
 
@@ -265,27 +265,28 @@ class TestVerdict:
 
     def test_vanishing_terms_that_cancel(self):
         found = reading_of(geometric(0.9), partial=np.full(T, math.log(0.01)))
-        assert "the terms cancel: W gets 0.0100, 0.1 % of their total size" in found.verdict
+        assert "the terms cancel: W's gradient is 0.0100, 0.1 % of their total size" in found.verdict
 
     def test_constant_terms_add_up_linearly_or_cancel(self):
-        assert "the sum grows linearly with the horizon; W gets 100." in reading_of(geometric(1.0)).verdict
+        assert "the sum grows linearly with the horizon; W's gradient is 100." in reading_of(geometric(1.0)).verdict
         cancelled = reading_of(geometric(1.0), partial=np.zeros(T))
         assert cancelled.growth.shape == "bounded"
-        assert "but the terms cancel; W gets 1.00, 1 % of their total size." in cancelled.verdict
+        assert "but the terms cancel; W's gradient is 1.00, 1 % of their total size." in cancelled.verdict
         growing = reading_of(geometric(1.0), sums=geometric_sums(1.1))
         assert "multiplies it by about 1.10" in growing.verdict
         unclear = reading_of(geometric(1.0), sums=np.full(T, np.nan))
-        assert "100 lags add up; W gets 100, 100 % of the terms' total size." in unclear.verdict
+        assert "100 lags add up; W's gradient is 100, 100 % of the terms' total size." in unclear.verdict
 
     def test_exploding_terms(self):
-        assert "the sum explodes: W gets 1.4e+5" in reading_of(geometric(1.1)).verdict
+        assert "the sum explodes: W's gradient is 1.4e+5" in reading_of(geometric(1.1)).verdict
         assert "multiplies it by about 1.10" in reading_of(geometric(1.1)).verdict
         assert "the far half of the lags holds" in reading_of(geometric(1.1), sums=np.full(T, np.nan)).verdict
 
     def test_writes_carry_everything(self):
         found = reading_of(write_gate())
         assert found.verdict == (
-            "Only 8 of 96 lags reach W, lag 11 most, with 90 % of the terms' total size, the rest is zero; W gets 1.11."
+            "Only 8 of 96 lags reach W, lag 11 most, with 90 % of the terms' total size, the rest is zero; "
+            "W's gradient is 1.11."
         )
 
     def test_equal_terms_name_the_nearest(self):
@@ -297,7 +298,7 @@ class TestVerdict:
         assert "No one factor fits these terms: lag 11 is largest, 12 % of their total size;" in found.verdict
 
     def test_one_lag(self):
-        assert "Only lag 11 reaches W, which gets 1.00;" in reading_of(ROWS["mixed, one term"][0]).verdict
+        assert "Only lag 11 reaches W, whose gradient is 1.00;" in reading_of(ROWS["mixed, one term"][0]).verdict
 
     def test_the_three_zeros_stay_apart(self):
         zeros = np.full(T, ZERO)
