@@ -322,3 +322,22 @@ def test_double_precision_overflows_much_later(float64):
     gmap = gf.gradient_map(cell, gf.Weights(*(field.astype(float) for field in weights)), *arrays)
     assert gmap.overflow is None
     assert np.isfinite(gmap.cost).all()
+
+
+@pytest.mark.parametrize("horizon", [60, 100])
+def test_a_zero_factor_does_not_hide_the_terms_beside_it(horizon):
+    """An impulse into a linear unit, w = 0.2: one term of weight_ih a time, 0.2^t, beside factors x(s) = 0; and
+    terms of weight_hh that are all x₀ 0.2^{t−1}, beside states that underflowed to zero at step 55."""
+    one = np.ones(1, np.float32)
+    weights = gf.Weights(one[:, None], np.float32([[0.2]]), 0 * one, 0 * one)
+    impulse = np.eye(horizon, 1, dtype=np.float32)
+    gmap = gf.gradient_map("rnn-linear", weights, impulse, one, np.full(horizon, 2, np.float32))
+    t = np.arange(1, horizon)
+    lead = gmap.log_residual[1:] + (t - 1) * np.log(0.2)
+    assert gmap.underflow == 55
+    np.testing.assert_allclose(gmap.log_sums("weight_ih")[1:], lead + np.log(0.2), atol=1e-3)
+    np.testing.assert_allclose(gmap.log_sums("weight_hh")[1:], lead + np.log(np.minimum(t, 55)), atol=1e-3)
+    partial = gf.lag_terms(
+        "rnn-linear", weights, impulse, one, np.full(horizon, 2, np.float32), horizon - 1
+    ).log_partial_sums("weight_hh")
+    assert partial[-1] == pytest.approx(gmap.log_sums("weight_hh")[-1], abs=1e-3)
