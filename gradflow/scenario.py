@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradflow.sequences import SEQUENCES, sequence
+from gradflow.weights import INITS, draw
+
 MAX_HORIZON = 256
 INPUTS = 4  # inputs a step, for every sequence
 RECALL_LAG = 20  # steps between a cue and its recall
@@ -47,9 +50,9 @@ RANGES = {
 CHOICES = {
     "cell": ("rnn-tanh", "rnn-relu", "rnn-sigmoid", "rnn-linear", "lstm", "gru"),
     "gates": ("pinned", "learned"),
-    "init": ("normal", "orthogonal", "identity"),
+    "init": INITS,
     "hidden": (1, 2, 4, 8, 16, 32, 64),
-    "sequence": ("noise", "impulse", "recall", "sunspots", "sentence"),
+    "sequence": tuple(SEQUENCES),
     "weight": ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "all"),
 }
 GATES = {  # gate rows a person can single out, by cell
@@ -113,8 +116,6 @@ class Scenario:
 
     def weights(self):
         """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness)."""
-        from gradflow.weights import draw
-
         gates = pinnable_gates(self.cell) if self.gates == "learned" else ()
         biases = {gate: _logit(getattr(self, gate)) for gate in gates}
         return draw(
@@ -151,9 +152,12 @@ class Scenario:
 
     def data(self):
         """Its inputs, targets and labels, a `Sequence` of MAX_HORIZON steps."""
-        from gradflow.sequences import sequence
+        return _data(self.sequence, self.seed, self.text)
 
-        return sequence(self.sequence, MAX_HORIZON, INPUTS, self.seed, lag=RECALL_LAG, text=self.text)
+
+@lru_cache(maxsize=8)
+def _data(name, seed, text):
+    return sequence(name, MAX_HORIZON, INPUTS, seed, lag=RECALL_LAG, text=text)
 
 
 def _logit(openness):

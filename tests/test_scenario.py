@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradflow.cells import CELLS
 from gradflow.scenario import (
     CHOICES,
     CUSTOM,
@@ -17,6 +18,7 @@ from gradflow.scenario import (
     Scenario,
     gate_names,
     parse,
+    pinnable_gates,
     to_params,
 )
 
@@ -97,6 +99,13 @@ def test_a_scenario_made_by_hand_is_checked(bad):
     (field,) = bad
     with pytest.raises(ValueError, match=f"^{field} is "):
         Scenario(**bad)
+
+
+def test_what_is_said_of_the_cells_without_loading_jax_is_what_the_cells_say():
+    assert CHOICES["cell"] == tuple(CELLS)
+    for name, cell in CELLS.items():
+        assert gate_names(name) == cell.gates
+        assert set(pinnable_gates(name)) == set(cell.pinnable)
 
 
 # ------------------------------------------------------------------------------ presets do what their names say
