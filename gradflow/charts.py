@@ -55,9 +55,9 @@ class Panel(NamedTuple):
 
 
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom")
-SUMS = Panel("Their running sum (dotted: had none cancelled)", "sums_left", "right", "sums_top", "sums_bottom")
+SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom")
 STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
-MAP = Panel("The same terms at every time t (downwards)", "zero", "right", "map_top", "map_bottom")
+MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
