@@ -14,7 +14,7 @@ ROOMS = {
         "gradflow/cells.py",
         "gradflow/weights.py",
         "gradflow/sequences.py",
-        "gradflow/flow.py",
+        "gradflow/flow",
         "gradflow/training.py",
     },
 }

@@ -1,0 +1,15 @@
+"""The engine: every dC(t)/dW(t−u) of one recurrent layer.
+
+Every term is an outer product, dC(t)/dW_hh(s) = δ_h(t,s) h(s−1)ᵀ and dC(t)/dW_ih(s) = δ_x(t,s) x(s)ᵀ, so its norm is
+a product of two norms and no matrix of derivatives is ever built. No term underflows or overflows, and everything
+leaves here as a logarithm.
+
+Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
+backwards), `lags` (one t), `maps` (all t), `device`.
+"""
+
+from gradflow.flow.device import select_device
+from gradflow.flow.lags import LagTerms, lag_terms
+from gradflow.flow.maps import GradientMap, gradient_map
+
+__all__ = ["GradientMap", "LagTerms", "gradient_map", "lag_terms", "select_device"]

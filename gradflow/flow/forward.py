@@ -1,0 +1,171 @@
+"""The forward pass: the states, and the Jacobian of every step.
+
+A cell is elementwise, so its Jacobian is a handful of numbers a unit. They are computed for all steps before the
+sweep, which then only multiplies and adds.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradflow.cells import Cell, openness
+from gradflow.flow.powers import dot, log_total, power_of_two, scaled_whole
+from gradflow.problem import check, check_rows
+from gradflow.weights import Weights
+
+
+class Trace(NamedTuple):
+    """The forward pass, and all that the sweep needs of it."""
+
+    gates: dict  # openness of the sigmoid gates, each [T, n]
+    factors: dict  # field -> the other factor z(s) of its outer product, finite, padded to [T, max(n, m)]
+    to_delta: jax.Array  # d carry / d pre-activations, unit by unit, [T, K, D, n], D = G + separate gates
+    to_carry: jax.Array  # d carry / d carry before, [T, K, K, n]
+    seed: jax.Array  # dC(t)/dh(t) / 2^seed_exponent, [T, n]
+    seed_exponent: jax.Array  # [T]
+    cost: jax.Array  # [T]
+    broken: jax.Array  # a carry or pre-activation is not finite, bool[T]
+    flushed: jax.Array  # a state became zero by underflow, bool[T]
+
+
+def _copy(weights, s):
+    """The copy of the weights used at step s."""
+    return weights if weights.weight_hh.ndim == 2 else Weights(*(f[s] for f in weights))
+
+
+@partial(jax.jit, static_argnames="cell")
+def _forward(cell, weights, inputs, readout, targets, pins, carry):
+    steps = jnp.arange(len(inputs))
+    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
+    of_input = lambda s, x: split(dot(_copy(weights, s).weight_ih, x) + _copy(weights, s).bias_ih)
+    of_state = lambda s, h: split(dot(_copy(weights, s).weight_hh, h) + _copy(weights, s).bias_hh)
+
+    def step(carry, now):
+        s, a_x, pin = now
+        a_h = of_state(s, carry[0])
+        after = cell.step(a_x, a_h, carry, pin)
+        return after, (a_h, carry, after)
+
+    a_x = jax.vmap(of_input)(steps, inputs)
+    _, (a_h, before, after) = lax.scan(step, carry, (steps, a_x, pins))
+
+    # Is a zero state a closed gate, or did it underflow? Enlarge the tiny entries one step before: a closed gate
+    # still gives zero.
+    info = jnp.finfo(a_x.dtype)
+    grow = lambda c: jnp.where(jnp.abs(c) < info.tiny**0.5, c * 2.0 ** (-info.minexp // 2 - 3), c)
+    grown = tuple(map(grow, before))
+    again = jax.vmap(cell.step)(a_x, jax.vmap(of_state)(steps, grown[0]), grown, pins)
+    tiny = [(jnp.abs(c) < info.tiny) & (jnp.abs(larger) >= info.tiny) for c, larger in zip(after, again, strict=True)]
+
+    sound = [jnp.isfinite(a).reshape(len(steps), -1).all(1) for a in (a_x, a_h, *before, *after)]
+    finite = lambda a: jnp.where(jnp.isfinite(a), a, 0)  # the rows that meet what is not are masked
+    to_delta, to_carry = jax.vmap(partial(_jacobian, cell))(a_x, a_h, before, pins)
+    seed, exponent, cost = jax.vmap(_seed, in_axes=(None, 0, 0))(readout, after[0], targets)
+    gates = {name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
+    return Trace(
+        gates=gates,
+        factors=_factors(before[0], inputs),
+        to_delta=finite(to_delta),
+        to_carry=finite(to_carry),
+        seed=finite(seed),
+        seed_exponent=exponent,
+        cost=cost,
+        broken=~jnp.stack(sound).all(0),
+        flushed=jnp.stack(tiny).any((0, 2)),
+    )
+
+
+def _factors(before, inputs):
+    """h(s−1), x(s), or 1 for a bias; one shape for all, so that one compilation serves every field."""
+    z = {"weight_ih": inputs, "weight_hh": before, "bias_ih": jnp.ones_like(before[:, :1])}
+    wide = max(before.shape[1], inputs.shape[1])
+    z = {name: jnp.pad(jnp.where(jnp.isfinite(a), a, 0), ((0, 0), (0, wide - a.shape[1]))) for name, a in z.items()}
+    return z | {"bias_hh": z["bias_ih"]}
+
+
+def _jacobian(cell, a_x, a_h, carry, pins):
+    """The Jacobian of one step, unit by unit, as the `vmap`ped pullback of each of its K states.
+
+    d carry / d (a_h, a_x of the separate gates) [K, D, n] and d carry / d carry before [K, K, n].
+    """
+    _, pullback = jax.vjp(lambda *now: cell.step(*now, pins), a_x, a_h, carry)
+    one = jnp.eye(len(carry), dtype=a_h.dtype)
+    by_x, by_h, by_carry = jax.vmap(pullback)(tuple(jnp.outer(row, jnp.ones_like(carry[0])) for row in one))
+    if cell.separate:
+        apart = by_x[:, np.array([cell.gates.index(gate) for gate in cell.separate])]
+        by_h = jnp.concatenate([by_h, apart], axis=1)
+    return by_h, jnp.stack(by_carry, axis=1)
+
+
+def _seed(readout, h, target):
+    """dC/dh = readoutᵀ (readout h − target) as (mantissa, exponent), and C; a NaN target masks both."""
+    masked = jnp.isnan(target).any()
+    parts = readout, h, jnp.where(masked, 0, target)
+    (readout, r_exponent), (h, h_exponent), (target, t_exponent) = map(scaled_whole, parts)
+    top = jnp.maximum(r_exponent + h_exponent, t_exponent)
+    scale = lambda exponent: power_of_two(exponent - top, h.dtype)
+    residual = dot(readout, h) * scale(r_exponent + h_exponent) - target * scale(t_exponent)
+    residual = jnp.where(masked, 0, residual)
+    seed, own = scaled_whole(dot(residual, readout))
+    half = jnp.sum(residual**2) / 2
+    cost = jnp.where(half == 0, 0, half * power_of_two(top, h.dtype) * power_of_two(top, h.dtype))
+    return seed, own + r_exponent + top, cost
+
+
+class Pass(NamedTuple):
+    """A problem on its device, with its forward pass."""
+
+    cell: Cell
+    cell_path_only: bool
+    weights: Weights
+    inputs: jax.Array  # [T, m]
+    trace: Trace
+    overflow: int | None
+    underflow: int | None
+    device: str
+
+    @property
+    def limit(self):
+        """The first t that has no gradient."""
+        return len(self.inputs) if self.overflow is None else self.overflow
+
+    def rows(self, weight, gate):
+        """Which of the D rows of δ hold dC/da for this field and gate, as indices."""
+        index = {name: i for i, name in enumerate(self.cell.gates)}
+        if weight.endswith("_ih"):
+            index |= {name: len(self.cell.gates) + i for i, name in enumerate(self.cell.separate)}
+        return [index[name] for name in (self.cell.gates if gate is None else (gate,))]
+
+    def total(self, weight, gate, log_norm):
+        """log_norm(field) for one field, or for the four together."""
+        check_rows(self.cell, weight, gate)
+        if weight != "all":
+            return log_norm(weight)
+        return log_total(np.stack([log_norm(name) for name in Weights._fields], axis=-1))
+
+
+def begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
+    """Check a problem, put it on its device and run it forwards."""
+    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
+    _, *arrays, _ = problem
+    weights, inputs, *rest = jax.device_put(jax.tree.map(partial(_as, dtype), arrays))
+    trace = _forward(problem.cell, weights, inputs, *rest)
+    device = ", ".join(sorted(map(str, trace.cost.devices())))
+    return Pass(
+        problem.cell, bool(cell_path_only), weights, inputs, trace, _first(trace.broken), _first(trace.flushed), device
+    )
+
+
+def _as(dtype, a):
+    """An array in the working precision, a device's where it was and a host's on the host; masks stay masks."""
+    return a.astype(dtype) if isinstance(a, jax.Array) else np.asarray(a, a.dtype if a.dtype == bool else dtype)
+
+
+def _first(mask):
+    """The first true step, or None."""
+    return int(np.argmax(mask)) if np.any(mask) else None

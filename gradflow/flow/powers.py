@@ -1,0 +1,72 @@
+"""Powers of two, by which everything is rescaled exactly, and the logarithms in which it leaves the engine."""
+
+from functools import partial
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+dot = partial(jnp.matmul, precision="highest")
+LN2 = np.log(2.0)
+LOWEST = -(2**28)  # the exponent of nothing
+
+
+def normalise(x, axis):
+    """(x / 2^e, e): e is near log2 of the largest entry along `axis`, which is kept; zero stays zero."""
+    exponent = shift_of(jnp.abs(x), axis)
+    return x * power_of_two(-exponent, x.dtype), exponent
+
+
+def shift_of(size, axis):
+    """The exponent of the largest size along `axis`, which is kept; 2^−exponent is a normal number."""
+    least = jnp.finfo(size.dtype).minexp
+    return jnp.clip(_exponent(jnp.max(size, axis=axis, keepdims=True)), least, -least)
+
+
+def _exponent(x):
+    """floor(log2 x) of x ≥ 0, from its bits; 0 for zero."""
+    info = jnp.finfo(x.dtype)
+    bits = lax.bitcast_convert_type(x, jnp.int32 if info.bits == 32 else jnp.int64)
+    return jnp.where(x > 0, (bits >> info.nmant).astype(jnp.int32) + (info.minexp - 1), 0)
+
+
+def power_of_two(exponent, dtype):
+    """2^exponent, exactly; zero below the smallest normal number, never more than the largest power of two."""
+    info = jnp.finfo(dtype)
+    biased = jnp.clip(exponent - info.minexp + 1, 0, info.maxexp - info.minexp)
+    bits = biased.astype(jnp.int32 if info.bits == 32 else jnp.int64) << info.nmant
+    return lax.bitcast_convert_type(bits, dtype)
+
+
+def scaled(z):
+    """The rows of z as (z / 2^e, e); a zero row has the exponent of nothing."""
+    mantissa, exponent = normalise(z, axis=1)
+    return mantissa, jnp.where(jnp.any(z != 0, axis=1, keepdims=True), exponent, LOWEST)
+
+
+def scaled_whole(x):
+    """x as (x / 2^e, e), one e for all entries; zero has the exponent of nothing."""
+    mantissa, exponent = scaled(x.reshape(1, -1))
+    return mantissa.reshape(x.shape), exponent[0, 0]
+
+
+def logs(mantissa, exponent):
+    """log(mantissa · 2^exponent) on the host, float64; −inf for zero."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(mantissa, np.float64)) + np.asarray(exponent) * LN2
+
+
+def log_total(norms):
+    """log of the norm of parts that have these log norms along the last axis."""
+    if norms.shape[-1] == 1:
+        return norms[..., 0]
+    largest = norms.max(axis=-1)
+    safe = np.where(np.isfinite(largest), largest, 0.0)
+    with np.errstate(divide="ignore"):
+        return safe + np.log(np.sum(np.exp(2 * (norms - safe[..., None])), axis=-1)) / 2
+
+
+def log_norm(x):
+    """log of the 2-norm along the last axis, on the host, in float64."""
+    with np.errstate(divide="ignore"):
+        return log_total(np.log(np.abs(np.asarray(x, np.float64))))
