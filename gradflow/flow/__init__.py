@@ -5,7 +5,7 @@ a product of two norms and no matrix of derivatives is ever built. No term under
 leaves here as a logarithm.
 
 Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
-backwards), `lags` (one t), `maps` (all t), `device`.
+backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `device`.
 """
 
 from gradflow.flow.device import select_device

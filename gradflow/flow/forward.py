@@ -30,6 +30,8 @@ class Trace(NamedTuple):
     cost: jax.Array  # [T]
     broken: jax.Array  # a carry or pre-activation is not finite, bool[T]
     flushed: jax.Array  # a state became zero by underflow, bool[T]
+    met: tuple  # what each step met: a_x and a_h [T, G, n], the carry before, pins
+    plain_seed: jax.Array  # dC(t)/dh(t) without scaling, [T, n]
 
 
 def _copy(weights, s):
@@ -76,6 +78,8 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
         cost=cost,
         broken=~jnp.stack(sound).all(0),
         flushed=jnp.stack(tiny).any((0, 2)),
+        met=(a_x, a_h, before, pins),
+        plain_seed=jax.vmap(_plain_seed, in_axes=(None, 0, 0))(readout, after[0], targets),
     )
 
 
@@ -116,6 +120,11 @@ def _seed(readout, h, target):
     return seed, own + r_exponent + top, cost
 
 
+def _plain_seed(readout, h, target):
+    """The same dC/dh without any scaling."""
+    return dot(jnp.where(jnp.isnan(target).any(), 0, dot(readout, h) - target), readout)
+
+
 class Pass(NamedTuple):
     """A problem on its device, with its forward pass."""
 
@@ -146,6 +155,13 @@ class Pass(NamedTuple):
         if weight != "all":
             return log_norm(weight)
         return log_total(np.stack([log_norm(name) for name in Weights._fields], axis=-1))
+
+    def unscaled(self, weight, gate, squares):
+        """The norm in plain arithmetic, from squares(field) [..., D] of one field, or of the four together."""
+        check_rows(self.cell, weight, gate)
+        fields = Weights._fields if weight == "all" else (weight,)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.sqrt(sum(squares(name)[..., self.rows(name, gate)].sum(axis=-1) for name in fields))
 
 
 def begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):

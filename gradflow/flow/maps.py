@@ -10,8 +10,10 @@ import numpy as np
 
 from gradflow.flow.forward import Pass, begin
 from gradflow.flow.lags import lags_of
+from gradflow.flow.plain import block_squares
 from gradflow.flow.powers import LN2, log_norm, log_total, logs
 from gradflow.flow.sweep import block_norms, block_sums, totals
+from gradflow.weights import Weights
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
 _FIRST, _COMPILED = Lock(), set()
@@ -40,6 +42,7 @@ class GradientMap:
     _pass: Pass = field(repr=False)
     _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
     _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
+    _squares: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s) z(s)ᵀ‖² unscaled, likewise
 
     def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
@@ -55,19 +58,15 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate.
         """
-        steps = np.arange(len(self.cost))[:horizon]
+        steps = len(self.cost[:horizon])
 
         def by_step(name):  # [t, s]
-            norms = self._blocks(block_norms, self._norms, len(steps))
+            norms = self._blocks(block_norms, self._norms, steps)
             rows = np.isin(np.arange(norms[0][0].shape[1]), self._pass.rows(name, gate))
             delta = np.concatenate([logs(*totals(*block, rows)) for block in norms])
-            return delta[: len(steps), : len(steps)] + log_norm(self._pass.trace.factors[name])[: len(steps)]
+            return delta[:steps, :steps] + log_norm(self._pass.trace.factors[name])[:steps]
 
-        s = steps[:, None] - steps  # at [t, u]
-        terms = np.take_along_axis(self._pass.total(weight, gate, by_step), np.maximum(s, 0), axis=1)
-        terms[s < 0] = -np.inf
-        terms[self._pass.limit :] = np.nan
-        return terms
+        return self._by_lag(self._pass.total(weight, gate, by_step), -np.inf)
 
     def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
@@ -89,11 +88,42 @@ class GradientMap:
         sums[self._pass.limit :] = np.nan
         return sums
 
+    def unscaled_terms(self, weight="weight_hh", gate=None, *, horizon=None):
+        """‖dC(t)/dW(t−u)‖_F as plain backpropagation has it, in the working precision and without rescaling.
+
+            ‖δ(t,s) z(s)ᵀ‖_F = √ Σ_ij (δ_i z_j)²        with δ(t,s) never divided by a power of two
+
+        Every number, squares too, stays in that precision: below about 1e-19 in float32 a term is 0, above 1e+19
+        inf, and NaN where a chain meets inf · 0 or inf − inf. `log_terms` has what the numbers are.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f[T, T] at [t, u], plain numbers in the working precision; 0 where u > t; NaN in the rows t ≥ `overflow`.
+        """
+        steps = len(self.cost[:horizon])
+
+        def squares(name):  # [t, s, D]
+            blocks = self._blocks(block_squares, self._squares, steps, cell=self._pass.cell)
+            rows = [np.asarray(block)[:steps, Weights._fields.index(name)] for block in blocks]
+            return np.moveaxis(np.concatenate(rows, axis=-1)[..., :steps], -1, 0)
+
+        return self._by_lag(self._pass.unscaled(weight, gate, squares), 0)
+
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
         return lags_of(self._pass, t)
 
-    def _blocks(self, function, kept, steps, arguments=lambda low: ()):
+    def _by_lag(self, by_step, nothing):
+        """[t, s] as [t, u], u = t − s, with `nothing` where u > t."""
+        steps = np.arange(len(by_step))
+        s = steps[:, None] - steps
+        terms = np.take_along_axis(by_step, np.maximum(s, 0), axis=1)
+        terms[s < 0] = nothing
+        terms[self._pass.limit :] = np.nan
+        return terms
+
+    def _blocks(self, function, kept, steps, arguments=lambda low: (), **static):
         """function(weights, trace, low, *arguments(low)) of every block that begins below `steps`, `kept` by low.
 
         Blocks are independent: each missing one gets a thread, which takes over its caller's settings, since JAX
@@ -104,11 +134,11 @@ class GradientMap:
         rows = min(length, 64 if n < 256 else 128)  # little waste in the triangle, enough for the matrix product
         wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
         shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
-        kind = (function, now.cell_path_only, device, *shapes)
+        static |= {"cell_path_only": now.cell_path_only, "rows": rows}
+        kind = (function, *static.values(), device, *shapes)
 
         def run(low):
             with jax.enable_x64(wide), jax.default_device(device):
-                static = {"cell_path_only": now.cell_path_only, "rows": rows}
                 kept[low] = jax.block_until_ready(function(now.weights, now.trace, low, *arguments(low), **static))
 
         with _FIRST:

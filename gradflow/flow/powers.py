@@ -50,6 +50,19 @@ def scaled_whole(x):
     return mantissa.reshape(x.shape), exponent[0, 0]
 
 
+def no_shift(size, axis):
+    """In the place of `shift_of`: the exponents of plain arithmetic, which rescales nothing."""
+    return jnp.zeros(jnp.max(size, axis=axis, keepdims=True).shape, jnp.int32)
+
+
+def scaled_on_host(x, axis):
+    """x as (x / 2^e, e) on the host, in float64, e along `axis` kept; zero has the exponent of nothing."""
+    x = np.asarray(x, np.float64)
+    size = np.abs(x).max(axis=axis, keepdims=True)
+    exponent = np.where(size > 0, np.frexp(size)[1], LOWEST)
+    return np.ldexp(x, -exponent), exponent
+
+
 def logs(mantissa, exponent):
     """log(mantissa · 2^exponent) on the host, float64; −inf for zero."""
     with np.errstate(divide="ignore"):

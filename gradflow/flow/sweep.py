@@ -6,6 +6,7 @@ power of two near its largest entry, counted in an integer.
 """
 
 from functools import partial, reduce
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,56 +15,83 @@ from jax import lax
 from gradflow.flow.powers import LOWEST, dot, normalise, power_of_two, scaled, shift_of
 
 
-def _pull(weight, to_delta, to_carry, ct):
-    """All rows one step back: dC/d carry(s) -> δ(s) [D, n, rows] and dC/d carry(s−1), K states of [n, rows] each.
+class Rows(NamedTuple):
+    """What goes back together: costs of several t, or the units of one."""
+
+    times: jax.Array  # where each row begins, ascending, [rows]
+    seeds: jax.Array  # d/dh(time) / 2^exponent, [n, rows]
+    exponents: jax.Array  # [rows]
+
+
+def step_back(cell_path_only, weights, trace):
+    """The pull of a `sweep`: all rows one step back, by the Jacobians of the trace.
 
         δ = Σ_k (∂carry_k/∂a) ct_k        ct'_j = Σ_k (∂carry_k/∂carry_j) ct_k + (j = h) W_hhᵀ δ_h
 
     Rows ride along the last axis: sums over units then run down columns, and δ is the matrix product's operand as
     it stands. K is one or two, so its sums are written out.
     """
-    states = range(len(ct))
-    delta = sum(to_delta[k, :, :, None] * ct[k][None] for k in states)
-    back = [sum(to_carry[k, j, :, None] * ct[k] for k in states) for j in states]
-    if weight is not None:  # [n, G·n]
-        back[0] += dot(weight, delta.reshape(-1, delta.shape[2])[: weight.shape[1]])
-    return delta, tuple(back)
+    through = through_weight(cell_path_only, weights)
+
+    def pull(s, ct):
+        to_delta, to_carry, states = trace.to_delta[s], trace.to_carry[s], range(len(ct))
+        delta = sum(to_delta[k, :, :, None] * ct[k][None] for k in states)
+        h, *others = (sum(to_carry[k, j, :, None] * ct[k] for k in states) for j in states)
+        return delta, (through(s, h, delta), *others)
+
+    return pull
 
 
-def sweep(cell_path_only, weights, trace, low, rows, emit):
-    """Take the rows t = low … low+rows−1 back to s = 0.
+def through_weight(cell_path_only, weights):
+    """(s, h, δ) -> h + W_hhᵀ δ_h, which joins dC/dh(s−1); of δ [≥G, n, rows] the first G count."""
+    if cell_path_only:
+        return lambda s, h, delta: h
+    tied = weights.weight_hh.ndim == 2
+    transposed = jnp.swapaxes(weights.weight_hh, -1, -2)  # [n, G·n]
 
-    Returns what `emit(s, δ / 2^e, e)` gives at every s, with zeros beyond t: a tuple of arrays [T, …, rows].
+    def through(s, h, delta):
+        weight = transposed if tied else transposed[s]
+        return h + dot(weight, delta.reshape(-1, delta.shape[2])[: weight.shape[1]])
+
+    return through
+
+
+def sweep(trace, rows, pull, emit, shift_of=shift_of):
+    """Take all `Rows` from their times back to s = 0, each rescaled after each step by its `shift_of`.
+
+    `pull(s, ct)` takes them one step back, d/d carry(s) -> δ(s) [D, n, rows] and d/d carry(s−1). Returns what
+    `emit(s, δ, ct)` gives at every s, with zeros beyond a row's time: a tuple of arrays [T, …, rows]. There δ is
+    (δ(s) / 2^e [D, n, rows], e [D, rows]), and ct is (d/d carry(s) / 2^e, K states of [n, rows], e [rows]).
     """
     steps, states, wide, n = trace.to_delta.shape
-    row = low + jnp.arange(rows)
-    seed = _rows(trace.seed, low, rows).T  # [n, rows]
-    ct = (seed, *(jnp.zeros_like(seed) for _ in range(states - 1)))
-    exponent = _rows(trace.seed_exponent, low, rows)
-    last = jnp.minimum(low + rows, steps) - 1
-    tied = weights.weight_hh.ndim == 2
-    transposed = jnp.swapaxes(weights.weight_hh, -1, -2)
+    ct = (rows.seeds, *(jnp.zeros_like(rows.seeds) for _ in range(states - 1)))
+    last = jnp.minimum(rows.times[-1], steps - 1)
 
     def step(i, state):
         ct, exponent, out = state
         s = last - i
-        weight = None if cell_path_only else transposed if tied else transposed[s]
-        delta, back = _pull(weight, trace.to_delta[s], trace.to_carry[s], ct)
-        delta, own = normalise(delta, axis=1)
+        delta, back = pull(s, ct)
+        own = shift_of(jnp.abs(delta), axis=1)  # [D, 1, rows]
         shift = shift_of(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
-        joined = lambda new, old: jnp.where(jnp.broadcast_to(row >= s, new.shape), new, old)  # until s = t a row waits
-        now = emit(s, delta, own[:, 0] + exponent[None])
+        begun = rows.times >= s  # until then a row waits
+        joined = lambda new, old: jnp.where(jnp.broadcast_to(begun, new.shape), new, old)
+        now = emit(s, (delta * power_of_two(-own, delta.dtype), own[:, 0] + exponent[None]), (ct, exponent))
         out = tuple(a.at[s].set(joined(b, 0)) for a, b in zip(out, now, strict=True))
         ct = tuple(joined(b * power_of_two(-shift, b.dtype), c) for b, c in zip(back, ct, strict=True))
         return ct, joined(exponent + shift[0], exponent), out
 
-    delta = jnp.zeros((wide, n, rows), seed.dtype)
-    like = jax.eval_shape(emit, 0, delta, jnp.zeros((wide, rows), jnp.int32))
+    delta = jnp.zeros((wide, n, len(rows.times)), rows.seeds.dtype), jnp.zeros((wide, len(rows.times)), jnp.int32)
+    like = jax.eval_shape(emit, 0, delta, (ct, rows.exponents))
     out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in like)
-    return lax.fori_loop(0, last + 1, step, (ct, exponent, out))[2]
+    return lax.fori_loop(0, last + 1, step, (ct, rows.exponents, out))[2]
 
 
-def _rows(a, low, rows):
+def block(trace, low, rows):
+    """The costs of t = low … low+rows−1."""
+    return Rows(low + jnp.arange(rows), cut(trace.seed, low, rows).T, cut(trace.seed_exponent, low, rows))
+
+
+def cut(a, low, rows):
     """a[low : low + rows]; the last block may stick out, into zeros."""
     padding = [(0, rows)] + [(0, 0)] * (a.ndim - 1)
     return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low, rows)
@@ -72,8 +100,8 @@ def _rows(a, low, rows):
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
 def block_norms(weights, trace, low, *, cell_path_only, rows):
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, rows]."""
-    emit = lambda s, delta, exponent: (jnp.sqrt(jnp.sum(delta**2, axis=1)), exponent)
-    return sweep(cell_path_only, weights, trace, low, rows, emit)
+    emit = lambda s, delta, ct: (jnp.sqrt(jnp.sum(delta[0] ** 2, axis=1)), delta[1])
+    return sweep(trace, block(trace, low, rows), step_back(cell_path_only, weights, trace), emit)
 
 
 @jax.jit
@@ -100,10 +128,11 @@ def block_sums(weights, trace, low, z, mantissa, exponent, *, cell_path_only, ro
     z, z_exponent = scaled(z)  # [T, c], [T, 1]
     top = _top(mantissa, exponent + z_exponent[:, :, None], axis=0)[0]  # [D, rows]
 
-    def emit(s, delta, exponent):
+    def emit(s, delta, ct):
+        delta, exponent = delta
         return (delta * power_of_two(exponent + z_exponent[s][:, None] - top, delta.dtype)[:, None],)
 
-    (delta,) = sweep(cell_path_only, weights, trace, low, rows, emit)
+    (delta,) = sweep(trace, block(trace, low, rows), step_back(cell_path_only, weights, trace), emit)
     total = dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, D, n, rows]
     total, own = normalise(total, axis=(0, 2))
     return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top + own[0, :, 0]
@@ -112,8 +141,23 @@ def block_sums(weights, trace, low, z, mantissa, exponent, *, cell_path_only, ro
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(weights, trace, t, *, cell_path_only):
     """δ(t, s) of one t: (mantissa [T, D, n], exponent [T, D])."""
-    delta, exponent = sweep(cell_path_only, weights, trace, t, 1, lambda s, delta, exponent: (delta, exponent))
+    pull, emit = step_back(cell_path_only, weights, trace), lambda s, delta, ct: delta
+    delta, exponent = sweep(trace, block(trace, t, 1), pull, emit)
     return delta[..., 0], exponent[..., 0]
+
+
+@partial(jax.jit, static_argnames="cell_path_only")
+def state_norms(weights, trace, t, *, cell_path_only):
+    """‖dh_i(t)/dh(s)‖ of every unit i of one t, as (mantissa, exponent), each [T(s), n]."""
+    n = trace.seed.shape[1]
+
+    def emit(s, delta, ct):
+        (h, *_), exponent = ct
+        h, own = normalise(h, axis=0)
+        return jnp.sqrt(jnp.sum(h**2, axis=0)), own[0] + exponent
+
+    units = Rows(jnp.full(n, t), jnp.eye(n, dtype=trace.seed.dtype), jnp.zeros(n, jnp.int32))
+    return sweep(trace, units, step_back(cell_path_only, weights, trace), emit)
 
 
 @jax.jit
