@@ -1,24 +1,31 @@
-// Sliders that report while they are dragged.
+// Sliders that report while they are dragged or played, and clicks on the map.
 //
-// in   data: { ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn }
-// out  state "moved": { values: { name: number }, held: name | null, turn }
+// in   data: { ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }
+// out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
 // Every report has a new turn, and Python hands back the last one it has seen: values from Python are taken over
 // only when it has seen all of ours, so they never overwrite the finger.
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
+const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
+const TICK = 33; // ms between two values of a sweep
+const SWEEP = 8000; // ms from one end to the other, at speed 1
+const NARROW = 620; // px: a narrower view stacks its panels
 
 export default function ({ parentElement, data, setStateValue }) {
   const panel = parentElement.querySelector(".ranges");
-  const live = (panel.live ??= { turn: data.turn, held: null, moved: false, frame: 0, timer: 0, rows: new Map() });
+  const live = (panel.live ??= start(data));
   live.send = setStateValue;
+  live.target = data.target;
 
   const names = data.ranges.map((range) => range.name);
-  if (names.join() !== [...live.rows.keys()].join()) {
+  if (names.join() !== [...live.rows.keys()].join() || data.play !== Boolean(live.player)) {
     const kept = live.rows;
     live.rows = new Map(data.ranges.map((range) => [range.name, kept.get(range.name) ?? createRow(live, range)]));
-    panel.replaceChildren(...[...live.rows.values()].map((row) => row.element));
+    stop(live);
+    live.player = data.play ? createPlayer(live, data.ranges) : null;
+    panel.replaceChildren(...[...live.rows.values()].map((row) => row.element), ...(live.player ? [live.player.element] : []));
   }
   for (const range of data.ranges) {
     const row = live.rows.get(range.name);
@@ -26,12 +33,23 @@ export default function ({ parentElement, data, setStateValue }) {
     if (data.turn >= live.turn) row.input.value = range.value;
     show(row);
   }
+  return () => {
+    stop(live);
+    document.removeEventListener("click", live.click);
+  };
+}
+
+function start(data) {
+  const live = { turn: data.turn, held: null, playing: null, moved: false, frame: 0, timer: 0, rows: new Map() };
+  live.click = (event) => pick(live, event);
+  document.addEventListener("click", live.click);
+  return live;
 }
 
 function createRow(live, range) {
   const element = document.createElement("div");
   const id = "range-" + range.name;
-  element.innerHTML = `<label for="${id}"></label><button type="button" tabindex="-1" aria-hidden="true">?</button>
+  element.innerHTML = `<label for="${id}"></label><button class="help" type="button" tabindex="-1" aria-hidden="true">?</button>
     <output for="${id}"></output><input type="range" id="${id}" aria-describedby="${id}-help">
     <p id="${id}-help" role="tooltip"></p>`;
   const find = (selector) => element.querySelector(selector);
@@ -42,14 +60,18 @@ function createRow(live, range) {
   Object.assign(input, { name: range.name, min: range.low, max: range.high, step: range.step });
   input.value = range.value;
 
-  input.onpointerdown = () => hold(live, range.name);
-  input.onpointerup = input.onpointercancel = input.onblur = () => release(live);
-  input.onkeydown = (event) => KEYS.has(event.key) && hold(live, range.name, KEY_REST);
-  input.oninput = () => {
-    show(row);
-    live.moved = true;
-    live.frame ||= requestAnimationFrame(() => report(live));
+  input.onpointerdown = () => {
+    stop(live);
+    hold(live, range.name);
   };
+  input.onpointerup = input.onpointercancel = input.onblur = () => live.playing ?? release(live);
+  input.onkeydown = (event) => {
+    if (!KEYS.has(event.key)) return;
+    stop(live);
+    hold(live, range.name, KEY_REST);
+    event.stopPropagation(); // Page Down moves the range here, not the presets
+  };
+  input.oninput = () => move(live, row);
   return row;
 }
 
@@ -58,6 +80,12 @@ function show({ element, range, input, output }) {
   if (output.value !== text) output.value = text;
   input.setAttribute("aria-valuetext", `${range.label} ${text}`);
   element.style.setProperty("--filled", (100 * (input.value - range.low)) / (range.high - range.low) + "%");
+}
+
+function move(live, row) {
+  show(row);
+  live.moved = true;
+  live.frame ||= requestAnimationFrame(() => report(live));
 }
 
 function hold(live, name, rest) {
@@ -73,10 +101,66 @@ function release(live) {
   live.moved = false;
 }
 
-function report(live) {
+function report(live, more) {
   cancelAnimationFrame(live.frame);
   live.frame = 0;
   const values = Object.fromEntries([...live.rows].map(([name, row]) => [name, Number(row.input.value)]));
   live.turn += 1;
-  live.send("moved", { values, held: live.held, turn: live.turn });
+  live.send("moved", { values: { ...values, ...more }, held: live.held, playing: live.playing, turn: live.turn });
+}
+
+// A sweep: from where the range stands up to its end, down to the other, and back to where it stood.
+
+function createPlayer(live, ranges) {
+  const element = document.createElement("div");
+  element.className = "play";
+  element.innerHTML = `<button type="button">▶ Play</button><select aria-label="What to sweep"></select>
+    <select aria-label="Speed"><option value="0.5">½×</option><option value="1" selected>1×</option>
+    <option value="2">2×</option></select>`;
+  const [button, sweep, speed] = element.children;
+  for (const range of ranges.filter(({ name }) => !CHOSEN.has(name))) sweep.add(new Option(range.label, range.name));
+  button.onclick = () => (live.playing ? stop(live) : play(live));
+  sweep.onchange = () => stop(live);
+  return { element, button, sweep, speed };
+}
+
+function play(live) {
+  const name = live.player.sweep.value;
+  const row = live.rows.get(name);
+  const { low, high } = row.range;
+  const begin = (Number(row.input.value) - low) / (high - low);
+  let way = 0; // of the two lengths of a sweep
+  live.player.button.textContent = "❚❚ Pause";
+  live.playing = name;
+  hold(live, name);
+  live.ticker = setInterval(() => {
+    way = Math.min(2, way + (TICK / SWEEP) * live.player.speed.value);
+    const place = (begin + way) % 2; // up from 0 to 1, down from 1 to 2
+    row.input.value = low + (high - low) * (place < 1 ? place : 2 - place);
+    move(live, row);
+    if (way === 2) stop(live);
+  }, TICK);
+}
+
+function stop(live) {
+  if (!live.playing) return;
+  clearInterval(live.ticker);
+  live.playing = null;
+  live.player.button.textContent = "▶ Play";
+  release(live);
+}
+
+// A click on the map: the row under it is the time, the column the lag.
+
+function pick(live, event) {
+  const { target } = live;
+  if (!target || !event.target.matches?.(target.selector)) return;
+  const box = event.target.getBoundingClientRect();
+  const wide = box.width - target.left - 2 >= NARROW ? 0 : 1;
+  const [top, bottom] = [target.top[wide], target.bottom[wide]];
+  const across = (event.clientX - box.left - target.left) / (box.width - target.left - 2 - target.right);
+  const down = (event.clientY - box.top - 2 - top) / (bottom - top);
+  if (across < 0 || across >= 1 || down < 0 || down >= 1) return;
+  const time = Math.floor(down * target.horizon);
+  report(live, { time, lag: Math.min(Math.floor(across * target.horizon), time) });
 }

@@ -8,30 +8,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
+from gradflow.fields import Range, read, short, write
 from gradflow.sequences import SEQUENCES, sequence
 from gradflow.weights import INITS, draw
 
 MAX_HORIZON = 256
 INPUTS = 4  # inputs a step, for every sequence
 RECALL_LAG = 20  # steps between a cue and its recall
-
-
-class Range(NamedTuple):
-    """The values of a numeric control, ends included."""
-
-    low: float
-    high: float
-    step: float
-
-    def snap(self, value):
-        """The nearest allowed value."""
-        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
-        value = min(self.low + steps * self.step, self.high)
-        return value if isinstance(self.step, int) else round(value, 6)
 
 
 RANGES = {
@@ -96,6 +82,7 @@ class Scenario:
     seed: int = 0
     weight: str = "weight_hh"
     gate: str = "all"
+    cell_path_only: bool = False  # lstm; other cells have no such path
 
     def __post_init__(self):
         for name, allowed in CHOICES.items():
@@ -105,6 +92,8 @@ class Scenario:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}; it must be a number between {low:g} and {high:g}")
+        if not isinstance(self.cell_path_only, bool):
+            raise ValueError(f"cell_path_only is {self.cell_path_only!r}; it must be True or False")
         if self.gate not in ("all", *gate_names(self.cell)):
             raise ValueError(f"gate is {self.gate!r}; a {self.cell} has all, {', '.join(gate_names(self.cell))}")
         if not 1 <= len(self.text) <= TEXT_LENGTH:
@@ -194,7 +183,7 @@ def preset_of(scenario):
 
 def to_params(scenario, preset=None):
     """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
-    params = {name: f"{value:.10g}" if name in RANGES else str(value) for name, value in asdict(scenario).items()}
+    params = {name: write(value) for name, value in asdict(scenario).items()}
     return {"preset": preset or preset_of(scenario), **params}
 
 
@@ -211,57 +200,33 @@ def parse(params: Mapping[str, str]):
     notices = []
     name = params.get("preset", CUSTOM)
     if name not in (*PRESETS, CUSTOM):
-        notices.append(f"preset “{_short(name)}” is unknown; there are {', '.join(PRESETS)}.")
+        notices.append(f"preset “{short(name)}” is unknown; there are {', '.join(PRESETS)}.")
     given = {field: params[field] for field in asdict(Scenario()) if field in params}
     if not given and name in PRESETS:
         return PRESETS[name], name, tuple(notices)
     values = {}
     for field, raw in given.items():
-        value, notice = _read(field, str(raw))
+        values[field], notice = _read(field, str(raw))
         if notice:
             notices.append(notice)
-        if value is not None:
-            values[field] = value
     allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
     if values.get("gate", "all") not in allowed:
-        notices.append(f"gate “{_short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
+        notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
     scenario = Scenario(**values)
     return scenario, preset_of(scenario), tuple(notices)
 
 
 def _read(field, raw):
-    """One field from its text: (value or None for the default, notice or None)."""
+    """One field from its text: (value, notice or None)."""
     default = getattr(Scenario, field)
     if field == "gate":
         return raw, None  # depends on the cell
     if field == "text":
         if not raw:
-            return None, f"text is empty; it is now “{default}”."
+            return default, f"text is empty; it is now “{default}”."
         cut = raw[:TEXT_LENGTH]
         return cut, None if cut == raw else f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used."
-    if field in CHOICES:
-        by_text = {str(choice): choice for choice in CHOICES[field]}
-        if raw in by_text:
-            return by_text[raw], None
-        return None, f"{field} “{_short(raw)}” is not one of {', '.join(by_text)}; it is now {default}."
-    limits = RANGES[field]
-    try:
-        number = float(raw)
-    except ValueError:
-        number = math.nan
-    if not limits.low <= number <= limits.high:
-        return None, (
-            f"{field} “{_short(raw)}” is not a number between {limits.low:g} and {limits.high:g}; "
-            f"it is now {default:g}."
-        )
-    snapped = limits.snap(number)
-    if math.isclose(snapped, number, abs_tol=1e-9):
-        return snapped, None
-    return snapped, f"{field} “{_short(raw)}” is between two steps of {limits.step:g}; it is now {snapped:g}."
-
-
-def _short(text):
-    return text if len(text) <= 40 else text[:40] + "…"
+    return read(field, raw, default, CHOICES.get(field) or RANGES.get(field))
 
 
 # ------------------------------------------------------------------------------------------------ measurement
@@ -287,6 +252,34 @@ class Measurement:
     overflow: int | None  # first step whose forward pass is not finite
     underflow: int | None  # first step at which a state was flushed to zero
     reading: "Reading"  # noqa: F821
+    lags: "LagTerms"  # noqa: F821  the terms of the chosen t, to ask for more: entries, factors, chains
+    gmap: "GradientMap"  # noqa: F821
+
+    @property
+    def rows(self):
+        """The weight and gate that were chosen, as the engine's methods take them."""
+        return {"weight": self.scenario.weight, "gate": None if self.scenario.gate == "all" else self.scenario.gate}
+
+    @property
+    def field(self):
+        """The same for what needs one field: weight_hh where all four are chosen."""
+        return self.rows | ({"weight": "weight_hh"} if self.scenario.weight == "all" else {})
+
+    def float32(self):
+        """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
+        plain = self.gmap.unscaled_terms(**self.rows, horizon=len(self.cost))
+        return replace(
+            self,
+            log_terms=np.where(np.tri(*plain.shape, dtype=bool), _plain_logs(plain), -np.inf),
+            log_row=_plain_logs(self.lags.unscaled_terms(**self.rows)),
+            log_partial=_plain_logs(self.lags.unscaled_partial_sums(**self.rows)),
+        )
+
+
+def _plain_logs(values):
+    values = np.asarray(values, float)
+    with np.errstate(divide="ignore"):
+        return np.log(np.where(np.isfinite(values), values, np.nan))
 
 
 @lru_cache(maxsize=32)
@@ -316,6 +309,8 @@ def _measure(scenario):
         overflow=overflow,
         underflow=underflow,
         reading=read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t),
+        lags=lags,
+        gmap=gmap,
     )
 
 
@@ -327,7 +322,13 @@ def _gradient_map(scenario):
     select_device()
     data = scenario.data()
     return gradient_map(
-        scenario.cell, scenario.weights(), data.inputs, scenario.readout(), data.targets, pins=scenario.pins()
+        scenario.cell,
+        scenario.weights(),
+        data.inputs,
+        scenario.readout(),
+        data.targets,
+        pins=scenario.pins(),
+        cell_path_only=scenario.cell_path_only and scenario.cell == "lstm",
     )
 
 

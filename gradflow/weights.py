@@ -65,6 +65,26 @@ def draw(gates, hidden, inputs, *, init="normal", gain=1.0, input_gain=1.0, bias
     return Weights(*(np.asarray(field, np.float32) for field in fields))
 
 
+def spectrum(weights, gates):
+    """How far the recurrent weights of each gate can stretch a vector, once and in the long run.
+
+        σ₁ = max ‖W v‖ / ‖v‖,   ρ = max |eigenvalue|
+
+    Args:
+        weights: `Weights`, tied, with a square block [n, n] for each gate.
+        gates: names of the G gates, in the cell's order.
+
+    Returns:
+        gate -> (σ₁, ρ).
+
+    Source: Pascanu, Mikolov & Bengio 2013, section 2: γ σ₁ < 1 suffices for terms to vanish, where γ bounds the
+    activation's derivative; ρ alone does not tell.
+    """
+    blocks = np.asarray(weights.weight_hh, float).reshape(len(gates), -1, weights.weight_hh.shape[-1])
+    radius = lambda block: float(np.abs(np.linalg.eigvals(block)).max())
+    return {gate: (float(np.linalg.norm(block, 2)), radius(block)) for gate, block in zip(gates, blocks, strict=True)}
+
+
 def _orthogonal(block):
     q, r = np.linalg.qr(block)
     return q * np.sign(np.diag(r))  # the sign makes the draw uniform over rotations and reflections

@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
 ROOMS = {
-    "streamlit": {"app.py", "gradflow/controls.py", "gradflow/pages"},
-    "altair": {"gradflow/charts.py", "gradflow/pages"},
+    "streamlit": {"app.py", "gradflow/controls", "gradflow/pages"},
+    "altair": {"gradflow/charts", "gradflow/pages"},
     "jax": {
         "gradflow/cells.py",
         "gradflow/weights.py",

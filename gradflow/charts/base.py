@@ -1,0 +1,218 @@
+"""What the charts share: colours, the frame of decades, panels inside one view, the light on one lag.
+
+A specification is constant and built once; numbers travel only as data, so a new scenario redraws a view and never
+rebuilds it. Magnitudes are log10 on a linear axis, over decades that the page chooses (`decades`) and can hold still.
+A panel is a pair of scales whose ranges are expressions of the view's width, so one view holds several panels.
+"""
+
+from typing import NamedTuple
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+
+from gradflow.reading import number
+
+LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
+HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
+
+BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
+PURPLE = "#a35bd0"
+DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
+MARGIN = 50  # px, left of every panel, before it is `enlarged`
+STACK = 620  # px: a narrower view stacks its panels
+
+LIGHT = {  # signals of every chart with a lag axis: the lag under the pointer, or else the chosen one
+    "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : data('frame')[0].lit",
+    "lit_size": ("15", "12"),
+}
+
+_DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
+POWER = (  # a whole exponent as 10⁻²⁰
+    "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
+    f" + (abs(datum.value) > 99 ? {_DIGITS}[floor(abs(datum.value) / 100)] : '')"
+    f" + (abs(datum.value) > 9 ? {_DIGITS}[floor(abs(datum.value) / 10) % 10] : '')"
+    f" + {_DIGITS}[abs(datum.value) % 10]"
+)
+
+FRAME = alt.Chart(alt.Data(name="frame"))  # one row for the whole view
+COLUMN = alt.Chart(alt.Data(name="columns"))  # one row a lag, for the pointer
+
+
+class Panel(NamedTuple):
+    """A rectangle inside the view; its edges are signals or expressions in px."""
+
+    title: str
+    left: str
+    right: str
+    top: str
+    bottom: str
+
+
+def at(expression):
+    """A place in pixels, an expression of the view's width."""
+    return alt.value(alt.expr(expression))
+
+
+def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
+    """The scales and axes of a panel; the layers above it only name fields. Without an `x_title` no x axis."""
+    x = alt.X(
+        "corner:Q",
+        scale=alt.Scale(
+            range=[alt.expr(panel.left), alt.expr(panel.right)],
+            domain=[-0.5, alt.expr(x_end)],
+            nice=False,
+            padding=0,
+        ),
+        axis=alt.Axis(
+            title=x_title,
+            orient="bottom",
+            offset=alt.expr(f"{panel.bottom} - height"),
+            grid=False,
+            ticks=True,
+            **(x_axis or {"tickMinStep": 1, "tickCount": 6}),
+        )
+        if x_title
+        else None,
+    )
+    y = alt.Y(
+        "corner:Q",
+        scale=alt.Scale(range=[alt.expr(panel.bottom), alt.expr(panel.top)], domain=domain, nice=False),
+        axis=alt.Axis(
+            title=panel.title,
+            orient="left",
+            offset=alt.expr(f"-{panel.left}"),
+            minExtent=MARGIN,  # the panels stay where they are when a label grows
+            maxExtent=MARGIN,
+            labelFlush=False,
+            titleAngle=0,
+            titleAlign="left",
+            titleBaseline="bottom",
+            titleX=0,
+            titleY=alt.expr(f"{panel.top} - 8"),
+            **y_axis,
+        ),
+    )
+    return FRAME.mark_point(opacity=0).encode(x, y)
+
+
+def log_panel(where, **how):
+    """A panel over the frame's decades."""
+    domain = [alt.expr("low"), alt.expr("high")]
+    return panel(where, domain, labelExpr=POWER, tickMinStep=1, tickCount=5, grid=True, **how)
+
+
+def words(x, y, field, fontSize=15, **mark):
+    """A text of the frame."""
+    return FRAME.mark_text(fontSize=fontSize, fontWeight="bold", **mark).encode(x=at(x), y=y, text=f"{field}:N")
+
+
+def columns(where, width):
+    """What the pointer or the finger meets, one invisible column per lag, and the light on the lit one."""
+    light = FRAME.mark_rule(
+        color=ORANGE, strokeWidth=alt.expr(f"max(2, {width})"), opacity=alt.expr("lit < 0 ? 0 : 0.35")
+    )
+    column = COLUMN.mark_bar(orient="vertical", width=alt.expr(width), fillOpacity=0, tooltip=alt.expr("''"))
+    # Vega-Lite lets the pointer pass through a mark without a tooltip; this one is empty and shows nothing.
+    edges = {"y": at(where.top), "y2": at(where.bottom)}
+    return (
+        light.encode(x=at(f"{where.left} + (max(lit, 0) + 0.5) * {width}"), **edges),
+        column.encode(x="lag:Q", **edges),
+    )
+
+
+def hovering():
+    """The selection that follows the pointer or a finger from lag to lag, without a message to the server."""
+    touched = "pointerover, touchstart, touchend"
+    return alt.selection_point(name="hover", fields=["lag"], on=touched, clear="pointerout")
+
+
+def specification(layers, signals, height, description):
+    """The constant Vega-Lite specification of layers in one view, as a dict without data.
+
+    Args:
+        layers: groups of layers; a group shares its scales.
+        signals: name -> expression, or (in a wide view, in a narrow one).
+        height: px.
+        description: what it shows, for those who do not see it.
+    """
+    params = [
+        alt.param(name=name, expr=where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}")
+        for name, where in signals.items()
+    ]
+    chart = (
+        alt.layer(*(alt.layer(*group) for group in layers))
+        .resolve_scale(x="independent", y="independent")
+        .add_params(*params)
+        .properties(height=height)
+    )
+    return {key: value for key, value in chart.to_dict().items() if key != "$schema"} | {
+        "description": description,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": "transparent",  # for the map that lies under it
+        "padding": {"left": 2, "right": 2, "top": 2, "bottom": 2},
+        "config": {
+            "axis": {"labelFontSize": 13, "titleFontSize": 14, "labelPadding": 6, "titlePadding": 4},
+            "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
+            "legend": {"labelFontSize": 13},
+            "mark": {"aria": False},  # a canvas has none, and it costs a string per mark
+        },
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},
+    }
+
+
+def enlarged(spec, by=1.25):
+    """The same specification with larger letters, to be read from the back row."""
+    if isinstance(spec, list):
+        return [enlarged(each, by) for each in spec]
+    if not isinstance(spec, dict):
+        return spec
+    grows = lambda key: key.endswith(("ontSize", "Extent"))
+    return {key: _larger(value, by) if grows(key) else enlarged(value, by) for key, value in spec.items()}
+
+
+def _larger(size, by):
+    return {"expr": f"{by} * ({size['expr']})"} if isinstance(size, dict) else by * size
+
+
+def widest(*domains):
+    """The frame that holds these frames."""
+    lows, highs = zip(*domains, strict=True)
+    return min(lows), max(highs)
+
+
+def decades(*logs):
+    """The frame (low, high) in log10, out of `LOWS` and `HIGHS`, that holds all finite values of natural logs."""
+    values = np.concatenate([np.ravel(each) for each in logs]) / np.log(10)
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if values.size else (LOWS[0], HIGHS[0])
+    return next((d for d in LOWS if d <= low), LOWS[-1]), next((d for d in HIGHS if d >= high), HIGHS[-1])
+
+
+def cut(logs, domain):
+    """Natural logs as log10 cut to the frame; null where there is nothing to draw."""
+    values = np.asarray(logs, float) / np.log(10)
+    values = np.where(np.isfinite(values), np.clip(values, *domain), np.nan)
+    return pa.array(values, pa.float32(), from_pandas=True)
+
+
+def frame_table(**fields):
+    """The one row of the frame."""
+    return pa.table({name: pa.array([value]) for name, value in fields.items()})
+
+
+def steps_back(measurement):
+    """What is read at each lag: "99", or with its label "99 h"."""
+    t = measurement.t
+    return [f"{t - u} {measurement.labels[t - u].strip()}".strip() for u in range(t + 1)]
+
+
+def column_table(measurement, **words):
+    """One row a lag, for the pointer: the step, and what the read-out says of it."""
+    lag = np.arange(measurement.t + 1, dtype=np.int16)
+    return pa.table({"lag": lag, "step": steps_back(measurement), **words})
+
+
+def numbers(logs):
+    """Natural logs as texts."""
+    return [number(value) for value in logs]

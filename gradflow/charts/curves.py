@@ -1,0 +1,271 @@
+"""Curves over lag or time on one logarithmic axis, each with its name on it: the two factors, the sum over time."""
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+
+from gradflow.charts import base
+from gradflow.charts.base import BLUE, FRAME, GREEN, GREY, LIGHT, ORANGE, PURPLE, RED, Panel, at, cut, words
+from gradflow.compare import difference
+from gradflow.reading import number
+
+HEIGHT = 430  # px
+ALL = Panel("", "zero", "right", "top", "bottom")
+LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "top": "30",
+    "bottom": "380",
+    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
+    "column": "right / horizon",
+    **LIGHT,
+    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
+}
+STYLES = ("solid", "dashed", "dotted", "thin")  # colour is never alone
+CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
+
+
+def spec(x_title, description):
+    """The constant specification of curves over `x_title`."""
+    dash = alt.Scale(domain=list(STYLES), range=[*base.DASHES.values(), [1, 0]])
+    layers = (
+        base.log_panel(ALL, x_title=x_title).add_params(base.hovering()),
+        CURVE.mark_line(
+            strokeJoin="round",
+            strokeWidth=alt.expr("datum.style == 'solid' ? 4 : datum.style == 'thin' ? 2 : 3"),
+            invalid="break-paths-show-domains",
+        ).encode(
+            x="x:Q",
+            y="y:Q",
+            detail="curve:N",
+            color=alt.Color("color:N", scale=None),
+            strokeDash=alt.StrokeDash("style:N", legend=None, scale=dash),
+        ),
+        NAME.mark_text(fontSize=15, fontWeight="bold", align="right", baseline="bottom", dy=-6).encode(
+            x="x:Q", y="y:Q", text="name:N", color=alt.Color("color:N", scale=None)
+        ),
+        words("0", at("top - 14"), "title", align="left", color=GREY),
+        words("right", at("top - 14"), "kept", align="right", color=GREY, fontSize=13),
+        FRAME.mark_text(
+            text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
+        ).encode(x=at("right"), y=at("bottom + 46")),
+        words("6", at("bottom - 12"), "alarm", align="left", color=RED),
+        *base.columns(ALL, "column"),
+    )
+    return base.specification((layers,), LAYOUT, HEIGHT, description)
+
+
+def tables(measurement, curves, domain, *, length, title, lit, words, kept=None, alarm=""):
+    """The data of `spec`.
+
+    Args:
+        measurement: what it is drawn of.
+        curves: (name, natural logs f[length], colour, style) each; one without a name is not labelled.
+        domain: (low, high) in log10.
+        length: steps on the x axis.
+        title: what is drawn, with its unit.
+        lit: the index that is lit, or −1.
+        words: what the read-out says of each index.
+        kept: the measurement in grey, or None.
+        alarm: a sentence, where there is nothing to draw.
+    """
+    parts, names, taken = [], [], []
+    for k, (_, logs, colour, style) in enumerate(curves):
+        y = cut(logs, domain)
+        parts.append(
+            {
+                "x": np.arange(len(y), dtype=np.int16),
+                "y": y,
+                "curve": np.full(len(y), k, np.int8),
+                "color": pa.array(len(y) * [colour], pa.string()),
+                "style": pa.array(len(y) * [style], pa.string()),
+            }
+        )
+    for name, logs, colour, _ in reversed(curves):  # the last is drawn on top and named first
+        drawn = np.flatnonzero(np.isfinite(logs))
+        if name and drawn.size:
+            x, y = _free_place(drawn, cut(logs, domain), length, domain, taken)
+            names.append({"x": x, "y": y, "name": name, "color": colour})
+    frame = {
+        "low": domain[0],
+        "high": domain[1],
+        "horizon": length,
+        "corner": -0.5,
+        "lit": lit,
+        "title": title,
+        "alarm": alarm,
+        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
+    }
+    kinds = {"x": pa.float32(), "y": pa.float32(), "name": pa.string(), "color": pa.string()}
+    return {
+        "frame": base.frame_table(**frame),
+        "curves": pa.concat_tables(map(pa.table, parts)),
+        "names": pa.table({key: pa.array([each[key] for each in names], kind) for key, kind in kinds.items()}),
+        "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
+    }
+
+
+def _free_place(drawn, y, length, domain, taken):
+    """Where a curve's name stands: on the curve, to the right, clear of the names that stand already."""
+    room = 0.09 * (domain[1] - domain[0])
+    for share in (0.98, 0.8, 0.65, 0.5, 0.35):
+        x = int(np.clip(drawn[int(share * (len(drawn) - 1))], 0.3 * length, length - 1))
+        at = int(drawn[np.argmin(np.abs(drawn - x))])
+        height = min(y[at].as_py(), domain[1] - room)
+        if all(abs(height - other) > room or abs(x - place) > 0.45 * length for place, other in taken):
+            break
+    taken.append((x, height))
+    return x, height
+
+
+# ------------------------------------------------------------------------------------------------ two factors
+
+
+def factors_spec():
+    return spec("lag u (steps back)", "The two factors of each term by lag; the text below says it.")
+
+
+def factors(measurement, look):
+    """(log ‖δ‖, log ‖z‖, log of the terms), by lag; where it is wanted, without the size of the error."""
+    delta, other = measurement.lags.log_factors(**measurement.field)
+    if look.relative and np.isfinite(measurement.log_residual[measurement.t]):
+        delta = delta - measurement.log_residual[measurement.t]
+    return delta, other, delta + other
+
+
+def factors_domain(measurement, look):
+    return base.decades(*factors(measurement, look))
+
+
+OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1", "bias_hh": "1"}
+
+
+def factors_data(measurement, look, kept, domain):
+    delta, other, terms = factors(measurement, look)
+    back = "‖δ(t,s)‖ / ‖dC/dh‖" if look.relative else "‖δ(t,s)‖"
+    grey = [("", each, GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
+    curves = [
+        *grey,
+        ("their product, the term", terms, GREY, "dotted"),
+        (f"{OTHER[measurement.field['weight']]}, read going forward", other, PURPLE, "dashed"),
+        (f"{back}, sent back", delta, BLUE, "solid"),
+    ]
+    steps = base.steps_back(measurement)
+    said = [
+        f"lag {u} (step {steps[u]}): {number(delta[u])} × {number(other[u])} = {number(terms[u])}"
+        for u in range(len(delta))
+    ]
+    return tables(
+        measurement,
+        curves,
+        domain,
+        length=len(measurement.cost),
+        title=f"What a term is made of: {back} times {OTHER[measurement.field['weight']]}, s = t−u",
+        lit=min(look.lag, measurement.t),
+        words=said,
+        kept=kept,
+        alarm=overflowed(measurement),
+    )
+
+
+def factors_say(measurement, look):
+    """What the curves show, in a sentence with numbers."""
+    delta, other, _ = factors(measurement, look)
+    here = np.flatnonzero(np.isfinite(delta + other))
+    if here.size < 2:
+        return "At this time fewer than two terms are there to be taken apart."
+    first, last = here[0], here[-1]
+    name = OTHER[measurement.field["weight"]].strip("‖") if other.any() else "the constant 1"
+    return (
+        f"From lag {first} to lag {last}, what is sent back goes from {number(delta[first])} to {number(delta[last])}; "
+        f"what it meets, {name}, goes from {number(other[first])} to {number(other[last])}."
+    )
+
+
+def overflowed(measurement):
+    """The sentence where the forward pass broke at t or before."""
+    broken = np.isnan(measurement.log_row).any()
+    return f"The forward pass overflowed at step {measurement.overflow}" if broken else ""
+
+
+# ---------------------------------------------------------------------------------------------- sum over time
+
+RATE = np.log(1.1)  # of the exponential for comparison
+
+
+def growth_spec():
+    return spec("time t", "The size of the sum at each time, beside three shapes; the text below says it.")
+
+
+def sums(measurement):
+    """log ‖Σ‖ at each t, and the same by the size of the error it answers to, ‖dC(t)/dh(t)‖."""
+    error = np.where(np.isfinite(measurement.log_residual), measurement.log_residual, np.nan)
+    return measurement.log_sums, measurement.log_sums - error
+
+
+def references(values):
+    """Three shapes through the curve's level at a quarter of the horizon: name -> natural logs."""
+    t = np.arange(len(values))
+    start = len(t) // 4
+    near = values[max(0, start - 2) : start + 3]
+    level = np.median(near[np.isfinite(near)]) if np.isfinite(near).any() else np.nan
+    return {
+        "bounded": np.full(len(t), level),
+        "linear": level + np.log((t + 1) / (start + 1)),
+        "exponential, ×1.1 per step": level + RATE * (t - start),
+    }
+
+
+def growth_domain(measurement, look):
+    raw, values = sums(measurement)
+    shapes = references(values)
+    return base.decades(raw, values, shapes["bounded"], shapes["linear"])
+
+
+def growth_data(measurement, look, kept, domain):
+    raw, values = sums(measurement)
+    grey = [("", sums(kept)[1][: len(values)], GREY, "thin")] if kept else []
+    colours = (GREEN, ORANGE, RED)
+    shapes = zip(references(values).items(), colours, ("dotted", "dashed", "dashed"), strict=True)
+    inside = lambda logs: np.where(logs / np.log(10) <= domain[1] + 1e-9, logs, np.nan)
+    curves = [
+        *grey,
+        ("", raw, BLUE, "thin"),
+        *((shape, inside(logs), colour, style) for (shape, logs), colour, style in shapes),
+        ("‖sum‖ / ‖dC/dh‖", values, BLUE, "solid"),
+    ]
+    said = [
+        f"t = {t}: ‖sum‖ {number(raw[t])}, by the size of the error {number(value)}" for t, value in enumerate(values)
+    ]
+    return tables(
+        measurement,
+        curves,
+        domain,
+        length=len(values),
+        title="The gradient W gets at each t, by the size of its error (thin: as it is)",
+        lit=measurement.t,
+        words=said,
+        kept=kept,
+        alarm=overflowed(measurement),
+    )
+
+
+def growth_say(measurement, look):
+    """What the curve shows, in a sentence with numbers."""
+    growth, (raw, values) = measurement.reading.growth, sums(measurement)
+    here = np.flatnonzero(np.isfinite(values))
+    if not here.size:
+        return "There is no sum at any time."
+    shape = {
+        "unclear": "no clear shape",
+        "exponential": f"about exponential growth, ×{number(growth.slope)} per step",
+        "linear": "about linear growth",
+        "sublinear": f"slow growth, about t to the power {growth.power:.2g}",
+        "bounded": "a bounded size",
+        "vanishing": "a sum that fades",
+    }[growth.shape]
+    return (
+        f"By the size of its error, the sum goes from {number(values[here[0]])} at t = {here[0]} to "
+        f"{number(values[here[-1]])} at t = {here[-1]} (as it is, {number(raw[here[0]])} to {number(raw[here[-1]])}); "
+        f"over the last three quarters, {shape}."
+    )

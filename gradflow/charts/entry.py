@@ -1,0 +1,237 @@
+"""The sum, one term after the other: signed numbers of one weight, or the sizes of the whole matrix's terms.
+
+A waterfall over the first dozen lags and all others together, which ends at what training uses. Its axis is linear:
+only there does one see signed numbers add up. A power of ten, the unit, keeps it readable at any size.
+"""
+
+import math
+from itertools import pairwise
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+
+from gradflow.charts import base
+from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, RED, Panel, at, words
+from gradflow.charts.curves import overflowed
+from gradflow.compare import difference
+from gradflow.reading import number
+from gradflow.scenario import gate_names
+
+FIRST = 12  # lags shown one by one
+HEIGHT = 430  # px
+LENGTHS = (1, 1.5, 2, 3, 5, 7, 10)  # of the axis, in units
+BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
+ALL = Panel("", "zero", "right", "top", "bottom")
+LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "top": "36",
+    "bottom": "380",
+    "bottom_value": "data('frame')[0].floor",
+    "top_value": "data('frame')[0].ceiling",
+    "bar": "0.7 * right / data('frame')[0].bars",
+    "bars": "data('frame')[0].bars",
+    "narrow": ("false", "true"),
+    "lit": "data('frame')[0].lit",
+    "column": "right / bars",
+}
+BAR, LINK = (alt.Chart(alt.Data(name=name)) for name in ("bars", "links"))
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def spec():
+    panel = base.panel(
+        ALL,
+        [alt.expr("bottom_value"), alt.expr("top_value")],
+        x_end="bars - 0.5",
+        x_axis={
+            "labelExpr": "datum.value < bars ? data('frame')[0]['name' + datum.value] : ''",
+            "values": list(range(BARS)),
+            "labelOverlap": False,
+            "labelAngle": alt.expr("narrow ? -60 : 0"),
+        },
+        tickCount=6,
+        grid=True,
+    )
+    colour = alt.Color("color:N", scale=None)
+    layers = (
+        panel,
+        FRAME.mark_rule(color=ORANGE, opacity=alt.expr("lit < 0 ? 0 : 0.3"), strokeWidth=alt.expr("column")).encode(
+            x=at("(max(lit, 0) + 0.5) * column"), y=at("top"), y2=at("bottom")
+        ),
+        FRAME.mark_rule(color=GREY, strokeWidth=1.5).encode(x=at("0"), x2=at("right"), y=alt.datum(0)),
+        LINK.mark_rule(color=GREY, strokeDash=[2, 2]).encode(x="x:Q", x2="x2", y="y:Q"),
+        BAR.mark_bar(orient="vertical", width=alt.expr("bar"), opacity=0.9).encode(
+            x="x:Q", y="start:Q", y2="stop", color=colour
+        ),
+        BAR.mark_rule(color=GREY, strokeWidth=4).encode(x="left:Q", x2="right", y="kept:Q"),
+        BAR.mark_text(
+            fontSize=13,
+            fontWeight="bold",
+            angle=alt.expr("narrow ? -90 : 0"),
+            align=alt.expr("narrow ? (datum.down ? 'right' : 'left') : 'center'"),
+            baseline=alt.expr("narrow ? 'middle' : datum.down ? 'top' : 'bottom'"),
+            yOffset=alt.expr("datum.down ? 5 : -5"),
+        ).encode(x="x:Q", y="label:Q", text="words:N", color=colour),
+        words("0", at("top - 18"), "title", align="left", color=GREY),
+        words("right", at("top - 18"), "kept_words", align="right", color=GREY, fontSize=13),
+        words("6", at("bottom - 12"), "alarm", align="left", color=RED),
+    )
+    return base.specification((layers,), LAYOUT, HEIGHT, "The sum, term by term; the text below says it.")
+
+
+def place(measurement, look):
+    """The entry as (field, row, col), inside the weight; col is None for a bias."""
+    field = measurement.field["weight"]
+    shape = getattr(measurement.scenario.weights(), field).shape
+    row = min(look.row, shape[0] - 1)
+    return field, row, (min(look.col, shape[1] - 1) if len(shape) == 2 else None)
+
+
+def called(measurement, look):
+    """The entry's name: "weight_hh[3, 5], forget gate"."""
+    field, row, col = place(measurement, look)
+    gates = gate_names(measurement.scenario.cell)
+    of = f", {gates[row // measurement.scenario.hidden]} gate" if len(gates) > 1 else ""
+    return f"{field}[{row}]{of}" if col is None else f"{field}[{row}, {col}]{of}"
+
+
+def terms(measurement, look):
+    """(sign, natural log) of what is added, by lag: one entry's terms, or the norms of the whole matrix's."""
+    if look.whole:
+        return np.ones(len(measurement.log_row)), measurement.log_row
+    return measurement.lags.entry(*place(measurement, look))
+
+
+def domain(measurement, look):
+    """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
+    sign, log = terms(measurement, look)
+    finite = np.isfinite(log)
+    if not finite.any():
+        return 0, 0.0, 1.0
+    top = log[finite].max()
+    sums = np.cumsum(np.where(finite, sign * np.exp(np.where(finite, log - top, 0)), 0))
+    if look.whole:
+        sums = sums[-1:]
+    shown = np.append(sums[:FIRST], [sums[-1], 0])
+    reach = np.abs(shown).max() or 1.0
+    unit = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
+    low, high = (np.array([shown.min(), shown.max()]) * math.exp(top - unit * math.log(10))).tolist()
+    length = lambda end: next((size for size in LENGTHS if 1.12 * end <= size), 1.12 * end) if end > 1e-6 else 0.0
+    return unit, -length(-low) if low < 0 else 0.0, max(length(high), 0.0) or (1.0 if low == 0 else 0.0)
+
+
+def widest(*domains):
+    """The frame that holds these frames."""
+    unit = max(domain[0] for domain in domains)
+    scaled = [(floor * 10.0 ** (own - unit), ceiling * 10.0 ** (own - unit)) for own, floor, ceiling in domains]
+    return unit, min(floor for floor, _ in scaled), max(ceiling for _, ceiling in scaled)
+
+
+def bars(measurement, look):
+    """What is drawn, in a row: (name, value before, value after, sign, log of the size), values over 10^unit."""
+    sign, log = terms(measurement, look)
+    top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
+    values = np.where(np.isfinite(log), sign * np.exp(np.where(np.isfinite(log), log - top, 0.0)), 0.0)
+    sums = np.append(0.0, np.cumsum(values))
+    first = min(FIRST, len(values))
+    rows = [(str(u), sums[u], sums[u + 1]) for u in range(first)]
+    if len(values) > first:
+        rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1]))
+    if look.whole:
+        rows.append(("Σ‖·‖", 0.0, sums[-1]))
+        rows.append(("‖Σ‖", 0.0, math.exp(min(measurement.log_partial[-1] - top, 700))))
+    else:
+        rows.append(("sum", 0.0, sums[-1]))
+    return rows, top
+
+
+def data(measurement, look, kept, domain):
+    unit, floor, ceiling = domain
+    alarm = overflowed(measurement)
+    rows, top = ([], 0.0) if alarm else bars(measurement, look)
+    scale = math.exp(min(top - unit * math.log(10), 700))
+    clip = lambda value: float(np.clip(value * scale, floor, ceiling))
+    grey = {}
+    if kept and not overflowed(kept):
+        before, kept_top = bars(kept, look)
+        kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
+        grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end in before}
+    drawn = []
+    for x, (name, start, stop) in enumerate(rows):
+        change, last = stop - start, x >= len(rows) - (2 if look.whole else 1)
+        colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else ORANGE
+        end = clip(stop) if change else clip(start)
+        drawn.append(
+            {
+                "x": x,
+                "left": x - 0.42,
+                "right": x + 0.42,
+                "start": clip(start),
+                "stop": clip(stop),
+                "label": end,
+                "down": change < 0,
+                "color": colour,
+                "words": signed(change, top, plus=not (last or look.whole)),
+                "kept": grey.get(name.partition("–")[0]),
+            }
+        )
+    links = [
+        {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
+    ]
+    what = (
+        f"The sizes of the terms of {measurement.scenario.weight}"
+        if look.whole
+        else f"Each copy's part of the gradient of {called(measurement, look)}"
+    )
+    frame = {
+        "floor": floor,
+        "ceiling": ceiling,
+        "corner": -0.5,
+        "bars": max(len(rows), 1),
+        "lit": min(look.lag, FIRST) if look.closer and rows else -1,
+        "title": f"{what}, in units of 10{str(unit).translate(SUPERSCRIPT)}" if unit else what,
+        "kept_words": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
+        "alarm": alarm,
+        **{f"name{k}": rows[k][0] if k < len(rows) else "" for k in range(BARS)},
+    }
+    return {"frame": base.frame_table(**frame), "bars": _table(drawn, BAR_FIELDS), "links": _table(links, LINK_FIELDS)}
+
+
+BAR_FIELDS = {
+    **dict.fromkeys(("x", "left", "right", "start", "stop", "label", "kept"), pa.float32()),
+    "down": pa.bool_(),
+    "color": pa.string(),
+    "words": pa.string(),
+}
+LINK_FIELDS = dict.fromkeys(("x", "x2", "y"), pa.float32())
+
+
+def _table(rows, fields):
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in fields.items()})
+
+
+def signed(value, log_scale=0.0, plus=True):
+    """A signed number, value · exp(log_scale), as text: "+0.0123", "−3.2e-17"."""
+    if value == 0 or not math.isfinite(value):
+        return "0"
+    size = number(math.log(abs(value)) + log_scale)
+    return f"−{size}" if value < 0 else f"+{size}" if plus else size
+
+
+def say(measurement, look):
+    """What the waterfall shows, in a sentence with numbers."""
+    if overflowed(measurement):
+        return overflowed(measurement) + "."
+    rows, top = bars(measurement, look)
+    if look.whole:
+        total, left = rows[-2][2], rows[-1][2]
+        kept = f"{100 * left / total:.3g} %" if total else "nothing"
+        return (
+            f"The sizes add up to {signed(total, top, False)}; the gradient itself, ‖Σ‖, is "
+            f"{signed(left, top, False)}: {kept} is left after they cancel."
+        )
+    near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
+    rest = f", {signed(near, top, False)} of it from the nearest {FIRST} copies" if near is not None else ""
+    return f"The terms of {called(measurement, look)} add up to {signed(rows[-1][2], top, False)}{rest}."

@@ -1,0 +1,58 @@
+"""The map t × u as one image: an 8-bit palette PNG, drawn in a thousandth of the time of as many rectangles."""
+
+import base64
+import io
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from gradflow.charts.base import GREY, ORANGE, RED
+
+VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
+COLOURS = 60  # palette entries from low to high, before those of the states; few, so that the image is small
+BLANK, ZERO, FLUSHED, BROKEN = range(COLOURS, COLOURS + 4)
+STATES = {BLANK: (GREY, 0), ZERO: (GREY, 110), FLUSHED: (ORANGE, 255), BROKEN: (RED, 255)}  # colour, opacity
+
+
+def map_pixels(measurement, domain):
+    """Palette indices u8[T, T] at [t, u]: 0…59 from low to high, or `BLANK`, `ZERO`, `FLUSHED`, `BROKEN`."""
+    low, high = domain
+    log10 = measurement.log_terms / np.log(10)
+    t, u = np.indices(log10.shape)
+    shade = np.clip((log10 - low) / (high - low), 0, 1) * (COLOURS - 1)
+    pixels = np.where(np.isfinite(log10), shade, ZERO).round().astype(np.uint8)
+    pixels[(log10 == -np.inf) & flushed(t - u, measurement.underflow)] = FLUSHED
+    pixels[np.isnan(log10)] = BROKEN
+    pixels[u > t] = BLANK
+    return pixels
+
+
+def map_url(measurement, domain):
+    """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
+    colours, opacities = palette()
+    buffer = io.BytesIO()
+    image = Image.fromarray(map_pixels(measurement, domain))
+    image.putpalette(colours)
+    image.save(buffer, "PNG", transparency=opacities, compress_level=4)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@cache
+def palette():
+    """(colours, opacities) of the palette, as bytes."""
+    stops = np.array([_rgb(colour) for colour in VIRIDIS])
+    at = np.linspace(0, len(stops) - 1, COLOURS)
+    ramp = np.stack([np.interp(at, np.arange(len(stops)), channel) for channel in stops.T], axis=1)
+    colours = np.concatenate([ramp, [_rgb(colour) for colour, _ in STATES.values()]])
+    opacities = COLOURS * [255] + [opacity for _, opacity in STATES.values()]
+    return colours.round().astype(np.uint8).tobytes(), bytes(opacities)
+
+
+def _rgb(colour):
+    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+
+
+def flushed(step, underflow):
+    """Whether a zero at this step stems from a state that the float range flushed to zero."""
+    return np.full_like(step, False, bool) if underflow is None else step >= underflow

@@ -1,0 +1,122 @@
+"""Sliders that report while they are dragged or played, and clicks on the map, as one component."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+from gradflow.controls.labels import LABELS
+from gradflow.controls.state import change, settle
+from gradflow.look import RANGES as LOOK_RANGES
+from gradflow.look import parse_look
+from gradflow.scenario import INPUTS, RANGES, gate_names, parse, preset_of
+
+_HTML = '<div class="ranges"></div>'
+_CSS = """
+.ranges { display: grid; gap: 0.9rem; font-family: var(--st-font); color: var(--st-text-color); }
+.ranges > div { position: relative; display: grid; grid-template-columns: auto 1fr auto;
+  column-gap: 0.4rem; align-items: baseline; }
+label { font-size: 0.875rem; }
+output { font-size: 1rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.help { all: unset; justify-self: start; width: 1rem; border: 1px solid; border-radius: 50%;
+  font-size: 0.6875rem; line-height: 0.9rem; text-align: center; opacity: 0.6; cursor: help; }
+p { position: absolute; z-index: 9; top: 1.5rem; left: 0; right: 0; margin: 0; padding: 0.5rem 0.6rem;
+  visibility: hidden; font-size: 0.875rem; line-height: 1.35; background: var(--st-background-color);
+  border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
+  box-shadow: 0 2px 8px rgb(0 0 0 / 0.2); }
+.help:hover ~ p, .help:focus ~ p { visibility: visible; }
+input { appearance: none; grid-column: 1 / -1; width: 100%; height: 1.5rem; margin: 0; background: none;
+  cursor: pointer; touch-action: pan-y; }
+input:focus { outline: none; }
+input::-webkit-slider-runnable-track { height: 0.3rem; border-radius: 1rem;
+  background: linear-gradient(to right, var(--st-primary-color) var(--filled), var(--st-border-color) 0); }
+input::-moz-range-track { height: 0.3rem; border-radius: 1rem; background: var(--st-border-color); }
+input::-moz-range-progress { height: 0.3rem; border-radius: 1rem; background: var(--st-primary-color); }
+input::-webkit-slider-thumb { appearance: none; width: 1.15rem; height: 1.15rem; margin-top: -0.425rem;
+  border-radius: 50%; background: var(--st-primary-color); }
+input::-moz-range-thumb { border: 0; width: 1.15rem; height: 1.15rem; border-radius: 50%;
+  background: var(--st-primary-color); }
+input:focus-visible::-webkit-slider-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
+input:focus-visible::-moz-range-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
+.ranges > .play { grid-template-columns: auto minmax(0, 1fr) auto; align-items: stretch; }
+.play select, .play button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.5rem; color: inherit;
+  background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
+  border-radius: var(--st-base-radius); cursor: pointer; }
+.play select { width: 100%; }
+.play button { min-width: 5.5em; font-weight: 600; }
+"""
+_panel = st.components.v2.component(
+    "gradflow.live_range",
+    html=_HTML,
+    css=_CSS,
+    js=Path(__file__).parents[1].joinpath("live_range.js").read_text(encoding="utf-8"),
+)
+PANELS = ("ranges", "more_ranges")  # where each keeps its last report, read by the next run
+
+
+class Moves(NamedTuple):
+    """What the newest reports say: a finger, a key or a sweep is still on a range; a sweep's range, or None."""
+
+    held: bool
+    playing: str | None
+
+
+def take():
+    """Take the newest reports over into the record, once; what has come to rest goes to the address bar."""
+    moves = [_take(key) for key in PANELS]
+    held, playing = any(move.held for move in moves), next((move.playing for move in moves if move.playing), None)
+    scenario = st.session_state.scenario
+    if not held and (parse(st.query_params)[0], parse_look(st.query_params)[0]) != (scenario, st.session_state.look):
+        settle()
+        if st.session_state.preset != preset_of(scenario):
+            st.rerun()  # the preset box, which is not in the fragment
+    return Moves(held, playing)
+
+
+def _take(key):
+    report = (st.session_state.get(key) or {}).get("moved")
+    if not report:
+        return Moves(False, None)
+    if report["turn"] != seen(key):
+        st.session_state[f"{key}_seen"] = report["turn"]
+        change(**report["values"])
+    return Moves(report["held"] is not None, report.get("playing"))
+
+
+def seen(key):
+    """The last report that was taken over."""
+    return st.session_state.get(f"{key}_seen", 0)
+
+
+def live_ranges(key, fields, *, play=False, target=None):
+    """Sliders that report while they are dragged, one under the other.
+
+    Args:
+        key: one of `PANELS`.
+        fields: names in `RANGES` of scenario or look, from top to bottom.
+        play: offer to sweep one of them.
+        target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "narrow", "horizon"}.
+    """
+    scenario, look = st.session_state.scenario, st.session_state.look
+    caps = {
+        "time": scenario.horizon - 1,
+        "lag": min(scenario.time, scenario.horizon - 1),
+        "row": len(gate_names(scenario.cell)) * scenario.hidden - 1,
+        "col": (INPUTS if scenario.weight == "weight_ih" else scenario.hidden) - 1,
+    }
+    ranges = []
+    for name in fields:
+        limits = RANGES.get(name) or LOOK_RANGES[name]
+        ranges.append(
+            {
+                "name": name,
+                "label": LABELS[name][0],
+                "help": LABELS[name][1],
+                **limits._asdict(),
+                "digits": len(f"{limits.step:g}".partition(".")[2]),
+                "cap": caps.get(name),
+                "value": getattr(look if name in LOOK_RANGES else scenario, name),
+            }
+        )
+    data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
+    _panel(key=key, data=data, on_moved_change=lambda: None)

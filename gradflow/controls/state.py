@@ -1,0 +1,143 @@
+"""One record of what a person has set, `scenario` and `look`, which all widgets show and the address bar holds.
+
+What a person moves replaces it and is written to the address bar, all in one entry of the browser's history: a
+discrete widget at once, a live range when the finger has let go. A full run (a first visit, a link, the back button,
+a discrete widget) reads the record from there; the fragment with the live ranges and the chart goes on with it.
+"""
+
+import streamlit as st
+
+from gradflow.controls.labels import LABELS
+from gradflow.fields import write
+from gradflow.look import Look, look_params, parse_look
+from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, parse, to_params
+
+PAST = 50  # scenarios that can be gone back to
+
+
+def read_link():
+    """Adopt what the address bar says and tidy it; to be called by each full run.
+
+    Returns:
+        One sentence for each value that could not be used as it was.
+    """
+    given = st.query_params.to_dict()
+    scenario, preset, notices = parse(given)
+    look, more = parse_look(given)
+    st.session_state.scenario, st.session_state.look = scenario, look
+    if preset != CUSTOM:
+        st.session_state.origin = preset
+    clean, known = link(), known_names()
+    used = {name: text for name, text in given.items() if name in known}
+    if any(clean.get(name) != text for name, text in used.items()):
+        write_link()
+    return (*notices, *more)
+
+
+def link():
+    """What the address bar holds: every field of the scenario, and what of the look differs from the first view."""
+    return to_params(st.session_state.scenario) | look_params(st.session_state.look)
+
+
+def known_names():
+    """The names that are ours in the address bar; others are left alone."""
+    return {*to_params(st.session_state.scenario), *vars(Look())}
+
+
+def write_link():
+    """Bring the address bar up to date."""
+    others = {name: text for name, text in st.query_params.to_dict().items() if name not in known_names()}
+    st.query_params.from_dict(others | link())
+
+
+def change(**values):
+    """Replace fields of scenario and look; `parse` keeps them valid."""
+    params = link() | {name: write(value) for name, value in values.items()}
+    st.session_state.scenario = parse(params)[0]
+    st.session_state.look = parse_look(params)[0]
+
+
+def settle():
+    """What was changed stays: one step to go back to, and the address bar."""
+    before = parse(st.query_params)[0]
+    if before != st.session_state.scenario:
+        st.session_state.past = [*past(), before][-PAST:]
+    write_link()
+
+
+def past():
+    return st.session_state.get("past", [])
+
+
+def go_to(scenario):
+    """Put another scenario in place of the present one."""
+    st.session_state.scenario = scenario
+    settle()
+
+
+def undo():
+    """Go back one step."""
+    *earlier, st.session_state.scenario = past()
+    write_link()
+    st.session_state.past = earlier
+
+
+def keep(scenario):
+    """Let a scenario stay in grey beside whatever comes; None lets it go."""
+    values = vars(st.session_state.look) | {"kept": scenario}
+    st.session_state.look = Look(**values)
+    write_link()
+
+
+def origin():
+    """The preset that a person started from; after a reload, the one that differs in the fewest fields."""
+    if "origin" in st.session_state:
+        return st.session_state.origin
+    now = to_params(st.session_state.scenario)
+    apart = lambda name: sum(now[field] != text for field, text in to_params(PRESETS[name]).items())
+    return min([DEFAULT_PRESET, *PRESETS], key=apart)
+
+
+def next_preset(step):
+    """Go on to the next preset, or back."""
+    names = list(PRESETS)
+    st.session_state.origin = names[(names.index(origin()) + step) % len(names)]
+    go_to(PRESETS[st.session_state.origin])
+
+
+def choice(widget, field, options, value, **how):
+    """A widget that chooses among options."""
+    show(field, value)
+    return widget(options=options, **described(field), **how)
+
+
+def switch(field, **how):
+    """A switch of the look or the scenario."""
+    record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.look
+    show(field, getattr(record, field))
+    return st.toggle(**described(field), **how)
+
+
+def show(field, value):
+    """Let the widget of a field show this value."""
+    if st.session_state.get(field) != value:
+        st.session_state[field] = value
+
+
+def described(field):
+    """What every widget of a field is given: its words, its key, and what follows when it moves."""
+    label, sentence = LABELS[field]
+    return {"label": label, "help": sentence, "key": field, "on_change": _chosen, "args": (field,)}
+
+
+def _chosen(field):
+    """A discrete widget moved."""
+    value = st.session_state[field]
+    if field == "preset":
+        if value in PRESETS:
+            st.session_state.scenario, st.session_state.origin = PRESETS[value], value
+    elif field == "cell":
+        change(cell=value, gate="all")
+    else:
+        change(**{field: value})
+    settle()

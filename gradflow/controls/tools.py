@@ -1,0 +1,122 @@
+"""What waits behind "Look closer": other charts, comparing, switches, the stage, and what a person takes away."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from gradflow import takeaway
+from gradflow.compare import opposite
+from gradflow.controls import state
+from gradflow.controls.state import choice, switch
+from gradflow.look import CHOICES, SHOWN
+from gradflow.scenario import CUSTOM, preset_of
+
+
+def views():
+    """The charts to choose from, and what else the chosen one can be asked."""
+    look = st.session_state.look
+    with st.container(horizontal=True, vertical_alignment="center", key="views"):
+        how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
+        choice(st.segmented_control, "show", CHOICES["show"], look.show, **how)
+        if look.show == "entry":
+            switch("whole")
+            if not look.whole:
+                st.button("Largest", on_click=_largest, help="Goes to the weight with the largest gradient.")
+        elif look.show == "factors":
+            switch("relative")
+        if look.stage:
+            _stage()
+
+
+def _largest():
+    measurement = st.session_state.scenario.measure()
+    row, col = measurement.lags.largest_entry(**measurement.field)
+    state.change(row=row, col=col or 0)
+    state.settle()
+
+
+def tools(files):
+    """Comparing, switches, the stage, and files.
+
+    Args:
+        files: () -> name -> (file name, media type, () -> bytes): what can be taken away.
+    """
+    look, scenario = st.session_state.look, st.session_state.scenario
+    with st.container(horizontal=True, vertical_alignment="center", key="tools"):
+        _comparing(look, scenario)
+        with st.popover("Switches"):
+            switch("float32")
+            switch("chains")
+            switch("cell_path_only", disabled=scenario.cell != "lstm")
+        away = st.popover("Take away", key="away", on_change="rerun")
+    if away.open:
+        with away:
+            _take_away(scenario, files())
+
+
+def _comparing(look, scenario):
+    if look.kept is None:
+        keep = {"on_click": state.keep, "args": (scenario,), "help": "Leaves this in grey, to compare with what comes."}
+        st.button("Keep to compare", **keep)
+    else:
+        st.button("Stop comparing", on_click=state.keep, args=(None,), help="Takes the grey picture away.")
+    st.button("Show the opposite", on_click=_oppose, help="Keeps this in grey beside its opposite.")
+    st.button("Undo", on_click=state.undo, disabled=not state.past(), help="Takes the last change back.")
+    origin = state.origin()
+    back = {"on_click": state.go_to, "args": (state.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
+    st.button("Back to preset", **back, help=f"Sets everything as “{origin}” has it.")
+
+
+def _oppose():
+    scenario = st.session_state.scenario
+    other = opposite(scenario, scenario.measure().reading.regime)
+    if other is None:
+        sentence = "A sigmoid unit passes on at most a quarter of what comes back: no weight makes it a carousel."
+        st.toast(sentence)
+        return
+    state.keep(scenario)
+    state.go_to(other)
+
+
+def _stage():
+    """The presets in a row, for a clicker or the keys."""
+    st.button("◀", on_click=state.next_preset, args=(-1,), shortcut="PageUp", help="The preset before.")
+    st.markdown(f"**{preset_of(st.session_state.scenario)}**", width="content")
+    st.button("▶", on_click=state.next_preset, args=(1,), shortcut="PageDown", help="The next preset.")
+
+
+def _take_away(scenario, files):
+    st.caption("A link to this screen")
+    st.code(f"{st.context.url or ''}?{urlencode(state.link())}", language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        for label, (name, kind, make) in files.items():
+            st.download_button(label, data=make, file_name=name, mime=kind, on_click="ignore")
+    upload = {"key": "upload", "on_change": _load, "max_upload_size": 1}
+    st.file_uploader("Load a scenario (JSON)", type=["json"], **upload)
+    if st.session_state.get("refused"):
+        st.error(st.session_state.pop("refused"))
+    st.caption("The same numbers in Python")
+    st.code(takeaway.python(scenario), language="python")
+
+
+def _load():
+    given = st.session_state.upload
+    if given is None:
+        return
+    try:
+        state.go_to(takeaway.from_json(given.getvalue()))
+    except ValueError as error:
+        st.session_state.refused = str(error)
+
+
+def bottom():
+    """What stands under the chart at all times.
+
+    Returns:
+        the container of the definitions while they are open, else None.
+    """
+    words = st.popover("How these are defined", type="tertiary", key="definitions", on_change="rerun")
+    switch("closer")
+    if st.session_state.look.closer:
+        switch("stage")
+    return words if words.open else None
