@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradflow import charts
+from gradflow.charts import base, image, picture
+from gradflow.look import Look
 from gradflow.reading import number, read
 
 LN10 = np.log(10)
@@ -41,6 +42,11 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
         underflow=underflow,
         reading=read(row, partial, log_sums, log_residual, overflow, underflow, t),
     )
+
+
+def frame(measurement):
+    """The decades that hold a measurement."""
+    return picture.domain(measurement, Look())
 
 
 def geometric(horizon, slope):
@@ -94,12 +100,12 @@ def measurement(request):
 
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
-    tables = charts.flow_data(measurement, domain or charts.decades(measurement))
+    tables = picture.data(measurement, Look(), None, domain or frame(measurement))
     return {name: table.to_pydict() for name, table in tables.items()}
 
 
 def image_of(measurement, domain):
-    url = charts.map_url(measurement, domain)
+    url = image.map_url(measurement, domain)
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
@@ -114,29 +120,29 @@ def fields(spec):
 
 
 def test_the_specification_is_valid_and_strict_json():
-    spec = charts.flow_spec()
+    spec = picture.spec()
     text = json.dumps(spec, allow_nan=False)
     assert len(text) < 20_000
     assert alt.Chart.from_dict(spec | {"datasets": {}}, validate=True)
 
 
 def test_data_leave_the_specification_alone():
-    before = json.dumps(charts.flow_spec())
+    before = json.dumps(picture.spec())
     for measurement in RECORDS.values():
         drawn(measurement)
-    assert json.dumps(charts.flow_spec()) == before
+    assert json.dumps(picture.spec()) == before
 
 
 def test_every_field_of_the_picture_has_data(measurement):
     data = drawn(measurement)
-    used = set(fields(charts.flow_spec()))
+    used = set(fields(picture.spec()))
     assert {name for name, _ in used} == set(data)
     for name, field in used:
         assert field in data[name], f"{name} has no {field}"
 
 
 def test_the_data_are_strict_json_and_small(measurement):
-    tables = charts.flow_data(measurement, charts.decades(measurement))
+    tables = picture.data(measurement, Look(), None, frame(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
     size = 0
     for table in tables.values():
@@ -148,7 +154,7 @@ def test_the_data_are_strict_json_and_small(measurement):
 
 
 def test_every_term_is_drawn_once_as_what_it_is(measurement):
-    domain = charts.decades(measurement)
+    domain = frame(measurement)
     data = drawn(measurement, domain)
     row = measurement.log_row / LN10
     plain = np.array(data["terms"]["lag"], int)
@@ -162,12 +168,12 @@ def test_zeros_flushes_and_what_lies_beyond_the_frame_have_marks_of_their_own():
     measurement = with_zeros()
     data = drawn(measurement, (-2, 1))
     marks = dict(zip(data["odd"]["lag"], data["odd"]["mark"], strict=True))
-    zero, flushed, below, above = (charts.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
+    zero, flushed, below, above = (picture.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
     assert len({zero, flushed, below, above}) == 4
     assert [marks[u] for u in range(10)] == 10 * [flushed]  # steps 29…20
     assert marks[10] == zero and marks[11] == below  # steps 19 and 18; 18 is written, and 10^-2.4
     assert data["frame"]["note"][0].split("   ") == [
-        f"{mark} {words}" for mark, _, words in (charts.MARKS[s] for s in ("zero", "flushed", "below"))
+        f"{mark} {words}" for mark, _, words in (picture.MARKS[s] for s in ("zero", "flushed", "below"))
     ]
     rising = drawn(record(geometric(30, 0.5)), (-2, 1))
     assert set(rising["odd"]["mark"]) == {above}
@@ -185,73 +191,73 @@ def test_no_number_is_invented_for_a_sum_that_is_zero():
 def test_the_map_has_one_pixel_a_pair_and_four_states():
     measurement = with_zeros()
     measurement.log_terms[25:, :] = np.where(np.indices((5, 30))[1] > np.arange(25, 30)[:, None], -np.inf, np.nan)
-    pixels = charts.map_pixels(measurement, (-10, 1))
+    pixels = image.map_pixels(measurement, (-10, 1))
     t, u = np.indices(pixels.shape)
-    assert (pixels[u > t] == charts.BLANK).all()
-    assert (pixels[(t >= 25) & (u <= t)] == charts.BROKEN).all()
+    assert (pixels[u > t] == image.BLANK).all()
+    assert (pixels[(t >= 25) & (u <= t)] == image.BROKEN).all()
     seen = (t < 25) & (u <= t)
-    assert (pixels[seen & (t - u >= 20)] == charts.FLUSHED).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == charts.ZERO).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < charts.COLOURS).all()
+    assert (pixels[seen & (t - u >= 20)] == image.FLUSHED).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == image.ZERO).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < image.COLOURS).all()
 
 
 def test_the_map_is_scaled_from_low_to_high():
     measurement = record(np.array([[-np.inf, 0.0], [-2.0, 1.0]]) * LN10)
     measurement.log_terms[0, 0] = -5 * LN10
-    top = charts.COLOURS - 1
-    pixels = charts.map_pixels(measurement, (-4, 1))
-    assert pixels.tolist() == [[0, charts.BLANK], [round(top * 2 / 5), top]]
-    assert charts.map_pixels(measurement, (-4, 0))[1, 1] == top
+    top = image.COLOURS - 1
+    pixels = image.map_pixels(measurement, (-4, 1))
+    assert pixels.tolist() == [[0, image.BLANK], [round(top * 2 / 5), top]]
+    assert image.map_pixels(measurement, (-4, 0))[1, 1] == top
 
 
 def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
-    domain = charts.decades(measurement)
+    domain = frame(measurement)
     image = image_of(measurement, domain)
-    pixels = charts.map_pixels(measurement, domain)
+    pixels = image.map_pixels(measurement, domain)
     assert image.mode == "P"
     assert image.size == measurement.log_terms.shape
     np.testing.assert_array_equal(np.asarray(image), pixels)
     rgba = np.asarray(image.convert("RGBA"))
-    for state, (_, opacity) in charts.STATES.items():
+    for state, (_, opacity) in image.STATES.items():
         assert (rgba[pixels == state, 3] == opacity).all()
-    assert (rgba[pixels < charts.COLOURS, 3] == 255).all()
+    assert (rgba[pixels < image.COLOURS, 3] == 255).all()
 
 
 def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
-    colours, opacities = charts.palette()
+    colours, opacities = image.palette()
     colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
-    assert len(colours) == len(opacities) == charts.COLOURS + len(charts.STATES)
-    lightness = (colours[: charts.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert len(colours) == len(opacities) == image.COLOURS + len(image.STATES)
+    lightness = (colours[: image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(np.cbrt(lightness)) > 0).all()
-    states = [(*colours[state], opacities[state]) for state in charts.STATES]
+    states = [(*colours[state], opacities[state]) for state in image.STATES]
     assert len(set(states)) == len(states)
 
 
 @given(st.floats(-900, 900), st.floats(-900, 900))
 def test_decades_hold_what_they_can(first, last):
     row = np.array([first, last])
-    low, high = charts.decades(SimpleNamespace(log_row=row, log_partial=row, log_terms=row[None]))
-    assert low in charts.LOWS and high in charts.HIGHS
-    assert low <= row.min() / LN10 or low == min(charts.LOWS)
-    assert high >= row.max() / LN10 or high == max(charts.HIGHS)
+    low, high = frame(SimpleNamespace(log_row=row, log_partial=row, log_terms=row[None]))
+    assert low in base.LOWS and high in base.HIGHS
+    assert low <= row.min() / LN10 or low == min(base.LOWS)
+    assert high >= row.max() / LN10 or high == max(base.HIGHS)
 
 
 def test_decades_are_the_tightest_and_hold_still_while_a_factor_moves():
-    assert charts.decades(record(geometric(100, np.log(0.83)))) == (-10, 1)
-    assert charts.decades(record(geometric(100, np.log(0.85)))) == (-10, 1)
-    assert charts.decades(record(geometric(100, np.log(0.75)))) == (-20, 1)
+    assert frame(record(geometric(100, np.log(0.83)))) == (-10, 1)
+    assert frame(record(geometric(100, np.log(0.85)))) == (-10, 1)
+    assert frame(record(geometric(100, np.log(0.75)))) == (-20, 1)
 
 
 def test_decades_without_a_term_are_those_of_the_other_times():
-    assert charts.decades(record(broken(), overflow=12)) == (-2, 5)
-    assert charts.decades(record(np.full((5, 5), -np.inf))) == (charts.LOWS[0], charts.HIGHS[0])
+    assert frame(record(broken(), overflow=12)) == (-2, 5)
+    assert frame(record(np.full((5, 5), -np.inf))) == (base.LOWS[0], base.HIGHS[0])
 
 
 @given(st.floats(-3, 3), st.floats(-50, 50))
 @example(1e-308, 0.0)
 def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     measurement = record(geometric(40, slope) + intercept)
-    domain = charts.decades(measurement)
+    domain = frame(measurement)
     frame = {name: value[0] for name, value in drawn(measurement, domain)["frame"].items()}
     assert 0 <= frame["fit_x"] <= frame["fit_x2"] <= 39
     for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
@@ -282,7 +288,7 @@ def test_the_strips_show_the_gates_of_step_t_minus_u():
     opening = np.linspace(0, 1, 9)
     data = drawn(record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening}))
     assert data["gates"]["edge"] == [u - 0.5 for u in range(7)]
-    heights = (charts.BASELINES[0] - np.array(data["gates"]["gate0"])) / 0.8
+    heights = (picture.BASELINES[0] - np.array(data["gates"]["gate0"])) / 0.8
     np.testing.assert_allclose(heights, np.append(opening[5::-1], opening[0]), atol=1e-6)
     assert set(data["gates"]["gate2"]) == {None} and data["frame"]["gate2"] == [None]
     assert [data["frame"][f"name{k}"] for k in range(3)] == [["reset"], ["keep"], [""]]
@@ -306,4 +312,4 @@ def test_the_words_of_a_lag_are_its_numbers():
 
 def test_the_picture_needs_neither_streamlit_nor_jax():
     code = "import sys, gradflow.charts; sys.exit(bool({'jax', 'streamlit'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=charts.__file__.rsplit("/", 2)[0]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=picture.__file__.rsplit("/", 3)[0]).returncode == 0

@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from gradflow import controls
+from gradflow.look import Look
 from gradflow.scenario import CHOICES, DEFAULT_PRESET, PRESETS, RANGES, Scenario, gate_names, pinnable_gates, to_params
 
 APP = Path(__file__).parents[1] / "app.py"
@@ -193,7 +194,8 @@ def test_an_error_is_an_apology_without_a_traceback(monkeypatch, caplog):
 
 
 def test_every_range_has_words():
-    assert RANGES.keys() | CHOICES.keys() | {"preset", "text", "gate"} == controls.LABELS.keys()
+    fields = RANGES.keys() | CHOICES.keys() | vars(Look()).keys() | {"preset", "text", "gate", "cell_path_only"}
+    assert fields - {"kept"} == controls.LABELS.keys()
 
 
 def test_no_control_recompiles(compilations):
