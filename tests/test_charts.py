@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradflow.charts import base, image, picture
+from gradflow.charts import base, picture
+from gradflow.charts import image as map_image
 from gradflow.look import Look
 from gradflow.reading import number, read
 
@@ -44,7 +45,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
     )
 
 
-def frame(measurement):
+def frame_of(measurement):
     """The decades that hold a measurement."""
     return picture.domain(measurement, Look())
 
@@ -100,12 +101,12 @@ def measurement(request):
 
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
-    tables = picture.data(measurement, Look(), None, domain or frame(measurement))
+    tables = picture.data(measurement, Look(), None, domain or frame_of(measurement))
     return {name: table.to_pydict() for name, table in tables.items()}
 
 
 def image_of(measurement, domain):
-    url = image.map_url(measurement, domain)
+    url = map_image.map_url(measurement, domain)
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
@@ -142,7 +143,7 @@ def test_every_field_of_the_picture_has_data(measurement):
 
 
 def test_the_data_are_strict_json_and_small(measurement):
-    tables = picture.data(measurement, Look(), None, frame(measurement))
+    tables = picture.data(measurement, Look(), None, frame_of(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
     size = 0
     for table in tables.values():
@@ -154,7 +155,7 @@ def test_the_data_are_strict_json_and_small(measurement):
 
 
 def test_every_term_is_drawn_once_as_what_it_is(measurement):
-    domain = frame(measurement)
+    domain = frame_of(measurement)
     data = drawn(measurement, domain)
     row = measurement.log_row / LN10
     plain = np.array(data["terms"]["lag"], int)
@@ -191,73 +192,73 @@ def test_no_number_is_invented_for_a_sum_that_is_zero():
 def test_the_map_has_one_pixel_a_pair_and_four_states():
     measurement = with_zeros()
     measurement.log_terms[25:, :] = np.where(np.indices((5, 30))[1] > np.arange(25, 30)[:, None], -np.inf, np.nan)
-    pixels = image.map_pixels(measurement, (-10, 1))
+    pixels = map_image.map_pixels(measurement, (-10, 1))
     t, u = np.indices(pixels.shape)
-    assert (pixels[u > t] == image.BLANK).all()
-    assert (pixels[(t >= 25) & (u <= t)] == image.BROKEN).all()
+    assert (pixels[u > t] == map_image.BLANK).all()
+    assert (pixels[(t >= 25) & (u <= t)] == map_image.BROKEN).all()
     seen = (t < 25) & (u <= t)
-    assert (pixels[seen & (t - u >= 20)] == image.FLUSHED).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == image.ZERO).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < image.COLOURS).all()
+    assert (pixels[seen & (t - u >= 20)] == map_image.FLUSHED).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == map_image.ZERO).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < map_image.COLOURS).all()
 
 
 def test_the_map_is_scaled_from_low_to_high():
     measurement = record(np.array([[-np.inf, 0.0], [-2.0, 1.0]]) * LN10)
     measurement.log_terms[0, 0] = -5 * LN10
-    top = image.COLOURS - 1
-    pixels = image.map_pixels(measurement, (-4, 1))
-    assert pixels.tolist() == [[0, image.BLANK], [round(top * 2 / 5), top]]
-    assert image.map_pixels(measurement, (-4, 0))[1, 1] == top
+    top = map_image.COLOURS - 1
+    pixels = map_image.map_pixels(measurement, (-4, 1))
+    assert pixels.tolist() == [[0, map_image.BLANK], [round(top * 2 / 5), top]]
+    assert map_image.map_pixels(measurement, (-4, 0))[1, 1] == top
 
 
 def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
-    domain = frame(measurement)
+    domain = frame_of(measurement)
     image = image_of(measurement, domain)
-    pixels = image.map_pixels(measurement, domain)
+    pixels = map_image.map_pixels(measurement, domain)
     assert image.mode == "P"
     assert image.size == measurement.log_terms.shape
     np.testing.assert_array_equal(np.asarray(image), pixels)
     rgba = np.asarray(image.convert("RGBA"))
-    for state, (_, opacity) in image.STATES.items():
+    for state, (_, opacity) in map_image.STATES.items():
         assert (rgba[pixels == state, 3] == opacity).all()
-    assert (rgba[pixels < image.COLOURS, 3] == 255).all()
+    assert (rgba[pixels < map_image.COLOURS, 3] == 255).all()
 
 
 def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
-    colours, opacities = image.palette()
+    colours, opacities = map_image.palette()
     colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
-    assert len(colours) == len(opacities) == image.COLOURS + len(image.STATES)
-    lightness = (colours[: image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert len(colours) == len(opacities) == map_image.COLOURS + len(map_image.STATES)
+    lightness = (colours[: map_image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(np.cbrt(lightness)) > 0).all()
-    states = [(*colours[state], opacities[state]) for state in image.STATES]
+    states = [(*colours[state], opacities[state]) for state in map_image.STATES]
     assert len(set(states)) == len(states)
 
 
 @given(st.floats(-900, 900), st.floats(-900, 900))
 def test_decades_hold_what_they_can(first, last):
     row = np.array([first, last])
-    low, high = frame(SimpleNamespace(log_row=row, log_partial=row, log_terms=row[None]))
+    low, high = frame_of(SimpleNamespace(log_row=row, log_partial=row, log_terms=row[None]))
     assert low in base.LOWS and high in base.HIGHS
     assert low <= row.min() / LN10 or low == min(base.LOWS)
     assert high >= row.max() / LN10 or high == max(base.HIGHS)
 
 
 def test_decades_are_the_tightest_and_hold_still_while_a_factor_moves():
-    assert frame(record(geometric(100, np.log(0.83)))) == (-10, 1)
-    assert frame(record(geometric(100, np.log(0.85)))) == (-10, 1)
-    assert frame(record(geometric(100, np.log(0.75)))) == (-20, 1)
+    assert frame_of(record(geometric(100, np.log(0.83)))) == (-10, 1)
+    assert frame_of(record(geometric(100, np.log(0.85)))) == (-10, 1)
+    assert frame_of(record(geometric(100, np.log(0.75)))) == (-20, 1)
 
 
 def test_decades_without_a_term_are_those_of_the_other_times():
-    assert frame(record(broken(), overflow=12)) == (-2, 5)
-    assert frame(record(np.full((5, 5), -np.inf))) == (base.LOWS[0], base.HIGHS[0])
+    assert frame_of(record(broken(), overflow=12)) == (-2, 5)
+    assert frame_of(record(np.full((5, 5), -np.inf))) == (base.LOWS[0], base.HIGHS[0])
 
 
 @given(st.floats(-3, 3), st.floats(-50, 50))
 @example(1e-308, 0.0)
 def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     measurement = record(geometric(40, slope) + intercept)
-    domain = frame(measurement)
+    domain = frame_of(measurement)
     frame = {name: value[0] for name, value in drawn(measurement, domain)["frame"].items()}
     assert 0 <= frame["fit_x"] <= frame["fit_x2"] <= 39
     for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
@@ -303,11 +304,11 @@ def test_letters_stand_under_their_lag_and_years_only_where_round():
 
 def test_the_words_of_a_lag_are_its_numbers():
     measurement = RECORDS["years"]
-    columns = drawn(measurement)["columns"]
+    columns, sums = drawn(measurement)["columns"], drawn(measurement)["sums"]
     assert columns["lag"] == list(range(100))
     assert columns["step"][30] == "69 1769"
-    assert columns["term"][30] == number(-3.0)
-    assert columns["sum"][30] == number(measurement.log_partial[30])
+    assert sums["term"][30] == number(-3.0)
+    assert sums["total"][30] == number(measurement.log_partial[30])
 
 
 def test_the_picture_needs_neither_streamlit_nor_jax():
