@@ -46,7 +46,7 @@ def link(at):
 
 def verdict(at):
     (body,) = (html.proto.body for html in at.get("html") if "<h2" in html.proto.body)
-    return unescape(re.sub("<.+?>", "", body))
+    return unescape(re.search("<h2.*?>(.*?)</h2>", body)[1])
 
 
 def shown(at):
