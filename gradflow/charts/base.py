@@ -207,10 +207,10 @@ def steps_back(measurement):
     return [f"{t - u} {measurement.labels[t - u].strip()}".strip() for u in range(t + 1)]
 
 
-def column_table(measurement, **words):
-    """One row a lag, for the pointer: the step, and what the read-out says of it."""
+def column_table(measurement):
+    """One row a lag, for the pointer, with the step it stands for."""
     lag = np.arange(measurement.t + 1, dtype=np.int16)
-    return pa.table({"lag": lag, "step": steps_back(measurement), **words})
+    return pa.table({"lag": lag, "step": steps_back(measurement)})
 
 
 def numbers(logs):
