@@ -3,12 +3,14 @@
 // in   data: { ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
-// Every report has a new turn, and Python hands back the last one it has seen: values from Python are taken over
-// only when it has seen all of ours, so they never overwrite the finger.
+// Every report has a new turn, and Python hands back the last one it has seen. Values from Python are taken over only
+// when it has seen all of ours, so they never overwrite the finger. And the next report waits until it has: a run
+// that begins while another's messages are still in the server's queue throws them away, chart and all.
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
+const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
 const NARROW = 620; // px: a narrower view stacks its panels
@@ -18,6 +20,8 @@ export default function ({ parentElement, data, setStateValue }) {
   const live = (panel.live ??= start(data));
   live.send = setStateValue;
   live.target = data.target;
+  live.seen = data.turn;
+  if (live.due && !waits(live)) report(live);
 
   const names = data.ranges.map((range) => range.name);
   if (names.join() !== [...live.rows.keys()].join() || data.play !== Boolean(live.player)) {
@@ -40,7 +44,20 @@ export default function ({ parentElement, data, setStateValue }) {
 }
 
 function start(data) {
-  const live = { turn: data.turn, held: null, playing: null, moved: false, frame: 0, timer: 0, rows: new Map() };
+  const live = {
+    turn: data.turn, // of our last report
+    sent: 0, // when
+    seen: data.turn, // of the last report that Python has seen
+    due: false, // something is to be reported once it has
+    held: null,
+    playing: null,
+    moved: false,
+    frame: 0, // until the next report
+    timer: 0, // until a key counts as let go
+    alarm: 0, // until we wait no longer
+    more: {}, // to be reported beside the ranges
+    rows: new Map(),
+  };
   live.click = (event) => pick(live, event);
   document.addEventListener("click", live.click);
   return live;
@@ -101,12 +118,25 @@ function release(live) {
   live.moved = false;
 }
 
+function waits(live) {
+  return live.seen < live.turn && performance.now() - live.sent < PATIENCE;
+}
+
 function report(live, more) {
   cancelAnimationFrame(live.frame);
   live.frame = 0;
+  live.more = { ...live.more, ...more };
+  live.due = waits(live);
+  clearTimeout(live.alarm);
+  if (live.due) {
+    live.alarm = setTimeout(() => report(live), PATIENCE);
+    return;
+  }
   const values = Object.fromEntries([...live.rows].map(([name, row]) => [name, Number(row.input.value)]));
   live.turn += 1;
-  live.send("moved", { values: { ...values, ...more }, held: live.held, playing: live.playing, turn: live.turn });
+  live.sent = performance.now();
+  live.send("moved", { values: { ...values, ...live.more }, held: live.held, playing: live.playing, turn: live.turn });
+  live.more = {};
 }
 
 // A sweep: from where the range stands up to its end, down to the other, and back to where it stood.

@@ -7,7 +7,7 @@ one compilation serves every horizon and every time.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -98,6 +98,11 @@ class Scenario:
             raise ValueError(f"gate is {self.gate!r}; a {self.cell} has all, {', '.join(gate_names(self.cell))}")
         if not 1 <= len(self.text) <= TEXT_LENGTH:
             raise ValueError(f"text has {len(self.text)} characters; it must have 1 to {TEXT_LENGTH}")
+
+    @property
+    def rows(self):
+        """The weight and gate that are chosen, as the engine's methods take them."""
+        return {"weight": self.weight, "gate": None if self.gate == "all" else self.gate}
 
     def measure(self):
         """Compute what the page shows of this scenario, a `Measurement`."""
@@ -256,23 +261,29 @@ class Measurement:
     gmap: "GradientMap"  # noqa: F821
 
     @property
-    def rows(self):
-        """The weight and gate that were chosen, as the engine's methods take them."""
-        return {"weight": self.scenario.weight, "gate": None if self.scenario.gate == "all" else self.scenario.gate}
-
-    @property
     def field(self):
-        """The same for what needs one field: weight_hh where all four are chosen."""
-        return self.rows | ({"weight": "weight_hh"} if self.scenario.weight == "all" else {})
+        """What is chosen, for what needs one field: weight_hh where all four are."""
+        rows = self.scenario.rows
+        return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
 
+    @cached_property
+    def chains(self):
+        """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
+        return {
+            "‖dh(t)/dh(t−u)‖": self.lags.log_state_sensitivity(),
+            "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
+        }
+
+    @cached_property
     def float32(self):
         """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
-        plain = self.gmap.unscaled_terms(**self.rows, horizon=len(self.cost))
+        rows = self.scenario.rows
+        plain = self.gmap.unscaled_terms(**rows, horizon=len(self.cost))
         return replace(
             self,
             log_terms=np.where(np.tri(*plain.shape, dtype=bool), _plain_logs(plain), -np.inf),
-            log_row=_plain_logs(self.lags.unscaled_terms(**self.rows)),
-            log_partial=_plain_logs(self.lags.unscaled_partial_sums(**self.rows)),
+            log_row=_plain_logs(self.lags.unscaled_terms(**rows)),
+            log_partial=_plain_logs(self.lags.unscaled_partial_sums(**rows)),
         )
 
 
@@ -287,7 +298,7 @@ def _measure(scenario):
     from gradflow.reading import read
 
     horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
-    rows = {"weight": scenario.weight, "gate": None if scenario.gate == "all" else scenario.gate}
+    rows = scenario.rows
     core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
     gmap = _gradient_map(core)
     lags = _lag_terms(core, t)

@@ -15,8 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradflow.charts import base, picture
-from gradflow.charts import image as map_image
+from gradflow.charts import base, image, picture
 from gradflow.look import Look
 from gradflow.reading import number, read
 
@@ -106,7 +105,7 @@ def drawn(measurement, domain=None):
 
 
 def image_of(measurement, domain):
-    url = map_image.map_url(measurement, domain)
+    url = image.map_url(measurement, domain)
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
@@ -192,45 +191,45 @@ def test_no_number_is_invented_for_a_sum_that_is_zero():
 def test_the_map_has_one_pixel_a_pair_and_four_states():
     measurement = with_zeros()
     measurement.log_terms[25:, :] = np.where(np.indices((5, 30))[1] > np.arange(25, 30)[:, None], -np.inf, np.nan)
-    pixels = map_image.map_pixels(measurement, (-10, 1))
+    pixels = image.map_pixels(measurement, (-10, 1))
     t, u = np.indices(pixels.shape)
-    assert (pixels[u > t] == map_image.BLANK).all()
-    assert (pixels[(t >= 25) & (u <= t)] == map_image.BROKEN).all()
+    assert (pixels[u > t] == image.BLANK).all()
+    assert (pixels[(t >= 25) & (u <= t)] == image.BROKEN).all()
     seen = (t < 25) & (u <= t)
-    assert (pixels[seen & (t - u >= 20)] == map_image.FLUSHED).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == map_image.ZERO).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < map_image.COLOURS).all()
+    assert (pixels[seen & (t - u >= 20)] == image.FLUSHED).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == image.ZERO).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < image.COLOURS).all()
 
 
 def test_the_map_is_scaled_from_low_to_high():
     measurement = record(np.array([[-np.inf, 0.0], [-2.0, 1.0]]) * LN10)
     measurement.log_terms[0, 0] = -5 * LN10
-    top = map_image.COLOURS - 1
-    pixels = map_image.map_pixels(measurement, (-4, 1))
-    assert pixels.tolist() == [[0, map_image.BLANK], [round(top * 2 / 5), top]]
-    assert map_image.map_pixels(measurement, (-4, 0))[1, 1] == top
+    top = image.COLOURS - 1
+    pixels = image.map_pixels(measurement, (-4, 1))
+    assert pixels.tolist() == [[0, image.BLANK], [round(top * 2 / 5), top]]
+    assert image.map_pixels(measurement, (-4, 0))[1, 1] == top
 
 
 def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
     domain = frame_of(measurement)
-    image = image_of(measurement, domain)
-    pixels = map_image.map_pixels(measurement, domain)
-    assert image.mode == "P"
-    assert image.size == measurement.log_terms.shape
-    np.testing.assert_array_equal(np.asarray(image), pixels)
-    rgba = np.asarray(image.convert("RGBA"))
-    for state, (_, opacity) in map_image.STATES.items():
+    drawing = image_of(measurement, domain)
+    pixels = image.map_pixels(measurement, domain)
+    assert drawing.mode == "P"
+    assert drawing.size == measurement.log_terms.shape
+    np.testing.assert_array_equal(np.asarray(drawing), pixels)
+    rgba = np.asarray(drawing.convert("RGBA"))
+    for state, (_, opacity) in image.STATES.items():
         assert (rgba[pixels == state, 3] == opacity).all()
-    assert (rgba[pixels < map_image.COLOURS, 3] == 255).all()
+    assert (rgba[pixels < image.COLOURS, 3] == 255).all()
 
 
 def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
-    colours, opacities = map_image.palette()
+    colours, opacities = image.palette()
     colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
-    assert len(colours) == len(opacities) == map_image.COLOURS + len(map_image.STATES)
-    lightness = (colours[: map_image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert len(colours) == len(opacities) == image.COLOURS + len(image.STATES)
+    lightness = (colours[: image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(np.cbrt(lightness)) > 0).all()
-    states = [(*colours[state], opacities[state]) for state in map_image.STATES]
+    states = [(*colours[state], opacities[state]) for state in image.STATES]
     assert len(set(states)) == len(states)
 
 
@@ -287,12 +286,31 @@ def test_an_overflow_says_its_step_and_draws_nothing():
 
 def test_the_strips_show_the_gates_of_step_t_minus_u():
     opening = np.linspace(0, 1, 9)
-    data = drawn(record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening}))
-    assert data["gates"]["edge"] == [u - 0.5 for u in range(7)]
-    heights = (picture.BASELINES[0] - np.array(data["gates"]["gate0"])) / 0.8
-    np.testing.assert_allclose(heights, np.append(opening[5::-1], opening[0]), atol=1e-6)
-    assert set(data["gates"]["gate2"]) == {None} and data["frame"]["gate2"] == [None]
-    assert [data["frame"][f"name{k}"] for k in range(3)] == [["reset"], ["keep"], [""]]
+    measurement = record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening})
+    pixels = image.strip_pixels(measurement.gates, 5, 9, 3).reshape(3, image.STRIP, 9)
+    heights = pixels.sum(1) / (0.8 * image.STRIP)
+    np.testing.assert_allclose(heights[0, :6], opening[5::-1], atol=0.5 / (0.8 * image.STRIP))
+    np.testing.assert_allclose(heights[1, :6], 1 - opening[5::-1], atol=0.5 / (0.8 * image.STRIP))
+    assert not pixels[2].any() and not pixels[:, :, 6:].any(), "there is no such gate, no such lag"
+    floors = image.STRIP - 1 - pixels[:2, ::-1, :6].argmax(1)
+    assert set(floors[heights[:2, :6] > 0]) == {round(0.9 * image.STRIP) - 1}, "a bar stands on the floor"
+    frame = drawn(measurement)["frame"]
+    assert frame["gate2"] == [None]
+    assert [frame[f"name{k}"] for k in range(3)] == [["reset"], ["keep"], [""]]
+
+
+def test_the_images_lie_under_their_panels():
+    for large, places in picture.PLACES.items():
+        signals = {each["name"]: each["expr"] for each in picture.spec(large=large)["params"] if "expr" in each}
+        for k in (0, 1):
+            for name in ("strips", "map"):
+                top, bottom = getattr(places, name)[k]
+                for edge, value in (("top", top), ("bottom", bottom)):
+                    assert signals[f"{name}_{edge}"].split(" ? ")[1].split(" : ")[1 - k] == str(value)
+                rule = (
+                    f"img.{name} {{ bottom: {places.foot + places.map[k][1] - bottom}px; height: {bottom - top}px; }}"
+                )
+                assert rule in places.style()
 
 
 def test_letters_stand_under_their_lag_and_years_only_where_round():

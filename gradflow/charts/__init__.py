@@ -9,9 +9,8 @@ from functools import cache
 from typing import NamedTuple
 
 from gradflow.charts import base, curves, entry, network, picture
-from gradflow.charts.picture import map_image
 
-__all__ = ["CHARTS", "Chart", "file_specification", "map_image", "specification"]
+__all__ = ["CHARTS", "Chart", "file_specification", "specification"]
 
 
 class Chart(NamedTuple):

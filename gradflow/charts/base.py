@@ -49,6 +49,11 @@ class Panel(NamedTuple):
     bottom: str
 
 
+WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
+WHOLE_LAYOUT = {"zero": "0", "right": "width - 10", "top": "36", "bottom": "380"}
+WHOLE_HEIGHT = 430  # px
+
+
 def at(expression):
     """A place in pixels, an expression of the view's width."""
     return alt.value(alt.expr(expression))

@@ -5,17 +5,27 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREEN, GREY, LIGHT, ORANGE, PURPLE, RED, Panel, at, cut, words
+from gradflow.charts.base import (
+    BLUE,
+    FRAME,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    RED,
+    WHOLE,
+    WHOLE_HEIGHT,
+    WHOLE_LAYOUT,
+    at,
+    cut,
+    words,
+)
 from gradflow.compare import difference
 from gradflow.reading import number
 
-HEIGHT = 430  # px
-ALL = Panel("", "zero", "right", "top", "bottom")
 LAYOUT = {
-    "zero": "0",
-    "right": "width - 10",
-    "top": "30",
-    "bottom": "380",
+    **WHOLE_LAYOUT,
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
     "column": "right / horizon",
     **LIGHT,
@@ -29,7 +39,7 @@ def spec(x_title, description):
     """The constant specification of curves over `x_title`."""
     dash = alt.Scale(domain=list(STYLES), range=[*base.DASHES.values(), [1, 0]])
     layers = (
-        base.log_panel(ALL, x_title=x_title).add_params(base.hovering()),
+        base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
         CURVE.mark_line(
             strokeJoin="round",
             strokeWidth=alt.expr("datum.style == 'solid' ? 4 : datum.style == 'thin' ? 2 : 3"),
@@ -44,15 +54,15 @@ def spec(x_title, description):
         NAME.mark_text(fontSize=15, fontWeight="bold", align="right", baseline="bottom", dy=-6).encode(
             x="x:Q", y="y:Q", text="name:N", color=alt.Color("color:N", scale=None)
         ),
-        words("0", at("top - 14"), "title", align="left", color=GREY),
-        words("right", at("top - 14"), "kept", align="right", color=GREY, fontSize=13),
+        words("0", at("top - 18"), "title", align="left", color=GREY),
+        words("right", at("top - 18"), "kept", align="right", color=GREY, fontSize=13),
         FRAME.mark_text(
             text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
         ).encode(x=at("right"), y=at("bottom + 46")),
         words("6", at("bottom - 12"), "alarm", align="left", color=RED),
-        *base.columns(ALL, "column"),
+        *base.columns(WHOLE, "column"),
     )
-    return base.specification((layers,), LAYOUT, HEIGHT, description)
+    return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
 
 
 def tables(measurement, curves, domain, *, length, title, lit, words, kept=None, alarm=""):

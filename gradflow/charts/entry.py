@@ -12,22 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, RED, Panel, at, words
+from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, RED, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at, words
 from gradflow.charts.curves import overflowed
 from gradflow.compare import difference
 from gradflow.reading import number
 from gradflow.scenario import gate_names
 
 FIRST = 12  # lags shown one by one
-HEIGHT = 430  # px
 LENGTHS = (1, 1.5, 2, 3, 5, 7, 10)  # of the axis, in units
 BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
-ALL = Panel("", "zero", "right", "top", "bottom")
 LAYOUT = {
-    "zero": "0",
-    "right": "width - 10",
-    "top": "36",
-    "bottom": "380",
+    **WHOLE_LAYOUT,
     "bottom_value": "data('frame')[0].floor",
     "top_value": "data('frame')[0].ceiling",
     "bar": "0.7 * right / data('frame')[0].bars",
@@ -42,7 +37,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def spec():
     panel = base.panel(
-        ALL,
+        WHOLE,
         [alt.expr("bottom_value"), alt.expr("top_value")],
         x_end="bars - 0.5",
         x_axis={
@@ -78,7 +73,7 @@ def spec():
         words("right", at("top - 18"), "kept_words", align="right", color=GREY, fontSize=13),
         words("6", at("bottom - 12"), "alarm", align="left", color=RED),
     )
-    return base.specification((layers,), LAYOUT, HEIGHT, "The sum, term by term; the text below says it.")
+    return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, "The sum, term by term; the text below says it.")
 
 
 def place(measurement, look):

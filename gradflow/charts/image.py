@@ -1,4 +1,4 @@
-"""The map t × u as one image: an 8-bit palette PNG, drawn in a thousandth of the time of as many rectangles."""
+"""The map t × u and the gate strips as images: palette PNGs, drawn in a thousandth of the time of as many marks."""
 
 import base64
 import io
@@ -7,11 +7,12 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from gradflow.charts.base import GREY, ORANGE, RED
+from gradflow.charts.base import BLUE, GREY, ORANGE, RED
 
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 COLOURS = 60  # palette entries from low to high, before those of the states; few, so that the image is small
 BLANK, ZERO, FLUSHED, BROKEN = range(COLOURS, COLOURS + 4)
+STRIP = 36  # pixels a strip, of which the gate fills up to four fifths
 STATES = {BLANK: (GREY, 0), ZERO: (GREY, 110), FLUSHED: (ORANGE, 255), BROKEN: (RED, 255)}  # colour, opacity
 
 
@@ -30,9 +31,28 @@ def map_pixels(measurement, domain):
 
 def map_url(measurement, domain):
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
-    colours, opacities = palette()
+    return _url(map_pixels(measurement, domain), *palette())
+
+
+def strip_pixels(gates, t, horizon, strips):
+    """How open each gate is at step t−u, a bar on its strip's floor: u8[strips · STRIP, horizon], 1 where drawn."""
+    pixels = np.zeros((strips, STRIP, horizon), np.uint8)
+    floor = round(0.9 * STRIP)
+    for strip, gate in zip(pixels, gates.values(), strict=False):
+        height = np.round(0.8 * STRIP * gate[t::-1])
+        above = floor - np.arange(STRIP)[:, None]  # pixels from the floor to the upper edge of each row
+        strip[:, : t + 1] = (above > 0) & (above <= height)
+    return pixels.reshape(-1, horizon)
+
+
+def strips_url(gates, t, horizon, strips):
+    """The strips as the data URL of a PNG; a column a lag."""
+    return _url(strip_pixels(gates, t, horizon, strips), bytes([0, 0, 0, *_rgb(BLUE)]), bytes([0, 190]))
+
+
+def _url(pixels, colours, opacities):
     buffer = io.BytesIO()
-    image = Image.fromarray(map_pixels(measurement, domain))
+    image = Image.fromarray(pixels)
     image.putpalette(colours)
     image.save(buffer, "PNG", transparency=opacities, compress_level=4)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

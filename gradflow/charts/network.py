@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, COLUMN, FRAME, GREY, LIGHT, ORANGE, RED, Panel, at, words
+from gradflow.charts.base import BLUE, COLUMN, FRAME, GREY, LIGHT, ORANGE, RED, at, words
 from gradflow.charts.curves import overflowed
 from gradflow.compare import difference
 from gradflow.reading import number
@@ -14,7 +14,6 @@ STEPS = 12
 HEIGHT = 470  # px
 BROAD = 14  # px, the widest arrow
 COST, COPY, STATE, INPUT, STEP = 60, 236, 318, 378, 404  # px from the top
-ALL = Panel("", "zero", "right", "zero", "bottom")
 LAYOUT = {
     "zero": "0",
     "right": "width - 10",

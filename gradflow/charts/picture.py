@@ -1,18 +1,35 @@
 """The first view: every term by lag, their running sum, the gates, and the map t × u, as one chart.
 
-Four panels in one layered view: a narrow one stacks the two top panels by itself. The map itself is an image under
-the canvas (`image`): inside Vega it would be decoded apart and cost a second drawing of all.
+Four panels in one layered view: a narrow one stacks the two top panels by itself. The map itself and the gates are
+images under the canvas (`image`): inside Vega the one is decoded apart and costs a second drawing of all, and the
+others cost a quarter of a step.
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import altair as alt
 import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREEN, GREY, LIGHT, ORANGE, POWER, PURPLE, RED, Panel, at, cut, words
-from gradflow.charts.image import VIRIDIS, flushed, map_url
+from gradflow.charts.base import (
+    BLUE,
+    FRAME,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    POWER,
+    PURPLE,
+    RED,
+    STACK,
+    Panel,
+    at,
+    cut,
+    words,
+)
+from gradflow.charts.image import VIRIDIS, flushed, map_url, strips_url
 from gradflow.compare import difference
 from gradflow.reading import number
 
@@ -36,12 +53,52 @@ STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "
 MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 
-# px from the canvas' edges, top and bottom in a wide view and in a narrow one
-MAP_EDGES = {"left": 52, "right": 10, "top": (352, 624), "bottom": (494, 784)}
-LARGE_EDGES = {"left": 64, "right": 10, "top": (362, 634), "bottom": (486, 784)}
+
+class Places(NamedTuple):
+    """Where the images lie under the canvas, px; (top, bottom) in a wide view and in a narrow one."""
+
+    left: float
+    foot: float  # from the map to the canvas' lower edge
+    strips: tuple
+    map: tuple
+
+    def signals(self):
+        """The same as signals of the view: name -> (in a wide view, in a narrow one)."""
+        return {
+            f"{name}_{edge}": tuple(str(place[k]) for place in getattr(self, name))
+            for name in ("strips", "map")
+            for k, edge in enumerate(("top", "bottom"))
+        }
+
+    def area(self):
+        """Where the map is on the canvas, for a click."""
+        top, bottom = zip(*self.map, strict=True)
+        return {"left": self.left, "right": RIGHT, "top": top, "bottom": bottom}
+
+    def style(self):
+        """The rules that lay `img.strips` and `img.map` under their panels."""
+        narrow = f"@container (max-width: {self.left + STACK + PADDING}px)"
+        across = f"left: {self.left}px; width: calc(100% - {self.left + RIGHT + PADDING}px);"
+        wide, stacked = map(self._rules, (0, 1))
+        return f".st-key-picture img {{ {across} }} {wide} {narrow} {{ {stacked} }}"
+
+    def _rules(self, width):
+        end = self.foot + self.map[width][1]
+        places = (("strips", *self.strips[width]), ("map", *self.map[width]))
+        return " ".join(
+            f".st-key-picture img.{name} {{ bottom: {end - bottom}px; height: {bottom - top}px; }}"
+            for name, top, bottom in places
+        )
+
+
+RIGHT, PADDING = 10, 2  # px, room for half a dot: a mark that sticks out would narrow the view; round the view
+PLACES = {  # large -> places
+    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 494), (624, 784))),
+    True: Places(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
+}
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
-    "right": f"width - {MAP_EDGES['right']}",  # room for half a dot: a mark that sticks out would narrow the view
+    "right": f"width - {RIGHT}",
     "terms_right": ("right / 2 - 36", "right"),
     "terms_top": "28",
     "terms_bottom": "188",
@@ -49,9 +106,7 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "sums_top": ("28", "270"),
     "sums_bottom": ("188", "430"),
     "read_out": ("252", "500"),
-    "strips_top": ("260", "530"),
-    "strips_bottom": ("314", "584"),
-    **{f"map_{edge}": tuple(map(str, MAP_EDGES[edge])) for edge in ("top", "bottom")},
+    **PLACES[False].signals(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon", "room")},
     "half_column": "terms_right / horizon",
     "column": "right / horizon",
@@ -65,17 +120,15 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
 LARGE = {  # what moves to make room for larger letters
     "terms_bottom": "170",
     "sums_bottom": ("170", "420"),
-    "strips_top": ("264", "540"),
-    "strips_bottom": ("316", "592"),
-    **{f"map_{edge}": tuple(map(str, LARGE_EDGES[edge])) for edge in ("top", "bottom")},
+    **PLACES[True].signals(),
 }
 
 
 # ----------------------------------------------------------------------------------------- the specification
 
-TERM, SUM, GATE, ODD, LETTER, KEPT, FRONT, CHAIN, END = (
+TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN, END = (
     alt.Chart(alt.Data(name=name))
-    for name in ("terms", "sums", "gates", "odd", "letters", "kept", "front", "chains", "chain_ends")
+    for name in ("terms", "sums", "odd", "letters", "kept", "front", "chains", "chain_ends")
 )
 GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
@@ -118,7 +171,7 @@ def _sums():
     )
 
 
-def _strips():
+def _strips(image):
     names = {"labelExpr": "data('frame')[0]['name' + floor(datum.value)]", "labelBaseline": "bottom"}
     names["labelOverlap"] = False
     strips = [
@@ -128,9 +181,6 @@ def _strips():
             FRAME.mark_rect(color=GREY, opacity=0.2).encode(
                 x=at(STRIPS.left), x2=at(STRIPS.right), y=f"{field}:Q", y2=alt.datum(bottom)
             ),
-            GATE.mark_area(color=BLUE, opacity=0.75, interpolate="step-after").encode(
-                x="edge:Q", y=f"{field}:Q", y2=alt.datum(bottom)
-            ),
             KEPT.mark_line(**{**GHOST, "strokeWidth": 2, "opacity": 1}, interpolate="step").encode(
                 x="lag:Q", y=f"{field}:Q"
             ),
@@ -138,6 +188,7 @@ def _strips():
     ]
     return (
         base.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
+        *([_image(STRIPS, "strips")] if image else []),
         *strips,
         LETTER.mark_text(fontSize=13, color=GREY, opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
@@ -147,6 +198,17 @@ def _strips():
             text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
         ).encode(x=at(STRIPS.right), y=at("read_out - 6")),
     )
+
+
+def _image(panel, field):
+    return FRAME.mark_image(
+        width=alt.expr(f"{panel.right} - {panel.left}"),
+        height=alt.expr(f"{panel.bottom} - {panel.top}"),
+        align="left",
+        baseline="top",
+        aspect=False,
+        smooth=False,
+    ).encode(x=at(panel.left), y=at(panel.top), url=f"{field}:N")
 
 
 def _map(image):
@@ -163,17 +225,9 @@ def _map(image):
     )
     colours = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], range=list(VIRIDIS))
     scales = base.panel(MAP, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
-    picture = FRAME.mark_image(
-        width=alt.expr(f"{MAP.right} - {MAP.left}"),
-        height=alt.expr(f"{MAP.bottom} - {MAP.top}"),
-        align="left",
-        baseline="top",
-        aspect=False,
-        smooth=False,
-    ).encode(x="corner:Q", y="corner:Q", url="map:N")
     return (
         scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)),
-        *([picture] if image else []),
+        *([_image(MAP, "map")] if image else []),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", align="right", color=RED),
@@ -186,7 +240,7 @@ def spec(image=False, large=False):
     """The constant Vega-Lite specification of the whole picture; its data come from `data`.
 
     Args:
-        image: draw the map inside, for a file; on the page it lies under the canvas.
+        image: draw map and gates inside, for a file; on the page they lie under the canvas.
         large: leave room for larger letters.
 
     Returns:
@@ -195,7 +249,7 @@ def spec(image=False, large=False):
     layers = (
         (*_terms(base.hovering()), *base.columns(TERMS, "half_column")),
         (*_sums(), *base.columns(SUMS, "half_column")),
-        _strips(),
+        _strips(image),
         (*_map(image), *base.columns(LOWER, "column")),
     )
     said = "Terms of the gradient by lag, their running sum, the gates, the terms at all times; the text below says it."
@@ -210,7 +264,7 @@ def domain(measurement, look):
     at_t = np.concatenate([measurement.log_row, measurement.log_partial])
     if not np.isfinite(at_t).any():
         return base.decades(measurement.log_terms)
-    return base.decades(at_t, *(other_chains(measurement).values() if look.chains else ()))
+    return base.decades(at_t, *(measurement.chains.values() if look.chains else ()))
 
 
 def data(measurement, look, kept, domain, image=False):
@@ -221,15 +275,15 @@ def data(measurement, look, kept, domain, image=False):
         look: the `Look`.
         kept: the measurement that stays in grey, or None.
         domain: (low, high) in log10; what lies beyond it is marked at the edge.
-        image: with the map, for a file.
+        image: with map and gates, for a file.
 
     Returns:
         one Arrow table per dataset. "frame": one row for the whole view; "sums": one per lag 0…t, "columns" likewise
         what is there to touch; "terms": one per term inside the domain; "odd": one per term that is no number
-        there; "gates": one per edge between lags; "letters": one per label; "kept", "front": the grey one by lag,
+        there; "letters": one per label; "kept", "front": the grey one by lag,
         and along its map; "chains", "chain_ends": the two other chains and their names.
     """
-    true, measurement = measurement, measurement.float32() if look.float32 else measurement
+    true, measurement = measurement, measurement.float32 if look.float32 else measurement
     t, overflow, log_row = measurement.t, measurement.overflow, measurement.log_row
     with np.errstate(invalid="ignore"):
         norms = np.logaddexp.accumulate(log_row)
@@ -251,7 +305,7 @@ def data(measurement, look, kept, domain, image=False):
         "time": f"t = {t}" if overflow is None else f"overflow from step {overflow}    t = {t}",
         "note": "   ".join(seen),
         "alarm": f"The forward pass overflowed at step {overflow}" if alarmed else "",
-        "map": map_image(true, look, domain) if image else "",
+        **(images(true, look, domain) if image else {}),
         "gateless": "" if measurement.gates else "a plain RNN has none",
         **_names(measurement.gates),
         **_fit(measurement.reading, domain),
@@ -272,7 +326,6 @@ def data(measurement, look, kept, domain, image=False):
         ),
         "columns": base.column_table(measurement),
         "odd": _odd(states, domain),
-        "gates": _gates(measurement.gates, t),
         "letters": letters,
         "kept": _kept(measurement, kept, domain),
         "front": _front(measurement, kept, domain),
@@ -281,9 +334,13 @@ def data(measurement, look, kept, domain, image=False):
     }
 
 
-def map_image(measurement, look, domain):
-    """The map under the canvas, as a data URL."""
-    return map_url(measurement.float32() if look.float32 else measurement, domain)
+def images(measurement, look, domain):
+    """What lies under the canvas: "strips" and "map" -> data URL."""
+    shown = measurement.float32 if look.float32 else measurement
+    return {
+        "strips": strips_url(measurement.gates, measurement.t, len(measurement.cost), len(BASELINES)),
+        "map": map_url(shown, domain),
+    }
 
 
 def _states(true, shown, domain):
@@ -316,15 +373,6 @@ def _odd(states, domain):
             "color": pa.array([colour for _, colour, _ in marks], pa.string()),
         }
     )
-
-
-def _gates(gates, t):
-    """Outlines of the strips over lags 0…t, from edge to edge; null where there is no gate."""
-    table = {"edge": np.arange(t + 2, dtype=np.float32) - 0.5}
-    rows = [gate[t::-1] for gate in gates.values()] + len(BASELINES) * [np.full(t + 1, np.nan)]
-    for field, bottom, row in zip(GATE_FIELDS, BASELINES, rows, strict=False):
-        table[field] = pa.array(bottom - 0.8 * np.append(row, row[-1]), pa.float32(), from_pandas=True)
-    return pa.table(table)
 
 
 def _names(gates):
@@ -380,7 +428,7 @@ def _ending(log_sum, domain):
 
 def _chains(measurement, look, domain):
     """The two other chains by lag, if they are wanted: lines, and one name each."""
-    lines = other_chains(measurement) if look.chains else {}
+    lines = measurement.chains if look.chains else {}
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     colours = (GREEN, PURPLE)
     tables = [
@@ -411,15 +459,6 @@ def _chains(measurement, look, domain):
             "color": pa.array(ends["color"], pa.string()),
         }
     )
-
-
-def other_chains(measurement):
-    """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
-    lags = measurement.lags
-    return {
-        "‖dh(t)/dh(t−u)‖": lags.log_state_sensitivity(),
-        "‖dC(t)/dx(t−u)‖": lags.log_input_sensitivity(),
-    }
 
 
 def _kept(measurement, kept, domain):
@@ -474,7 +513,7 @@ def say(measurement, look):
         f"their sum is {number(measurement.log_partial[-1])}."
     ]
     if look.float32:
-        plain = measurement.float32()
+        plain = measurement.float32
         zeros = int(np.sum(np.isneginf(plain.log_row) & np.isfinite(row)))
         broken = int(np.isnan(plain.log_row).sum())
         total = plain.log_partial[-1]
@@ -483,6 +522,6 @@ def say(measurement, look):
             f"and for the sum {'inf or NaN' if np.isnan(total) else number(total)}."
         )
     if look.chains:
-        ends = [f"{name} at lag {last} is {number(log[last])}" for name, log in other_chains(measurement).items()]
+        ends = [f"{name} at lag {last} is {number(log[last])}" for name, log in measurement.chains.items()]
         said.append(f"Of the other chains, {', and '.join(ends)}.")
     return " ".join(said)

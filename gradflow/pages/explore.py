@@ -6,6 +6,7 @@ import secrets
 from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,50 +14,20 @@ import streamlit as st
 
 from gradflow import controls
 from gradflow.scenario import RANGES
+from gradflow.wire import send_at_once
 
-STYLE = """<style>
-.st-key-picture { position: relative; container-type: inline-size; }
-.st-key-picture h2 { min-height: 2.6em; margin: 0; padding: 0; font-weight: 600; line-height: 1.3;
-  font-size: clamp(1.1rem, 0.55rem + 1vw, 1.75rem); font-variant-numeric: tabular-nums; }
-.st-key-picture p { min-height: 3em; margin: 0; line-height: 1.5; font-variant-numeric: tabular-nums; }
-.st-key-picture p.unseen { position: absolute; width: 1px; height: 1px; min-height: 0; overflow: hidden;
-  clip-path: inset(50%); white-space: nowrap; }
-.st-key-picture img { position: absolute; left: 52px; bottom: 44px; width: calc(100% - 64px); height: 142px;
-  max-width: none; image-rendering: pixelated; }  /* under the map's panel, see charts/picture.py */
-@container (max-width: 674px) { .st-key-picture img { height: 160px; } }
-.st-key-picture .stElementContainer:first-child { position: static; }
-.st-key-picture .stVegaLiteChart { position: relative; z-index: 1; }
-.st-key-picture:has(.broken) :is(.stVegaLiteChart, img) { opacity: 0.35; filter: grayscale(1); }
-.st-key-picture [data-testid="stElementToolbar"] { display: none; }  /* it would cover the verdict */
-.st-key-status { position: fixed; inset: auto 1.5rem 1.5rem auto; width: fit-content; padding: 0.75rem 1rem; z-index: 9;
-  border: 1px solid; border-radius: 0.5rem; backdrop-filter: blur(12px); }
-@media (max-width: 640px) {  /* the controls under the picture, not over it */
-  [data-testid="stSidebar"][data-collapsed="false"] { position: fixed !important; inset: auto 0 0 0 !important;
-    width: 100vw !important; min-width: 0; max-width: none; height: 45dvh !important; min-height: 0;
-    box-shadow: 0 0 12px rgb(0 0 0 / 0.3); }
-  .st-key-views button { padding-inline: 0.55rem; }
-  .st-key-picture h2 { min-height: 5.2em; }
-  .st-key-picture p { min-height: 6em; }
-  .stMain { padding-bottom: 45dvh; }
-}
-</style>"""
-STAGE = """<style>
-.stMainBlockContainer { padding-top: 0.75rem; }
-.stAppHeader { background: none; pointer-events: none; }
-.stAppHeader button { pointer-events: auto; }
-.st-key-picture img { left: 64.5px; bottom: 51px; width: calc(100% - 76.5px); height: 124px; }
-@container (max-width: 674px) { .st-key-picture img { height: 150px; } }
-.st-key-picture h2 { font-size: clamp(1.4rem, 0.8rem + 1.1vw, 2.6rem); min-height: 2.6em; }
-.st-key-picture p { font-size: 1.25rem; }
-</style>"""
+HERE = Path(__file__).parent
 
 
 def page():
+    settle_sockets()
     notices = controls.read_link()
     look = st.session_state.look
     if look.stage:
         st.set_page_config(initial_sidebar_state="collapsed")
-    st.html(STYLE + (STAGE if look.stage else ""))
+    st.html(HERE / "explore.css")
+    if look.stage:
+        st.html(HERE / "stage.css")
     if notices:
         st.warning(" ".join(notices))
     first, more = controls.sidebar()
@@ -68,8 +39,15 @@ def page():
     with st.container(horizontal=True, vertical_alignment="center"):
         words = controls.bottom()
         st.caption(computed_on())
+    st.html(f"<style>{image_style(look.stage)}</style>")
     with picture:
-        explore(first, more, words)
+        explore(st.container(key="verdict"), first, more, words)
+
+
+def image_style(large):
+    from gradflow.charts.picture import PLACES  # after the shell is on screen
+
+    return PLACES[large].style()
 
 
 def computed_on():
@@ -81,21 +59,22 @@ def computed_on():
 
 
 @st.fragment
-def explore(first, more, words):
+def explore(top, first, more, words):
     with apology():
         moves = controls.take()
         look = st.session_state.look
         measurement = measure(st.session_state.scenario)
         verdict, shown = prepare(measurement, look, moves)
-        # All is computed: what follows is sent in one go, so that the browser draws once.
-        controls.live_panels(first, more, target(shown, measurement))
-        st.html(verdict)
+        # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
         spec = {**specification(look), "datasets": shown.datasets}
         st.vega_lite_chart(spec=spec, key="flow", width="stretch")
+        top.html(verdict)
         if words is not None:
             from gradflow.definitions import definitions
 
             words.markdown(definitions(measurement, look))
+        # The last, since what it hands back to the ranges invites the next report.
+        controls.live_panels(first, more, target(shown, measurement))
         settle_memory()
 
 
@@ -116,13 +95,14 @@ class Shown(NamedTuple):
     domain: tuple
     datasets: dict
     overflow: int | None
-    image: str  # what lies under the canvas
+    images: dict  # what lies under the canvas, name -> data URL
     playing: str | None
 
 
 def prepare(measurement, look, moves):
     """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
     from gradflow import charts  # after the first paint
+    from gradflow.charts import picture
 
     chart, last = charts.CHARTS[look.show], st.session_state.get("last")
     if last is not None and last.look.show != look.show:
@@ -136,13 +116,13 @@ def prepare(measurement, look, moves):
         sentence, said = measurement.reading.verdict, chart.say(measurement, look)
         domain = frame(chart, measurement, look, kept, moves, last)
         datasets = chart.data(measurement, look, kept, domain)
-        image = charts.map_image(measurement, look, domain) if look.show == "terms" else ""
-        shown = st.session_state.last = Shown(look, domain, datasets, measurement.overflow, image, moves.playing)
+        images = picture.images(measurement, look, domain) if look.show == "terms" else {}
+        shown = st.session_state.last = Shown(look, domain, datasets, measurement.overflow, images, moves.playing)
     seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
-    map_image = f'<img alt="" decoding="sync" src="{shown.image}">' if shown.image else ""
+    images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
     html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2><p class={seen}>{escape(said)}</p>"
-    return html + map_image, shown
+    return html + "".join(images), shown
 
 
 def frame(chart, measurement, look, kept, moves, last):
@@ -176,10 +156,10 @@ def target(shown, measurement):
     """Where a click on the map sets time and lag."""
     if not shown.look.closer or shown.look.show != "terms":
         return None
-    from gradflow.charts.picture import LARGE_EDGES, MAP_EDGES
+    from gradflow.charts.picture import PLACES
 
-    edges = LARGE_EDGES if shown.look.stage else MAP_EDGES
-    return {"selector": ".st-key-picture canvas", "horizon": len(measurement.cost), **edges}
+    area = PLACES[shown.look.stage].area()
+    return {"selector": ".st-key-picture canvas", "horizon": len(measurement.cost), **area}
 
 
 def files():
@@ -208,6 +188,12 @@ def files():
 def compiled():
     """Cells and sizes that were measured before."""
     return set()
+
+
+@st.cache_resource(show_spinner=False)
+def settle_sockets():
+    """Once: what is drawn by many small messages must not wait for them one by one."""
+    send_at_once()
 
 
 @st.cache_resource(show_spinner=False)
