@@ -1,7 +1,14 @@
 """Strict everywhere: no dtype and no rank is promoted in silence. (A warning is an error: pyproject.toml.)"""
 
+import os
+import re
+from urllib.parse import urlencode
+
 import jax
 import pytest
+from browser import INK, PATIENCE, ROOT, executable, launch, serve
+from explore import drawn
+from playwright.sync_api import sync_playwright
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -26,3 +33,47 @@ def compilations():
     jax.monitoring.register_event_duration_secs_listener(listen)
     yield seen
     jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture(scope="session")
+def server():
+    with serve(ROOT / "app.py") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        if executable(playwright) is None:
+            assert "CI" not in os.environ, "there is no Chromium here, and these tests must run"
+            pytest.skip("there is no Chromium: playwright install chromium")
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(server, chromium):
+    """visit(params, **context): a page opened by a link; at the end neither browser nor server has complained."""
+    contexts, complaints, said = [], [], len(server.log())
+
+    def visit(params=None, **options):
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.set_default_timeout(1000 * PATIENCE)
+        context.add_init_script(INK)
+        page = context.new_page()
+        page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{server.url}/?{urlencode(params or {})}")
+        drawn(page)
+        return page
+
+    yield visit
+    for context in contexts:
+        assert not context.pages[0].get_by_test_id("stException").count()
+        assert not context.pages[0].get_by_test_id("stAlertContentError").count()
+        context.close()
+    print(server.log())  # pytest shows it when a test fails
+    assert not complaints
+    assert not re.search("traceback|error|warning", server.log()[said:], re.IGNORECASE)

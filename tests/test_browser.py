@@ -1,164 +1,37 @@
 """What a person sees: a real Chromium on a running server."""
 
-import contextlib
-import os
 import re
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from browser import CANVAS, CHART, INK, PATIENCE, ROOT, executable, launch, serve
-from playwright.sync_api import expect, sync_playwright
+from browser import CANVAS, CHART
+from explore import (
+    AXES,
+    COLOURS,
+    NO_NUMBER,
+    PICTURE,
+    at_rest,
+    axes,
+    drawn,
+    expected_read_out,
+    finger_on,
+    hover,
+    link,
+    lit,
+    luminance,
+    measurement,
+    move,
+    picture,
+    place,
+    places,
+    read_out,
+    slider,
+    texts,
+    verdict,
+)
+from playwright.sync_api import expect
 
 from gradflow.controls import LABELS
-from gradflow.reading import number
 from gradflow.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
-
-READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
-AXES = "ink().filter(({ text }) => text.startsWith('10')).map((label) => Object.values(label).join(' ')).sort().join()"
-PICTURE = f"document.querySelector('{CANVAS}').toDataURL()"
-COLOURS = """canvas => new Set(new Uint32Array(
-  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
-NO_NUMBER = re.compile(r"\b(nan|inf|infinity|undefined|null)\b", re.IGNORECASE)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve(ROOT / "app.py") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        if executable(playwright) is None:
-            assert "CI" not in os.environ, "there is no Chromium here, and these tests must run"
-            pytest.skip("there is no Chromium: playwright install chromium")
-        browser = launch(playwright)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(server, chromium):
-    """visit(params, **context): a page opened by a link; at the end neither browser nor server has complained."""
-    contexts, complaints, said = [], [], len(server.log())
-
-    def visit(params=None, **options):
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        context.set_default_timeout(1000 * PATIENCE)
-        context.add_init_script(INK)
-        page = context.new_page()
-        page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(f"{server.url}/?{urlencode(params or {})}")
-        drawn(page)
-        return page
-
-    yield visit
-    for context in contexts:
-        assert not context.pages[0].get_by_test_id("stException").count()
-        assert not context.pages[0].get_by_test_id("stAlertContentError").count()
-        context.close()
-    print(server.log())  # pytest shows it when a test fails
-    assert not complaints
-    assert not re.search("traceback|error|warning", server.log()[said:], re.IGNORECASE)
-
-
-def drawn(page):
-    """Wait until the picture stands and the server is at rest."""
-    page.wait_for_function("ink().some(({ text }) => text.includes('t = ')) && ink.since() > 200")
-    at_rest(page)
-
-
-def at_rest(page):
-    page.wait_for_selector('[data-test-script-state="notRunning"]')
-
-
-def verdict(page):
-    return page.get_by_role("heading", level=2)
-
-
-def texts(page):
-    """Every text on the canvas."""
-    return [ink["text"] for ink in page.evaluate("ink()")]
-
-
-def axes(page):
-    """Where which power of ten stands: the labels of the logarithmic axes."""
-    return page.evaluate(AXES)
-
-
-def picture(page):
-    """The pixels on the canvas, as a data URL."""
-    return page.evaluate(PICTURE)
-
-
-def link(page):
-    """The address bar, name -> text."""
-    return {name: text for name, (text,) in parse_qs(urlsplit(page.url).query, keep_blank_values=True).items()}
-
-
-def measurement(params):
-    scenario, _, notices = parse(params)
-    assert not notices
-    return scenario.measure()
-
-
-def slider(page, field):
-    return page.get_by_role("slider", name=LABELS[field][0], exact=True)
-
-
-def hover(page, across=0.2, down=0.15):
-    """Put the pointer on a lag of the upper left panel; which one."""
-    before = read_out(page)
-    page.locator(CHART).hover(position=place(page, across, down))
-    return lit(page, before)
-
-
-def lit(page, before=""):
-    """Wait for another read-out than before; its lag."""
-    page.wait_for_function(
-        "before => ink().some(({ text }) => text !== before && text.startsWith('lag ') && text.includes('sum'))",
-        arg=before,
-    )
-    return int(READ_OUT.fullmatch(read_out(page))[1])
-
-
-def place(page, across, down):
-    box = page.locator(CANVAS).bounding_box()
-    return {"x": across * box["width"], "y": down * box["height"]}
-
-
-def read_out(page):
-    """The numbers of the lag under the pointer, as they stand on the canvas."""
-    return next(filter(READ_OUT.fullmatch, texts(page)), "")
-
-
-def expected_read_out(params, lag):
-    now = measurement(params)
-    step = f"{now.t - lag} {now.labels[now.t - lag]}".strip()
-    term, partial = number(now.log_row[lag]), number(now.log_partial[lag])
-    return f"lag {lag} (step {step}): term {term}, running sum {partial}"
-
-
-@contextlib.contextmanager
-def finger_on(page, field):
-    """Hold the thumb of a range; yields drag(share), which takes it to a share of the track."""
-    box = slider(page, field).bounding_box()
-    thumb = 18.4  # its centre cannot leave the track by half of this
-    middle = box["y"] + box["height"] / 2
-
-    def drag(share, steps=4):
-        page.mouse.move(box["x"] + thumb / 2 + share * (box["width"] - thumb), middle, steps=steps)
-
-    low, high, value = (
-        float(slider(page, field).evaluate(f"range => range.{name}")) for name in ("min", "max", "value")
-    )
-    drag((value - low) / (high - low))
-    page.mouse.down()
-    yield drag
-    page.mouse.up()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -179,12 +52,6 @@ def test_opens_whole(visit, width, scheme):
         letters = luminance([int(ink["color"][k : k + 2], 16) for k in (1, 3, 5)])
         contrast = (max(letters, paper) + 0.05) / (min(letters, paper) + 0.05)
         assert contrast > 3, f"“{ink['text']}” cannot be read"
-
-
-def luminance(rgb):
-    """Relative luminance of an sRGB colour, WCAG 2."""
-    linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_dragging_a_gate_moves_everything_before_release(visit):
@@ -360,28 +227,6 @@ def test_every_control_moves_the_page(visit):
     assert moved == first_view
 
 
-def move(page, field):
-    """Change a control as a person does, whatever it is."""
-    label = LABELS[field][0]
-    if field == "gates":
-        page.get_by_role("radiogroup", name=label).get_by_role("radio", checked=False).first.click()
-    elif field == "text":
-        page.get_by_role("textbox", name=label).fill("abracadabra")
-        page.keyboard.press("Enter")
-    elif field == "seed":
-        page.get_by_role("spinbutton", name=label).press("ArrowUp")
-        page.keyboard.press("Enter")
-    elif slider(page, field).count():
-        slider(page, field).press("PageUp" if field == "write_every" else "PageDown")
-    else:
-        box = page.get_by_role("combobox", name=label, exact=True)
-        box.scroll_into_view_if_needed()  # the list closes when the sidebar scrolls under it
-        expect(box).to_be_in_viewport(ratio=1)
-        box.click()
-        other = {"cell": "gru", "hidden": "8"}.get(field, re.compile(f"^(?!{re.escape(box.input_value())}$)"))
-        page.get_by_role("option").filter(has_text=other).first.click()
-
-
 def test_nothing_jumps_while_a_gate_moves(visit):
     page = visit()
     start = places(page)
@@ -390,14 +235,3 @@ def test_nothing_jumps_while_a_gate_moves(visit):
             drag(percent / 100, steps=1)
             page.wait_for_timeout(40)
             assert places(page) == pytest.approx(start, abs=1), verdict(page).inner_text()
-
-
-def places(page):
-    """Where verdict and chart stand, and their sizes, at one moment."""
-    return page.evaluate(
-        """selectors => selectors.flatMap(selector => {
-          const { x, y, width, height } = document.querySelector(selector).getBoundingClientRect();
-          return [x, y, width, height];
-        })""",
-        [".st-key-picture h2", CHART],
-    )
