@@ -50,7 +50,13 @@ class Panel(NamedTuple):
 
 
 WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
-WHOLE_LAYOUT = {"zero": "0", "right": "width - 10", "top": "36", "bottom": "380"}
+WHOLE_LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "top": "48",
+    "bottom": ("380", "362"),
+    "narrow": ("false", "true"),
+}
 WHOLE_HEIGHT = 430  # px
 
 
@@ -110,6 +116,30 @@ def log_panel(where, **how):
 def words(x, y, field, fontSize=15, **mark):
     """A text of the frame."""
     return FRAME.mark_text(fontSize=fontSize, fontWeight="bold", **mark).encode(x=at(x), y=y, text=f"{field}:N")
+
+
+def headings():
+    """Over a `WHOLE` panel the frame's title, its subtitle and what is kept; none may be wider than the view."""
+    plain = {"color": GREY, "limit": alt.expr("right")}
+    beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right / 2")}
+    return (
+        words("0", at("top - 32"), "title", align="left", **plain),
+        words("0", at("top - 13"), "subtitle", align="left", fontSize=13, **plain),
+        words("narrow ? 6 : right", at("narrow ? top + 12 : top - 32"), "kept", fontSize=13, **{**plain, **beside}),
+        words("6", at("bottom - 12"), "alarm", align="left", color=RED, limit=alt.expr("right")),
+    )
+
+
+def read_out(y):
+    """The words of what is lit, at the right."""
+    return FRAME.mark_text(
+        text=alt.expr("lit_words"),
+        fontSize=alt.expr("lit_size"),
+        fontWeight="bold",
+        align="right",
+        color=ORANGE,
+        limit=alt.expr("right"),
+    ).encode(x=at("right"), y=at(y))
 
 
 def columns(where, width):
@@ -199,6 +229,30 @@ def cut(logs, domain):
     values = np.asarray(logs, float) / np.log(10)
     values = np.where(np.isfinite(values), np.clip(values, *domain), np.nan)
     return pa.array(values, pa.float32(), from_pandas=True)
+
+
+def free_corner(lines, domain, share, ways=(False, True)):
+    """The corner of a panel where fewest points of the lines are.
+
+    Args:
+        lines: natural logs by step.
+        domain: (low, high) in log10.
+        share: of the panel's height that is needed.
+        ways: the sides that are in question, False for the left one, True for the right one.
+
+    Returns:
+        (at the right?, at the bottom?)
+    """
+    low, high = domain
+    tall = share * (high - low)
+
+    def met(corner):
+        right, bottom = corner
+        halves = [log[len(log) // 2 :] if right else log[: len(log) // 2] for log in lines]
+        y = np.concatenate(halves) / np.log(10)
+        return np.sum(np.isfinite(y) & (y < low + tall if bottom else y > high - tall))
+
+    return min(((right, bottom) for bottom in (True, False) for right in ways), key=met)
 
 
 def frame_table(**fields):

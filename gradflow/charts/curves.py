@@ -7,7 +7,6 @@ import pyarrow as pa
 from gradflow.charts import base
 from gradflow.charts.base import (
     BLUE,
-    FRAME,
     GREEN,
     GREY,
     LIGHT,
@@ -19,7 +18,6 @@ from gradflow.charts.base import (
     WHOLE_LAYOUT,
     at,
     cut,
-    words,
 )
 from gradflow.compare import difference
 from gradflow.reading import number
@@ -28,6 +26,9 @@ LAYOUT = {
     **WHOLE_LAYOUT,
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
     "column": "right / horizon",
+    "legend_way": "data('frame')[0].legend_right ? -1 : 1",
+    "legend_x": "legend_way < 0 ? right - 8 : 8",
+    "legend_y": "data('frame')[0].legend_low ? bottom - 12 : top + 14",
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
@@ -38,6 +39,8 @@ CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
 def spec(x_title, description):
     """The constant specification of curves over `x_title`."""
     dash = alt.Scale(domain=list(STYLES), range=[*base.DASHES.values(), [1, 0]])
+    dashes, colour = alt.StrokeDash("style:N", legend=None, scale=dash), alt.Color("color:N", scale=None)
+    row = "legend_y + 20 * datum.row"
     layers = (
         base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
         CURVE.mark_line(
@@ -48,24 +51,23 @@ def spec(x_title, description):
             x="x:Q",
             y="y:Q",
             detail="curve:N",
-            color=alt.Color("color:N", scale=None),
-            strokeDash=alt.StrokeDash("style:N", legend=None, scale=dash),
+            color=colour,
+            strokeDash=dashes,
         ),
-        NAME.mark_text(fontSize=15, fontWeight="bold", align="right", baseline="bottom", dy=-6).encode(
-            x="x:Q", y="y:Q", text="name:N", color=alt.Color("color:N", scale=None)
+        NAME.mark_rule(strokeWidth=3).encode(
+            x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), color=colour, strokeDash=dashes
         ),
-        words("0", at("top - 18"), "title", align="left", color=GREY),
-        words("right", at("top - 18"), "kept", align="right", color=GREY, fontSize=13),
-        FRAME.mark_text(
-            text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
-        ).encode(x=at("right"), y=at("bottom + 46")),
-        words("6", at("bottom - 12"), "alarm", align="left", color=RED),
+        NAME.mark_text(
+            fontSize=alt.expr("lit_size"), fontWeight="bold", align=alt.expr("legend_way < 0 ? 'right' : 'left'")
+        ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N", color=colour),
+        *base.headings(),
+        base.read_out("bottom + (narrow ? 64 : 46)"),
         *base.columns(WHOLE, "column"),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
 
 
-def tables(measurement, curves, domain, *, length, title, lit, words, kept=None, alarm=""):
+def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, kept=None, alarm=""):
     """The data of `spec`.
 
     Args:
@@ -73,13 +75,14 @@ def tables(measurement, curves, domain, *, length, title, lit, words, kept=None,
         curves: (name, natural logs f[length], colour, style) each; one without a name is not labelled.
         domain: (low, high) in log10.
         length: steps on the x axis.
-        title: what is drawn, with its unit.
+        title: what is drawn.
+        subtitle: how to read it.
         lit: the index that is lit, or −1.
         words: what the read-out says of each index.
         kept: the measurement in grey, or None.
         alarm: a sentence, where there is nothing to draw.
     """
-    parts, names, taken = [], [], []
+    parts = []
     for k, (_, logs, colour, style) in enumerate(curves):
         y = cut(logs, domain)
         parts.append(
@@ -91,11 +94,8 @@ def tables(measurement, curves, domain, *, length, title, lit, words, kept=None,
                 "style": pa.array(len(y) * [style], pa.string()),
             }
         )
-    for name, logs, colour, _ in reversed(curves):  # the last is drawn on top and named first
-        drawn = np.flatnonzero(np.isfinite(logs))
-        if name and drawn.size:
-            x, y = _free_place(drawn, cut(logs, domain), length, domain, taken)
-            names.append({"x": x, "y": y, "name": name, "color": colour})
+    legend = [(name, colour, style) for name, _, colour, style in reversed(curves) if name]  # the topmost first
+    right, low = base.free_corner([logs for _, logs, _, _ in curves], domain, 0.07 * (len(legend) + 0.5))
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -103,29 +103,20 @@ def tables(measurement, curves, domain, *, length, title, lit, words, kept=None,
         "corner": -0.5,
         "lit": lit,
         "title": title,
+        "subtitle": subtitle,
         "alarm": alarm,
+        "legend_right": right,
+        "legend_low": low,
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
     }
-    kinds = {"x": pa.float32(), "y": pa.float32(), "name": pa.string(), "color": pa.string()}
+    rows = np.arange(len(legend)) - (len(legend) - 1 if low else 0)  # away from the corner
+    names = dict(zip(("name", "color", "style"), zip(*legend, strict=True), strict=True))
     return {
         "frame": base.frame_table(**frame),
         "curves": pa.concat_tables(map(pa.table, parts)),
-        "names": pa.table({key: pa.array([each[key] for each in names], kind) for key, kind in kinds.items()}),
+        "names": pa.table({"row": rows.astype(np.int8), **names}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
-
-
-def _free_place(drawn, y, length, domain, taken):
-    """Where a curve's name stands: on the curve, to the right, clear of the names that stand already."""
-    room = 0.09 * (domain[1] - domain[0])
-    for share in (0.98, 0.8, 0.65, 0.5, 0.35):
-        x = int(np.clip(drawn[int(share * (len(drawn) - 1))], 0.3 * length, length - 1))
-        at = int(drawn[np.argmin(np.abs(drawn - x))])
-        height = min(y[at].as_py(), domain[1] - room)
-        if all(abs(height - other) > room or abs(x - place) > 0.45 * length for place, other in taken):
-            break
-    taken.append((x, height))
-    return x, height
 
 
 # ------------------------------------------------------------------------------------------------ two factors
@@ -170,7 +161,8 @@ def factors_data(measurement, look, kept, domain):
         curves,
         domain,
         length=len(measurement.cost),
-        title=f"What a term is made of: {back} times {OTHER[measurement.field['weight']]}, s = t−u",
+        title="What a term is made of",
+        subtitle=f"{back} times {OTHER[measurement.field['weight']]}, s = t−u",
         lit=min(look.lag, measurement.t),
         words=said,
         kept=kept,
@@ -222,7 +214,7 @@ def references(values):
     return {
         "bounded": np.full(len(t), level),
         "linear": level + np.log((t + 1) / (start + 1)),
-        "exponential, ×1.1 per step": level + RATE * (t - start),
+        "exponential, ×1.1": level + RATE * (t - start),
     }
 
 
@@ -244,15 +236,14 @@ def growth_data(measurement, look, kept, domain):
         *((shape, inside(logs), colour, style) for (shape, logs), colour, style in shapes),
         ("‖sum‖ / ‖dC/dh‖", values, BLUE, "solid"),
     ]
-    said = [
-        f"t = {t}: ‖sum‖ {number(raw[t])}, by the size of the error {number(value)}" for t, value in enumerate(values)
-    ]
+    said = [f"t = {t}: sum {number(raw[t])}, by its error {number(value)}" for t, value in enumerate(values)]
     return tables(
         measurement,
         curves,
         domain,
         length=len(values),
-        title="The gradient W gets at each t, by the size of its error (thin: as it is)",
+        title="The gradient W gets at each time t",
+        subtitle="thick: divided by its error ‖dC/dh‖; thin: as it is",
         lit=measurement.t,
         words=said,
         kept=kept,

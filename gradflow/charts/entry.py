@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, RED, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at, words
+from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
 from gradflow.charts.curves import overflowed
 from gradflow.compare import difference
 from gradflow.reading import number
@@ -27,7 +27,6 @@ LAYOUT = {
     "top_value": "data('frame')[0].ceiling",
     "bar": "0.7 * right / data('frame')[0].bars",
     "bars": "data('frame')[0].bars",
-    "narrow": ("false", "true"),
     "lit": "data('frame')[0].lit",
     "column": "right / bars",
 }
@@ -69,9 +68,7 @@ def spec():
             baseline=alt.expr("narrow ? 'middle' : datum.down ? 'top' : 'bottom'"),
             yOffset=alt.expr("datum.down ? 5 : -5"),
         ).encode(x="x:Q", y="label:Q", text="words:N", color=colour),
-        words("0", at("top - 18"), "title", align="left", color=GREY),
-        words("right", at("top - 18"), "kept_words", align="right", color=GREY, fontSize=13),
-        words("6", at("bottom - 12"), "alarm", align="left", color=RED),
+        *base.headings(),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, "The sum, term by term; the text below says it.")
 
@@ -158,6 +155,9 @@ def data(measurement, look, kept, domain):
         change, last = stop - start, x >= len(rows) - (2 if look.whole else 1)
         colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else ORANGE
         end = clip(stop) if change else clip(start)
+        down = change < 0
+        if down and end - floor < 0.2 * (ceiling - floor):  # no room under the bar
+            end, down = clip(start), False
         drawn.append(
             {
                 "x": x,
@@ -166,7 +166,7 @@ def data(measurement, look, kept, domain):
                 "start": clip(start),
                 "stop": clip(stop),
                 "label": end,
-                "down": change < 0,
+                "down": down,
                 "color": colour,
                 "words": signed(change, top, plus=not (last or look.whole)),
                 "kept": grey.get(name.partition("–")[0]),
@@ -175,19 +175,20 @@ def data(measurement, look, kept, domain):
     links = [
         {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
     ]
-    what = (
-        f"The sizes of the terms of {measurement.scenario.weight}"
-        if look.whole
-        else f"Each copy's part of the gradient of {called(measurement, look)}"
-    )
+    called_unit = f"in units of 10{str(unit).translate(SUPERSCRIPT)}" if unit else "in units of 1"
+    if look.whole:
+        title, subtitle = f"The sizes of the terms of {measurement.scenario.weight}", f"grey: added up; {called_unit}"
+    else:
+        title, subtitle = "One weight's gradient, copy by copy", f"{called(measurement, look)}; {called_unit}"
     frame = {
         "floor": floor,
         "ceiling": ceiling,
         "corner": -0.5,
         "bars": max(len(rows), 1),
         "lit": min(look.lag, FIRST) if look.closer and rows else -1,
-        "title": f"{what}, in units of 10{str(unit).translate(SUPERSCRIPT)}" if unit else what,
-        "kept_words": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
+        "title": title,
+        "subtitle": subtitle,
+        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
         "alarm": alarm,
         **{f"name{k}": rows[k][0] if k < len(rows) else "" for k in range(BARS)},
     }

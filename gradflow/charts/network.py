@@ -103,9 +103,7 @@ def spec():
         words("0", at("60"), "earlier", align="left", color=GREY, fontSize=13),
         words("0", at("82"), "kept", align="left", color=GREY, fontSize=13),
         words("0", at("110"), "alarm", align="left", color=RED),
-        FRAME.mark_text(
-            text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
-        ).encode(x=at("right"), y=at("bottom + 4")),
+        base.read_out("bottom + 4"),
         COLUMN.mark_bar(orient="vertical", width=alt.expr("gap"), fillOpacity=0, tooltip=alt.expr("''")).encode(
             x="x:Q", y=at("90"), y2=at("bottom - 10")
         ),

@@ -113,6 +113,7 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('sums')) ? '' : 'lag ' + lit + ' (step ' + data('columns')[lit].step"
     " + '): term ' + data('sums')[lit].term + ', running sum ' + data('sums')[lit].total",
+    "chain_y": "data('frame')[0].chain_low ? terms_bottom - 58 : terms_top + 14",
     "dot": "clamp(4500 / horizon, 16, 80)",
     "glyph": "clamp(900 / horizon, 8, 14)",
     "letter": "column > room ? 1 : 0",
@@ -126,10 +127,10 @@ LARGE = {  # what moves to make room for larger letters
 
 # ----------------------------------------------------------------------------------------- the specification
 
-TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN, END = (
-    alt.Chart(alt.Data(name=name))
-    for name in ("terms", "sums", "odd", "letters", "kept", "front", "chains", "chain_ends")
+TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = (
+    alt.Chart(alt.Data(name=name)) for name in ("terms", "sums", "odd", "letters", "kept", "front", "chains")
 )
+CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
 
@@ -137,20 +138,24 @@ def _terms(hover):
     return (
         base.log_panel(TERMS).add_params(hover),  # once: the panels share one view
         KEPT.mark_line(**GHOST).encode(x="lag:Q", y="term:Q"),
-        CHAIN.mark_line(strokeWidth=2.5).encode(
-            x="lag:Q",
-            y="y:Q",
-            detail="chain:N",
-            color=alt.Color("color:N", scale=None),
-            strokeDash=alt.StrokeDash("chain:N", legend=None, scale=alt.Scale(domain=[0, 1], range=[[8, 4], [2, 4]])),
+        *(
+            CHAIN.mark_line(color=colour, strokeWidth=2.5, strokeDash=dash).encode(x="lag:Q", y=f"{field}:Q")
+            for field, (colour, dash) in CHAINS.items()
         ),
         TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(x="lag:Q", y="term:Q"),
         FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"),
         ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold").encode(
             x="lag:Q", y="y:Q", text="mark:N", color=alt.Color("color:N", scale=None)
         ),
-        END.mark_text(fontSize=13, fontWeight="bold", align="left", baseline="bottom", dx=4, dy=-3).encode(
-            x="lag:Q", y="y:Q", text="name:N", color=alt.Color("color:N", scale=None)
+        *(
+            layer
+            for k, (field, (colour, dash)) in enumerate(CHAINS.items())
+            for layer in (
+                FRAME.mark_rule(
+                    color=colour, strokeWidth=2.5, strokeDash=dash, opacity=alt.expr(f"datum.{field} ? 1 : 0")
+                ).encode(x=at("6"), x2=at("32"), y=at(f"chain_y + {16 * k}")),
+                words("38", at(f"chain_y + {16 * k}"), field, align="left", color=colour, fontSize=13),
+            )
         ),
         words(f"{TERMS.right} - 6", "factor_y:Q", "factor", align="right", color=ORANGE),
         words("6", at(f"{TERMS.bottom} - 24"), "note", align="left", color=GREY, fontSize=13),
@@ -194,9 +199,7 @@ def _strips(image):
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
         ),
         words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left", color=GREY),
-        FRAME.mark_text(
-            text=alt.expr("lit_words"), fontSize=alt.expr("lit_size"), fontWeight="bold", align="right", color=ORANGE
-        ).encode(x=at(STRIPS.right), y=at("read_out - 6")),
+        base.read_out("read_out - 6"),
     )
 
 
@@ -280,8 +283,8 @@ def data(measurement, look, kept, domain, image=False):
     Returns:
         one Arrow table per dataset. "frame": one row for the whole view; "sums": one per lag 0…t, "columns" likewise
         what is there to touch; "terms": one per term inside the domain; "odd": one per term that is no number
-        there; "letters": one per label; "kept", "front": the grey one by lag,
-        and along its map; "chains", "chain_ends": the two other chains and their names.
+        there; "letters": one per label; "kept", "front": the grey one by lag, and along its map; "chains": the two
+        other chains by lag.
     """
     true, measurement = measurement, measurement.float32 if look.float32 else measurement
     t, overflow, log_row = measurement.t, measurement.overflow, measurement.log_row
@@ -293,7 +296,6 @@ def data(measurement, look, kept, domain, image=False):
     letters, room = _letters([measurement.labels[s] for s in range(t, -1, -1)], len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
     alarmed = np.isnan(true.log_row).any()
-    chains, chain_ends = _chains(measurement, look, domain)
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -310,6 +312,7 @@ def data(measurement, look, kept, domain, image=False):
         **_names(measurement.gates),
         **_fit(measurement.reading, domain),
         **_ending(measurement.log_partial[-1], domain),
+        **_chain_words(measurement, look, domain),
         **_kept_words(measurement, kept, domain),
     }
     return {
@@ -329,8 +332,7 @@ def data(measurement, look, kept, domain, image=False):
         "letters": letters,
         "kept": _kept(measurement, kept, domain),
         "front": _front(measurement, kept, domain),
-        "chains": chains,
-        "chain_ends": chain_ends,
+        "chains": _chains(measurement, look, domain),
     }
 
 
@@ -427,38 +429,19 @@ def _ending(log_sum, domain):
 
 
 def _chains(measurement, look, domain):
-    """The two other chains by lag, if they are wanted: lines, and one name each."""
-    lines = measurement.chains if look.chains else {}
-    lag = np.arange(measurement.t + 1, dtype=np.int16)
-    colours = (GREEN, PURPLE)
-    tables = [
-        pa.table(
-            {
-                "lag": lag,
-                "y": cut(values, domain),
-                "chain": np.full(len(lag), k, np.int8),
-                "color": len(lag) * [colours[k]],
-            }
-        )
-        for k, values in enumerate(lines.values())
-    ]
-    empty = {"lag": pa.array([], pa.int16()), "y": pa.array([], pa.float32()), "color": pa.array([], pa.string())}
-    ends = []
-    for (name, values), colour, part in zip(lines.items(), colours, (0.3, 0.55), strict=False):
-        here = np.flatnonzero(np.isfinite(values))
-        if here.size:
-            u = here[int(part * (len(here) - 1))]
-            ends.append({"lag": u, "y": np.clip(values[u] / np.log(10), *domain), "name": name, "color": colour})
-    ends = {key: [end[key] for end in ends] for key in ("lag", "y", "name", "color")}
-    lines = pa.concat_tables(tables) if tables else pa.table({**empty, "chain": pa.array([], pa.int8())})
-    return lines, pa.table(
-        {
-            "lag": pa.array(ends["lag"], pa.int16()),
-            "y": pa.array(ends["y"], pa.float32()),
-            "name": pa.array(ends["name"], pa.string()),
-            "color": pa.array(ends["color"], pa.string()),
-        }
-    )
+    """The two other chains by lag, if they are wanted; no rows if not."""
+    lines = measurement.chains.values() if look.chains else ([], [])
+    lag = np.arange(measurement.t + 1 if look.chains else 0, dtype=np.int16)
+    return pa.table({"lag": lag, **{field: cut(log, domain) for field, log in zip(CHAINS, lines, strict=True)}})
+
+
+def _chain_words(measurement, look, domain):
+    """The names of the chains, and whether the lower corner is free for them."""
+    if not look.chains:
+        return {**dict.fromkeys(CHAINS, ""), "chain_low": True}
+    lines = [measurement.log_row, *measurement.chains.values()]
+    _, low = base.free_corner(lines, domain, 0.4, ways=(False,))
+    return {**dict(zip(CHAINS, measurement.chains, strict=True)), "chain_low": low}
 
 
 def _kept(measurement, kept, domain):

@@ -38,12 +38,12 @@ input::-moz-range-thumb { border: 0; width: 1.15rem; height: 1.15rem; border-rad
   background: var(--st-primary-color); }
 input:focus-visible::-webkit-slider-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
 input:focus-visible::-moz-range-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
-.ranges > .play { grid-template-columns: auto minmax(0, 1fr) auto; align-items: stretch; }
+.ranges > .play { grid-template-columns: minmax(0, 1fr) auto; row-gap: 0.4rem; }
 .play select, .play button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.5rem; color: inherit;
   background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
   border-radius: var(--st-base-radius); cursor: pointer; }
 .play select { width: 100%; }
-.play button { min-width: 5.5em; font-weight: 600; }
+.play button { grid-column: 1 / -1; font-weight: 600; }
 """
 _panel = st.components.v2.component(
     "gradflow.live_range",
