@@ -32,31 +32,29 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-STYLES = ("solid", "dashed", "dotted", "thin")  # colour is never alone
+WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
+STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE, GREY, RED, GREEN, PURPLE))
 CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
 
 
 def spec(x_title, description):
     """The constant specification of curves over `x_title`."""
-    dash = alt.Scale(domain=list(STYLES), range=[*base.DASHES.values(), [1, 0]])
-    dashes, colour = alt.StrokeDash("style:N", legend=None, scale=dash), alt.Color("color:N", scale=None)
+    scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
+    colour = alt.Color("stroke:N", legend=None, scale=scale([colour for colour, _ in STROKES]))
+    dashes = scale([base.DASHES.get(style, base.DASHES["solid"]) for _, style in STROKES])
+    widths = scale([WIDTHS[style] for _, style in STROKES])
+    how = {
+        "color": colour,
+        "strokeDash": alt.StrokeDash("stroke:N", legend=None, scale=dashes),
+        "strokeWidth": alt.StrokeWidth("stroke:N", legend=None, scale=widths),
+    }
     row = "legend_y + 20 * datum.row"
     layers = (
         base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
-        CURVE.mark_line(
-            strokeJoin="round",
-            strokeWidth=alt.expr("datum.style == 'solid' ? 4 : datum.style == 'thin' ? 2 : 3"),
-            invalid="break-paths-show-domains",
-        ).encode(
-            x="x:Q",
-            y="y:Q",
-            detail="curve:N",
-            color=colour,
-            strokeDash=dashes,
+        CURVE.mark_line(strokeJoin="round", invalid="break-paths-show-domains").encode(
+            x="x:Q", y="y:Q", detail="curve:N", **how
         ),
-        NAME.mark_rule(strokeWidth=3).encode(
-            x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), color=colour, strokeDash=dashes
-        ),
+        NAME.mark_rule().encode(x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how),
         NAME.mark_text(
             fontSize=alt.expr("lit_size"), fontWeight="bold", align=alt.expr("legend_way < 0 ? 'right' : 'left'")
         ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N", color=colour),
@@ -90,8 +88,7 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
                 "x": np.arange(len(y), dtype=np.int16),
                 "y": y,
                 "curve": np.full(len(y), k, np.int8),
-                "color": pa.array(len(y) * [colour], pa.string()),
-                "style": pa.array(len(y) * [style], pa.string()),
+                "stroke": np.full(len(y), STROKES.index((colour, style)), np.int8),
             }
         )
     legend = [(name, colour, style) for name, _, colour, style in reversed(curves) if name]  # the topmost first
@@ -110,11 +107,11 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
     }
     rows = np.arange(len(legend)) - (len(legend) - 1 if low else 0)  # away from the corner
-    names = dict(zip(("name", "color", "style"), zip(*legend, strict=True), strict=True))
+    strokes = [STROKES.index((colour, style)) for _, colour, style in legend]
     return {
         "frame": base.frame_table(**frame),
         "curves": pa.concat_tables(map(pa.table, parts)),
-        "names": pa.table({"row": rows.astype(np.int8), **names}),
+        "names": pa.table({"row": rows.astype(np.int8), "name": [name for name, _, _ in legend], "stroke": strokes}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
 
@@ -174,6 +171,8 @@ def factors_say(measurement, look):
     """What the curves show, in a sentence with numbers."""
     delta, other, _ = factors(measurement, look)
     here = np.flatnonzero(np.isfinite(delta + other))
+    if overflowed(measurement):
+        return overflowed(measurement) + "."
     if here.size < 2:
         return "At this time fewer than two terms are there to be taken apart."
     first, last = here[0], here[-1]

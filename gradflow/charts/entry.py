@@ -19,7 +19,7 @@ from gradflow.reading import number
 from gradflow.scenario import gate_names
 
 FIRST = 12  # lags shown one by one
-LENGTHS = (1, 1.5, 2, 3, 5, 7, 10)  # of the axis, in units
+LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
 BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
 LAYOUT = {
     **WHOLE_LAYOUT,
@@ -122,20 +122,21 @@ def widest(*domains):
 
 
 def bars(measurement, look):
-    """What is drawn, in a row: (name, value before, value after, sign, log of the size), values over 10^unit."""
+    """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
     sign, log = terms(measurement, look)
     top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
     values = np.where(np.isfinite(log), sign * np.exp(np.where(np.isfinite(log), log - top, 0.0)), 0.0)
     sums = np.append(0.0, np.cumsum(values))
     first = min(FIRST, len(values))
-    rows = [(str(u), sums[u], sums[u + 1]) for u in range(first)]
+    rows = [(str(u), sums[u], sums[u + 1], values[u]) for u in range(first)]
     if len(values) > first:
-        rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1]))
+        rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1], values[first:].sum()))
     if look.whole:
-        rows.append(("Σ‖·‖", 0.0, sums[-1]))
-        rows.append(("‖Σ‖", 0.0, math.exp(min(measurement.log_partial[-1] - top, 700))))
+        rows.append(("Σ‖·‖", 0.0, sums[-1], sums[-1]))
+        left = math.exp(min(measurement.log_partial[-1] - top, 700))
+        rows.append(("‖Σ‖", 0.0, left, left))
     else:
-        rows.append(("sum", 0.0, sums[-1]))
+        rows.append(("sum", 0.0, sums[-1], sums[-1]))
     return rows, top
 
 
@@ -149,10 +150,10 @@ def data(measurement, look, kept, domain):
     if kept and not overflowed(kept):
         before, kept_top = bars(kept, look)
         kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
-        grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end in before}
+        grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end, _ in before}
     drawn = []
-    for x, (name, start, stop) in enumerate(rows):
-        change, last = stop - start, x >= len(rows) - (2 if look.whole else 1)
+    for x, (name, start, stop, change) in enumerate(rows):
+        last = x >= len(rows) - (2 if look.whole else 1)
         colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else ORANGE
         end = clip(stop) if change else clip(start)
         down = change < 0
@@ -185,7 +186,7 @@ def data(measurement, look, kept, domain):
         "ceiling": ceiling,
         "corner": -0.5,
         "bars": max(len(rows), 1),
-        "lit": min(look.lag, FIRST) if look.closer and rows else -1,
+        "lit": min(look.lag, measurement.t, FIRST) if look.closer and rows else -1,
         "title": title,
         "subtitle": subtitle,
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",

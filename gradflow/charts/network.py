@@ -8,7 +8,7 @@ from gradflow.charts import base
 from gradflow.charts.base import BLUE, COLUMN, FRAME, GREY, LIGHT, ORANGE, RED, at, words
 from gradflow.charts.curves import overflowed
 from gradflow.compare import difference
-from gradflow.reading import number
+from gradflow.reading import number, share
 
 STEPS = 12
 HEIGHT = 470  # px
@@ -150,14 +150,13 @@ def data(measurement, look, kept, domain):
         for name, gate in measurement.gates.items()
         for u in lag
     ]
-    rest = np.logaddexp.reduce(row[STEPS:]) if len(row) > STEPS else -np.inf
-    share = np.exp(rest - np.logaddexp.reduce(row)) if np.isfinite(rest) else 0.0
+    earlier = share(row)[STEPS] if len(row) > STEPS and np.isfinite(row).any() else 0.0
     frame = {
         "corner": 0,
         "lit": min(look.lag, t) if look.closer else -1,
         "title": f"What C({t}) sends back to each copy of W",
         "legend": f"width: from {number(domain[0] * np.log(10))}, a hair, to {number(domain[1] * np.log(10))}, broad",
-        "earlier": f"{max(len(row) - STEPS, 0)} earlier copies hold {100 * share:.2g} % of the terms",
+        "earlier": f"{max(len(row) - STEPS, 0)} earlier copies hold {100 * earlier:.2g} % of the terms",
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
         "alarm": overflowed(measurement),
     }

@@ -488,6 +488,8 @@ def say(measurement, look):
     """What the picture shows, in a sentence or two with numbers."""
     row, t = measurement.log_row, measurement.t
     here = np.flatnonzero(np.isfinite(row))
+    if np.isnan(row).any():
+        return f"The forward pass overflowed at step {measurement.overflow}: at t = {t} there are no terms."
     if not here.size:
         return f"At t = {t} there is no term that is not zero."
     first, last = here[0], here[-1]

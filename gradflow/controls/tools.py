@@ -71,8 +71,10 @@ def _oppose():
     scenario = st.session_state.scenario
     other = opposite(scenario, scenario.measure().reading.regime)
     if other is None:
-        sentence = "A sigmoid unit passes on at most a quarter of what comes back: no weight makes it a carousel."
-        st.toast(sentence)
+        why = (
+            " A sigmoid unit passes on at most a quarter of what comes back." if scenario.cell == "rnn-sigmoid" else ""
+        )
+        st.toast(f"No setting in reach makes the opposite of this.{why}")
         return
     state.keep(scenario)
     state.go_to(other)

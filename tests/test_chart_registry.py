@@ -1,0 +1,278 @@
+"""What every chart keeps to, whatever it shows: a constant specification, complete and small data, a message."""
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from itertools import combinations, product
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gradflow import charts
+from gradflow.charts import CHARTS, picture
+from gradflow.look import SHOWN, Look
+from gradflow.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+
+SMALL = Scenario(hidden=4, horizon=40)
+BROKEN = Scenario(cell="rnn-linear", gain=12.0, horizon=MAX_HORIZON, hidden=4)
+SCENARIOS = {
+    **{cell: replace(SMALL, cell=cell) for cell in CHOICES["cell"]},
+    "overflow": BROKEN,
+    "before the overflow": replace(BROKEN, time=10),
+    "far beyond float32": Scenario(gain=12.0, hidden=4, cell="gru", horizon=MAX_HORIZON),
+    "two steps": replace(SMALL, horizon=2),
+    "time 0": replace(SMALL, time=0),
+    "ten ignored": replace(PRESETS["Ignores ten inputs"], hidden=4),
+    "recall": replace(SMALL, sequence="recall"),
+    "before any recall": replace(SMALL, sequence="recall", horizon=15),
+    "sentence": replace(SMALL, sequence="sentence", horizon=MAX_HORIZON),
+    "sunspots": replace(SMALL, sequence="sunspots", cell="gru", horizon=120),
+    "impulse": replace(SMALL, sequence="impulse", cell="rnn-relu", hidden=1),
+    "all weights": replace(SMALL, weight="all", gate="forget"),
+    "a bias": replace(SMALL, weight="bias_hh", gate="output"),
+    "cell path": replace(SMALL, cell_path_only=True),
+}
+KEPT = {"nothing": None, "other": replace(SMALL, cell="gru", horizon=64, gain=2.0), "overflow": BROKEN}
+LOOKS = {
+    "first view": Look(),
+    "closer": Look(closer=True, lag=5, row=1, col=2, relative=True, chains=True),
+    "beyond": Look(closer=True, lag=255, row=255, col=63, whole=True, float32=True, chains=True),
+}
+
+
+def pairs():
+    """Every chart with every scenario."""
+    return pytest.mark.parametrize(
+        ("name", "case"),
+        [pytest.param(*pair, id=", ".join(pair)) for pair in product(CHARTS, SCENARIOS)],
+    )
+
+
+every_chart = pytest.mark.parametrize("name", CHARTS)
+
+
+@cache
+def measured(scenario):
+    return scenario.measure()
+
+
+@cache
+def drawn(name, scenario, look, kept=None):
+    """The datasets of a chart, as on the page."""
+    chart, measurement = CHARTS[name], measured(scenario)
+    kept = kept and measured(kept)
+    frame = chart.widest(*(chart.domain(each, look) for each in (measurement, kept) if each))
+    return chart.data(measurement, look, kept, frame)
+
+
+def every_drawing(name, case):
+    """(which, datasets) with every look, alone and beside what is kept."""
+    for (view, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
+        yield f"{view}, kept: {beside}", drawn(name, SCENARIOS[case], look, kept)
+
+
+def uses(spec, dataset=None):
+    """(dataset, field) of everything a specification reads: encodings, and expressions of its marks and signals."""
+    dataset = spec.get("data", {}).get("name", dataset)
+    for channel in spec.get("encoding", {}).values():
+        if "field" in channel:
+            yield dataset, channel["field"]
+    for field in re.findall(r"datum\.(\w+)", json.dumps([spec.get("mark"), spec.get("encoding")])):
+        if field != "value":  # of an axis
+            yield dataset, field
+    for layer in spec.get("layer", ()):
+        yield from uses(layer, dataset)
+
+
+def looked_up(spec):
+    """(dataset, field) of every expression that takes a row of a dataset by number."""
+    yield from re.findall(r"data\('(\w+)'\)\[[^\]]*\]\.(\w+)", json.dumps(spec))
+
+
+def size(tables):
+    """Bytes on the wire."""
+    sink = pa.BufferOutputStream()
+    for table in tables.values():
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    return sink.getvalue().size
+
+
+def differences(one, other, path=()):
+    """(path, one, other) of every leaf in which two JSON values differ."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for key in one:
+            yield from differences(one[key], other[key], (*path, key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for key, (a, b) in enumerate(zip(one, other, strict=True)):
+            yield from differences(a, b, (*path, key))
+    elif one != other:
+        yield path, one, other
+
+
+# ----------------------------------------------------------------------------------------- the specification
+
+
+def test_a_chart_can_be_chosen_and_a_choice_is_a_chart():
+    assert tuple(CHARTS) == tuple(SHOWN)
+
+
+@every_chart
+@pytest.mark.parametrize("make", [charts.specification, charts.file_specification])
+def test_a_specification_is_valid_strict_json_without_data(name, make):
+    spec = make(name)
+    assert len(json.dumps(spec, allow_nan=False)) < 20_000
+    assert "datasets" not in spec and spec["description"].strip()
+    assert alt.Chart.from_dict(spec | {"datasets": {}}, validate=True)
+
+
+@every_chart
+def test_data_and_words_leave_the_specification_alone(name):
+    before = json.dumps([charts.specification(name, large) for large in (False, True)])
+    for scenario in (SCENARIOS["lstm"], SCENARIOS["two steps"], SCENARIOS["ten ignored"]):
+        for look in LOOKS.values():
+            drawn(name, scenario, look, KEPT["other"])
+            CHARTS[name].say(measured(scenario), look)
+    assert json.dumps([charts.specification(name, large) for large in (False, True)]) == before
+    assert json.dumps(CHARTS[name].spec()) == json.dumps(charts.specification(name))
+
+
+@every_chart
+def test_the_stage_has_larger_letters_and_other_places_alone(name):
+    page, stage = charts.specification(name), charts.specification(name, large=True)
+    assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
+    letters = set()
+    for path, small, large in differences(page, stage):
+        if path[0] == "params":
+            assert name == "terms" and page["params"][path[1]]["name"] in picture.LARGE
+        else:
+            assert path[-1].endswith(("ontSize", "Extent")) or path[-2].endswith("ontSize"), path
+            letters.add(large / small if path[-1] != "expr" else float(large.removesuffix(f" * ({small})")))
+    (factor,) = letters
+    assert factor > 1, "all letters grow alike"
+
+
+# -------------------------------------------------------------------------------------------------- the data
+
+
+@pairs()
+def test_every_field_that_is_read_is_in_the_data(name, case):
+    spec = charts.specification(name)
+    needed = {*uses(spec), *looked_up(spec)}
+    for which, tables in every_drawing(name, case):
+        assert {dataset for dataset, _ in needed} == tables.keys(), which
+        for dataset, field in needed:
+            assert field in tables[dataset].column_names, f"{which}: {dataset} has no {field}"
+
+
+@pairs()
+def test_the_data_are_strict_json(name, case):
+    for which, tables in every_drawing(name, case):
+        json.dumps({dataset: table.to_pydict() for dataset, table in tables.items()}, allow_nan=False)
+        assert tables["frame"].num_rows == 1, which
+
+
+@pairs()
+def test_the_data_are_small(name, case):
+    for which, tables in every_drawing(name, case):
+        assert size(tables) < 40_000, which
+
+
+@pairs()
+def test_the_columns_keep_their_kinds_whatever_is_shown(name, case):
+    """A dataset without rows, or a field without a value, must not become another kind of field."""
+    usual = drawn(name, SMALL, Look(closer=True), SMALL)
+    for which, tables in every_drawing(name, case):
+        for dataset, table in tables.items():
+            assert table.column_names == usual[dataset].column_names, f"{which}: {dataset}"
+            for field in table.schema:
+                kinds = {kind(field.type), kind(usual[dataset].schema.field(field.name).type)}
+                assert len(kinds - {"null"}) <= 1, f"{which}: {dataset} {field.name}: {kinds}"
+
+
+def kind(arrow):
+    number = pa.types.is_floating(arrow) or pa.types.is_integer(arrow)
+    return "number" if number else str(arrow)
+
+
+@pairs()
+def test_what_is_kept_is_named_and_only_then(name, case):
+    for which, tables in every_drawing(name, case):
+        (kept,) = tables["frame"]["kept"].to_pylist()
+        assert kept.startswith("grey: kept, ") if not which.endswith("nothing") else kept == "", which
+
+
+@pairs()
+def test_an_alarm_is_raised_where_the_forward_pass_is_broken_and_nowhere_else(name, case):
+    measurement = measured(SCENARIOS[case])
+    for which, tables in every_drawing(name, case):
+        (alarm,) = tables["frame"]["alarm"].to_pylist()
+        broken = np.isnan(measurement.log_row).any()
+        assert alarm == (f"The forward pass overflowed at step {measurement.overflow}" if broken else ""), which
+
+
+@every_chart
+def test_without_anything_kept_the_frame_is_the_measurement_s_own(name):
+    chart = CHARTS[name]
+    for scenario, look in product(SCENARIOS.values(), LOOKS.values()):
+        frame = chart.domain(measured(scenario), look)
+        assert chart.widest(frame) == frame
+        low, high = ends(frame)
+        assert np.isfinite([low, high]).all() and low < high
+
+
+def ends(frame, unit=0):
+    """(low, high): decades as they are, or (unit, floor, ceiling) in another unit."""
+    *own, low, high = frame
+    scale = 10.0 ** (own[0] - unit) if own else 1.0
+    return low * scale, high * scale
+
+
+@every_chart
+def test_the_widest_frame_holds_each_and_no_more(name):
+    chart = CHARTS[name]
+    frames = {chart.domain(measured(scenario), look) for scenario in SCENARIOS.values() for look in LOOKS.values()}
+    assert len(frames) > 2
+    for pair in combinations(sorted(frames), 2):
+        unit = max(frame[0] for frame in pair) if len(pair[0]) == 3 else 0
+        lows, highs = zip(*(ends(frame, unit) for frame in pair), strict=True)
+        assert chart.widest(*pair) == chart.widest(*pair[::-1])
+        assert ends(chart.widest(*pair), unit) == pytest.approx((min(lows), max(highs)))
+
+
+# ------------------------------------------------------------------------------------------------- the words
+
+
+@pairs()
+def test_what_it_says_is_a_sentence_with_numbers(name, case):
+    measurement = measured(SCENARIOS[case])
+    for look in LOOKS.values():
+        said = CHARTS[name].say(measurement, look)
+        assert said[0].isupper() and said.endswith(".") and 20 < len(said) < 400
+        assert not re.search(r"\b(nan|inf|none)\b|—|[{}]", said.replace("inf or NaN", ""), re.IGNORECASE), said
+        if np.isfinite(measurement.log_row).sum() > 1:
+            assert re.search(r"\d", said), said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in CHARTS
+        if name != "growth"  # it shows the times before as well
+    ],
+)
+def test_an_overflow_is_said_with_its_step(name):
+    measurement = measured(BROKEN)
+    for look in LOOKS.values():
+        said = CHARTS[name].say(measurement, look)
+        assert "overflow" in said and str(measurement.overflow) in said
+
+
+@every_chart
+def test_what_it_says_is_of_this_scenario(name):
+    said = {CHARTS[name].say(measured(replace(SMALL, cell=cell)), Look()) for cell in CHOICES["cell"]}
+    assert len(said) == len(CHOICES["cell"])

@@ -1,0 +1,167 @@
+"""How a measurement is looked at: what a link carries of it, and how the text of any field is read."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_scenario import scenarios
+
+from gradflow.fields import Range, read, write
+from gradflow.look import CHOICES, RANGES, SHOWN, Look, look_params, parse_look
+from gradflow.scenario import PRESETS, Scenario, to_params
+
+steady = settings(derandomize=True, max_examples=200, deadline=None)
+FLAGS = ("closer", "whole", "relative", "float32", "chains", "stage")
+
+
+@st.composite
+def looks(draw):
+    values = {name: draw(st.booleans()) for name in FLAGS}
+    values |= {name: draw(st.sampled_from(choices)) for name, choices in CHOICES.items()}
+    values |= {name: draw(st.integers(limits.low, limits.high)) for name, limits in RANGES.items()}
+    return Look(**values, kept=draw(st.none() | st.sampled_from([*PRESETS.values()]) | scenarios()))
+
+
+@st.composite
+def ranges(draw):
+    """A range whose ends are whole steps, of numbers or of whole numbers."""
+    step = draw(st.sampled_from((1, 2, 5, 0.005, 0.01, 0.25)))
+    first, steps = draw(st.integers(-50, 50)), draw(st.integers(1, 500))
+    return Range(*(round(end * step, 6) for end in (first, first + steps)), step)
+
+
+@given(looks())
+@steady
+def test_a_link_carries_a_look_to_the_last_digit(look):
+    params = look_params(look)
+    assert all(isinstance(text, str) for text in params.values())
+    assert parse_look(params) == (look, ())
+
+
+@given(looks(), scenarios())
+@steady
+def test_look_and_scenario_share_a_link_without_a_clash(look, scenario):
+    assert not look_params(look).keys() & to_params(scenario).keys()
+    assert parse_look(look_params(look) | to_params(scenario)) == (look, ())
+
+
+@given(looks())
+@steady
+def test_a_link_says_what_differs_from_the_first_view_and_no_more(look):
+    initial = vars(Look())
+    assert look_params(look).keys() == {name for name, value in vars(look).items() if value != initial[name]}
+
+
+def test_the_first_view_adds_nothing_to_a_link():
+    assert look_params(Look()) == {}
+    assert parse_look({}) == (Look(), ())
+
+
+def test_what_is_tested_is_every_field():
+    assert {*FLAGS, *CHOICES, *RANGES, "kept"} == set(vars(Look()))
+    assert CHOICES["show"] == tuple(SHOWN)
+
+
+@given(st.dictionaries(st.sampled_from([*vars(Look()), "other", "gain"]), st.text(max_size=12)))
+@steady
+def test_no_link_raises_and_no_field_has_two_sentences(params):
+    look, notices = parse_look(params)
+    assert parse_look(look_params(look)) == (look, ())
+    said = [notice.split()[0] for notice in notices]
+    assert len(set(said)) == len(said)
+    assert set(said) <= vars(Look()).keys() & params.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "raw", "says"),
+    [
+        ("closer", "yes", "false, true"),
+        ("closer", "True", "false, true"),
+        ("show", "everything", "terms, entry, factors, network, growth"),
+        ("row", "256", "between 0 and 255"),
+        ("col", "-1", "between 0 and 63"),
+        ("lag", "nan", "between 0 and 255"),
+        ("lag", "", "between 0 and 255"),
+        ("kept", "", "nothing is kept"),
+        ("kept", "transformer", "nothing is kept"),
+        ("kept", "other=1", "nothing is kept"),
+        ("kept", "gain=99", "between 0 and 12"),
+        ("kept", "preset=Nirvana", "Vanishing"),
+    ],
+)
+def test_a_bad_value_gives_the_default_and_one_sentence(field, raw, says):
+    look, (notice,) = parse_look({field: raw, "stage": "true"})
+    assert look == Look(stage=True), "the other fields stand"
+    assert notice.startswith(f"{field} “{raw}”") and says in notice and notice.endswith(".")
+
+
+def test_every_bad_field_has_a_sentence_of_its_own():
+    _, notices = parse_look(dict.fromkeys(vars(Look()), "?"))
+    assert [notice.split()[0] for notice in notices] == [*vars(Look())]
+
+
+def test_a_very_long_value_is_not_repeated_in_full():
+    _, (notice,) = parse_look({"show": "x" * 5000})
+    assert len(notice) < 200
+
+
+def test_a_kept_preset_is_carried_by_its_name():
+    assert look_params(Look(kept=PRESETS["GRU"])) == {"kept": "preset=GRU"}
+
+
+def test_a_kept_scenario_is_carried_by_what_it_changes():
+    kept = Scenario(gain=2.5, text="a&b=c+d %é")
+    (text,) = look_params(Look(kept=kept)).values()
+    assert "gain=2.5" in text and "forget" not in text
+    assert parse_look({"kept": text})[0].kept == kept
+
+
+# ------------------------------------------------------------------------------------------------ any field
+
+
+@given(ranges(), st.floats(allow_nan=False))
+@steady
+def test_a_snapped_value_is_the_nearest_step_inside(limits, value):
+    snapped = limits.snap(value)
+    steps = (snapped - limits.low) / limits.step
+    assert limits.low <= snapped <= limits.high
+    assert steps == pytest.approx(round(steps), abs=1e-6)
+    inside = min(max(value, limits.low), limits.high)
+    assert abs(snapped - inside) <= limits.step / 2 + 1e-6
+    assert limits.snap(snapped) == snapped
+    assert isinstance(snapped, int) or not isinstance(limits.step, int)
+
+
+@given(ranges(), st.integers(0, 500))
+@steady
+def test_a_written_step_is_read_back_without_a_word(limits, steps):
+    value = limits.snap(limits.low + steps * limits.step)
+    assert read("gain", write(value), limits.low, limits) == (value, None)
+
+
+@given(ranges(), st.floats(-1e6, 1e6))
+@steady
+def test_a_number_is_read_as_its_step_or_else_as_the_default(limits, number):
+    value, notice = read("gain", repr(number), limits.high, limits)
+    if not limits.low <= number <= limits.high:
+        assert value == limits.high
+        assert f"a number between {limits.low:g} and {limits.high:g}" in notice
+    else:
+        assert value == limits.snap(number)
+        assert (notice is None) == math.isclose(value, number, abs_tol=1e-9)
+    assert notice is None or (notice.startswith(f"gain “{number!r}") and f"now {value:g}." in notice)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), (False, "false"), ("normal", "normal"), (7, "7"), (0.73, "0.73"), (0.005, "0.005"), (1.0, "1")],
+)
+def test_a_written_value_has_no_needless_digits(value, text):
+    assert write(value) == text
+
+
+@pytest.mark.parametrize(("allowed", "value"), [(None, True), (None, False), ((1, 2, 4), 4), (("a", "b"), "b")])
+def test_a_choice_is_read_as_the_very_value(allowed, value):
+    again, notice = read("size", write(value), None, allowed)
+    assert (again, type(again), notice) == (value, type(value), None)
