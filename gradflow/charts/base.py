@@ -260,6 +260,15 @@ def frame_table(**fields):
     return pa.table({name: pa.array([value]) for name, value in fields.items()})
 
 
+def stretched(datasets, steps):
+    """The same data on an axis of so many steps, where a chart's axis has as many as the horizon."""
+    frame = datasets["frame"]
+    if "horizon" not in frame.column_names:
+        return datasets
+    place = frame.column_names.index("horizon")
+    return datasets | {"frame": frame.set_column(place, "horizon", pa.array([steps]))}
+
+
 def steps_back(measurement):
     """What is read at each lag: "99", or with its label "99 h"."""
     t = measurement.t

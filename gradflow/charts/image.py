@@ -16,8 +16,11 @@ STRIP = 36  # pixels a strip, of which the gate fills up to four fifths
 STATES = {BLANK: (GREY, 0), ZERO: (GREY, 110), FLUSHED: (ORANGE, 255), BROKEN: (RED, 255)}  # colour, opacity
 
 
-def map_pixels(measurement, domain):
-    """Palette indices u8[T, T] at [t, u]: 0…59 from low to high, or `BLANK`, `ZERO`, `FLUSHED`, `BROKEN`."""
+def map_pixels(measurement, domain, steps=None):
+    """Palette indices u8[steps, steps] at [t, u]: 0…59 from low to high, or `BLANK`, `ZERO`, `FLUSHED`, `BROKEN`.
+
+    Without `steps` as many as the horizon T; what lies beyond T is blank.
+    """
     low, high = domain
     log10 = measurement.log_terms / np.log(10)
     t, u = np.indices(log10.shape)
@@ -26,28 +29,28 @@ def map_pixels(measurement, domain):
     pixels[(log10 == -np.inf) & flushed(t - u, measurement.underflow)] = FLUSHED
     pixels[np.isnan(log10)] = BROKEN
     pixels[u > t] = BLANK
-    return pixels
+    return np.pad(pixels, (0, (steps or len(t)) - len(t)), constant_values=BLANK)
 
 
-def map_url(measurement, domain):
+def map_url(measurement, domain, steps=None):
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
-    return _url(map_pixels(measurement, domain), *palette())
+    return _url(map_pixels(measurement, domain, steps), *palette())
 
 
-def strip_pixels(gates, t, horizon, strips):
-    """How open each gate is at step t−u, a bar on its strip's floor: u8[strips · STRIP, horizon], 1 where drawn."""
-    pixels = np.zeros((strips, STRIP, horizon), np.uint8)
+def strip_pixels(gates, t, steps, strips):
+    """How open each gate is at step t−u, a bar on its strip's floor: u8[strips · STRIP, steps], 1 where drawn."""
+    pixels = np.zeros((strips, STRIP, steps), np.uint8)
     floor = round(0.9 * STRIP)
     for strip, gate in zip(pixels, gates.values(), strict=False):
         height = np.round(0.8 * STRIP * gate[t::-1])
         above = floor - np.arange(STRIP)[:, None]  # pixels from the floor to the upper edge of each row
         strip[:, : t + 1] = (above > 0) & (above <= height)
-    return pixels.reshape(-1, horizon)
+    return pixels.reshape(-1, steps)
 
 
-def strips_url(gates, t, horizon, strips):
+def strips_url(gates, t, steps, strips):
     """The strips as the data URL of a PNG; a column a lag."""
-    return _url(strip_pixels(gates, t, horizon, strips), bytes([0, 0, 0, *_rgb(BLUE)]), bytes([0, 190]))
+    return _url(strip_pixels(gates, t, steps, strips), bytes([0, 0, 0, *_rgb(BLUE)]), bytes([0, 190]))
 
 
 def _url(pixels, colours, opacities):

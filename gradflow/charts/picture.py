@@ -336,12 +336,13 @@ def data(measurement, look, kept, domain, image=False):
     }
 
 
-def images(measurement, look, domain):
-    """What lies under the canvas: "strips" and "map" -> data URL."""
+def images(measurement, look, domain, steps=None):
+    """What lies under the canvas: "strips" and "map" -> data URL; over so many steps, or else the horizon."""
+    steps = steps or len(measurement.cost)
     shown = measurement.float32 if look.float32 else measurement
     return {
-        "strips": strips_url(measurement.gates, measurement.t, len(measurement.cost), len(BASELINES)),
-        "map": map_url(shown, domain),
+        "strips": strips_url(measurement.gates, measurement.t, steps, len(BASELINES)),
+        "map": map_url(shown, domain, steps),
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 
 from gradflow import controls
-from gradflow.scenario import RANGES
+from gradflow.scenario import MAX_HORIZON, RANGES
 from gradflow.wire import send_at_once
 
 HERE = Path(__file__).parent
@@ -102,7 +102,7 @@ class Shown(NamedTuple):
 def prepare(measurement, look, moves):
     """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
     from gradflow import charts  # after the first paint
-    from gradflow.charts import picture
+    from gradflow.charts import base, picture
 
     chart, last = charts.CHARTS[look.show], st.session_state.get("last")
     if last is not None and last.look.show != look.show:
@@ -115,8 +115,10 @@ def prepare(measurement, look, moves):
         kept = kept_measurement(look.kept)
         sentence, said = measurement.reading.verdict, chart.say(measurement, look)
         domain = frame(chart, measurement, look, kept, moves, last)
-        datasets = chart.data(measurement, look, kept, domain)
-        images = picture.images(measurement, look, domain) if look.show == "terms" else {}
+        # a sweep of the horizon draws into its widest frame
+        steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
+        datasets = base.stretched(chart.data(measurement, look, kept, domain), steps)
+        images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
         shown = st.session_state.last = Shown(look, domain, datasets, measurement.overflow, images, moves.playing)
     seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
     images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]

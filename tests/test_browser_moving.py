@@ -1,0 +1,159 @@
+"""What moves by itself or fast: a sweep, a click on the map, a hasty finger, a held key."""
+
+import re
+
+import pytest
+from browser import CANVAS
+from explore import AXES, at_rest, axes, finger_on, link, measurement, picture, slider, texts, verdict
+from playwright.sync_api import expect
+
+from gradflow.charts.picture import PADDING, PLACES, RIGHT
+from gradflow.look import parse_look
+
+HASTY = """input => new Promise(done => {
+  let k = 0;
+  const hurry = setInterval(() => {
+    input.value = 0.3 + 0.005 * (k % 120);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    if (++k === 240) done(clearInterval(hurry));
+  }, 10);
+})"""
+
+
+def sweep_of(page, label, speed="2×"):
+    page.get_by_label("What to sweep").select_option(label)
+    page.get_by_label("Speed").select_option(speed)
+    return page.get_by_role("button", name=re.compile("Play|Pause"))
+
+
+def moves_on(page, before):
+    page.wait_for_function("before => document.querySelector('h2').textContent !== before", arg=before)
+    return verdict(page).inner_text()
+
+
+@pytest.mark.parametrize(("label", "field"), [("Forget gate", "forget"), ("Horizon", "horizon")])
+def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
+    page = visit({"closer": "true"})
+    before = link(page)
+    button = sweep_of(page, label)
+    button.click()
+    expect(button).to_have_text(re.compile("Pause"))
+    said = moves_on(page, verdict(page).inner_text())
+    frame = decades(page)
+    values = []
+    while "Pause" in button.inner_text():
+        values.append(float(slider(page, field).input_value()))
+        said = moves_on(page, said) if len(values) < 6 else said
+        assert decades(page) == frame, "the axes move in the sweep"
+        page.wait_for_timeout(100)
+    low, high = (float(slider(page, field).get_attribute(end)) for end in ("min", "max"))
+    assert max(values) > low + 0.9 * (high - low) and min(values) < low + 0.1 * (high - low)
+    expect(slider(page, field)).to_have_value(f"{getattr(measurement(before).scenario, field):g}")
+    at_rest(page)
+    assert measurement(link(page)).scenario == measurement(before).scenario
+
+
+def decades(page):
+    """The powers of ten on the axes of the terms; where they stand moves with nothing."""
+    return [place for place in page.evaluate(AXES).split(",") if place]
+
+
+def test_a_sweep_pauses_where_it_is_and_goes_on_from_there(visit):
+    page = visit({"closer": "true"})
+    button = sweep_of(page, "Recurrent gain")
+    button.click()
+    moves_on(page, verdict(page).inner_text())
+    button.click()
+    expect(button).to_have_text(re.compile("Play"))
+    page.wait_for_function("!location.search.includes('gain=1&')")
+    paused = slider(page, "gain").input_value()
+    page.wait_for_timeout(300)
+    assert slider(page, "gain").input_value() == paused == link(page)["gain"]
+    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    button.click()
+    moves_on(page, verdict(page).inner_text())
+    slider(page, "gain").press("ArrowLeft")  # a hand on a range ends the sweep
+    expect(button).to_have_text(re.compile("Play"))
+
+
+@pytest.mark.parametrize(("width", "stage"), [(1280, "false"), (1280, "true"), (390, "false")])
+def test_a_click_on_the_map_sets_time_and_lag(visit, width, stage):
+    page = visit({"closer": "true", "stage": stage}, viewport={"width": width, "height": 900})
+    area, box = PLACES[stage == "true"], page.locator(CANVAS).bounding_box()
+    top, bottom = area.map[width == 390]
+    across = box["width"] - area.left - RIGHT - PADDING
+    horizon, time, lag = 100, 70, 31
+    page.locator(CANVAS).click(
+        position={
+            "x": area.left + (lag + 0.5) / horizon * across,
+            "y": PADDING + top + (time + 0.5) / horizon * (bottom - top),
+        }
+    )
+    page.wait_for_function("location.search.includes('lag=')")
+    at_rest(page)
+    assert abs(int(link(page)["time"]) - time) <= 1 and abs(int(link(page)["lag"]) - lag) <= 1
+    time, lag = int(link(page)["time"]), int(link(page)["lag"])
+    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    page.wait_for_function(
+        "([time, lag]) => ink().some(({text}) => text === `t = ${time}`)"
+        " && ink().some(({text}) => text.startsWith(`lag ${lag} (step ${time - lag}`))",
+        arg=[time, lag],
+    )
+    if width > 640 and stage == "false":
+        expect(slider(page, "time")).to_have_value(str(time))
+        slider(page, "lag").press("ArrowRight")
+        page.wait_for_function("lag => location.search.includes(`lag=${lag}`)", arg=lag + 1)
+
+
+def test_a_click_beside_the_map_or_above_its_diagonal_does_nothing_wild(visit):
+    page = visit({"closer": "true"})
+    box, (top, bottom) = page.locator(CANVAS).bounding_box(), PLACES[False].map[0]
+    page.locator(CANVAS).click(position={"x": 0.6 * box["width"], "y": top - 60})
+    page.wait_for_timeout(300)
+    assert "lag" not in link(page)
+    page.locator(CANVAS).click(position={"x": box["width"] - 40, "y": top + 0.4 * (bottom - top)})
+    page.wait_for_function("location.search.includes('lag=')")
+    look, _ = parse_look(link(page))
+    assert look.lag <= int(link(page)["time"]), "no lag before the first step"
+
+
+def test_the_ranges_and_the_chart_survive_haste(visit):
+    page = visit()
+    thumb, canvas = slider(page, "forget").element_handle(), page.locator(CANVAS).element_handle()
+    thumb.evaluate("input => input.onpointerdown()")
+    thumb.evaluate(HASTY)
+    thumb.evaluate("input => input.onpointerup()")
+    page.wait_for_function("location.search.includes('forget=')")
+    at_rest(page)
+    assert thumb.evaluate("input => input.isConnected"), "the range was taken off the page under the finger"
+    assert canvas.evaluate("canvas => canvas.isConnected"), "the chart was rebuilt"
+    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    assert float(link(page)["forget"]) == float(thumb.evaluate("input => input.value"))
+
+
+def test_a_held_key_ends_where_the_page_says(visit):
+    page = visit()
+    slider(page, "forget").focus()
+    seen = set()
+    for k in range(40):
+        page.keyboard.down("ArrowRight")
+        page.wait_for_timeout(30)
+        if k % 8 == 7:
+            seen.add(picture(page))
+    page.keyboard.up("ArrowRight")
+    page.wait_for_function("location.search.includes('forget=0.93')")
+    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    assert len(seen) > 1, "nothing was drawn while the key was held"
+
+
+def test_the_last_report_wins_when_another_is_on_its_way(visit):
+    page = visit()
+    with finger_on(page, "gain") as drag:
+        for share in (0.9, 0.1, 0.9, 0.2, 0.05):
+            drag(share, steps=1)
+    at_rest(page)
+    page.wait_for_function("location.search.includes('gain=')")
+    value = slider(page, "gain").input_value()
+    page.wait_for_function("value => location.search.includes(`gain=${value}`)", arg=f"{float(value):g}")
+    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    assert axes(page) and texts(page)
