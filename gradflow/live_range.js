@@ -11,6 +11,7 @@ const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp
 const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
 const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
+const AFTER = 50; // ms
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
 const NARROW = 620; // px: a narrower view stacks its panels
@@ -81,7 +82,9 @@ function createRow(live, range) {
     stop(live);
     hold(live, range.name);
   };
-  input.onpointerup = input.onpointercancel = input.onblur = () => live.playing ?? release(live);
+  const letGo = () => live.playing ?? release(live);
+  input.onpointerup = input.onpointercancel = letGo;
+  input.onblur = () => setTimeout(letGo, AFTER); // what was clicked instead reports first, and alone
   input.onkeydown = (event) => {
     if (!KEYS.has(event.key)) return;
     stop(live);

@@ -21,7 +21,7 @@ NO_NUMBER = re.compile(r"\b(nan|inf|infinity|undefined|null)\b", re.IGNORECASE)
 
 def drawn(page):
     """Wait until the picture stands and the server is at rest."""
-    page.wait_for_function("ink().some(({ text }) => text.includes('t = ')) && ink.since() > 200")
+    page.wait_for_function("ink().length > 9 && ink.since() > 200")
     at_rest(page)
 
 

@@ -40,13 +40,13 @@ CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
 def spec(x_title, description):
     """The constant specification of curves over `x_title`."""
     scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
-    colour = alt.Color("stroke:N", legend=None, scale=scale([colour for colour, _ in STROKES]))
+    colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
     dashes = scale([base.DASHES.get(style, base.DASHES["solid"]) for _, style in STROKES])
     widths = scale([WIDTHS[style] for _, style in STROKES])
     how = {
         "color": colour,
-        "strokeDash": alt.StrokeDash("stroke:N", legend=None, scale=dashes),
-        "strokeWidth": alt.StrokeWidth("stroke:N", legend=None, scale=widths),
+        "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes),
+        "strokeWidth": alt.StrokeWidth("stroke:O", legend=None, scale=widths),
     }
     row = "legend_y + 20 * datum.row"
     layers = (
