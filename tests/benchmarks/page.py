@@ -45,6 +45,7 @@ PICTURE = f".st-key-picture h2, [data-testid=stText], {CANVAS}"
 STEP = 250  # ms from key to key: shorter than the rest after which a held key counts as let go
 REST = 800  # ms until nothing moves any more
 SETTLES = 12
+HORIZON = 128
 
 # window.stamps: time stamps of keys and releases; frames [time, changed], one for each painted frame before which
 # the words or the canvas were touched; changed: whether another text now stands on the canvas.
@@ -146,7 +147,7 @@ class Meter:
         begin = self.page.evaluate("performance.now()")
         now, k = begin, 0
         while now - begin < 1000 * seconds:
-            self.page.mouse.move(*aim(0.73 + 0.2 * np.sin(k / 40)))
+            self.page.mouse.move(*aim(0.75 + 0.2 * _zigzag(k / 40)))  # another value each time
             k += 1
             if k % 20 == 0:
                 now = self.page.evaluate("performance.now()")
@@ -156,6 +157,21 @@ class Meter:
         self.page.mouse.up()
         self.page.wait_for_timeout(REST)
         return changed / passed, work
+
+    def held_key(self, label, presses):
+        """Hold an arrow key, 30 presses a second: how many of its values were painted."""
+        slider = self.page.get_by_role("slider", name=label).first
+        slider.press("Home")
+        self.page.wait_for_timeout(REST)
+        self.begin()
+        begin = self.page.evaluate("performance.now()")
+        for k in range(presses):
+            self.page.keyboard.down("ArrowRight")
+            left = begin + 1000 * (k + 1) / 30 - self.page.evaluate("performance.now()")
+            self.page.wait_for_timeout(max(0, left))
+        self.page.keyboard.up("ArrowRight")
+        self.page.wait_for_timeout(REST)
+        return sum(changed for _, changed in self.stamps()["frames"])
 
     def settle(self, label):
         """Drag somewhere and let go: ms from the release to the last frame that still changed, each time."""
@@ -179,6 +195,11 @@ class Meter:
         aim = lambda share: (box["x"] + 9 + share * (box["width"] - 18), box["y"] + box["height"] / 2)
         self.page.mouse.move(*aim((value - low) / (high - low)))
         return aim
+
+
+def _zigzag(turns):
+    """Evenly from −1 to 1 and back."""
+    return 1 - 4 * abs(turns % 1 - 0.5)
 
 
 def keyboard_rows(name, goal, floor, mine):
@@ -211,19 +232,22 @@ def main():
             floor = Meter(browser, server, "").keys("Floor", steps)
         with serve(ROOT / "app.py") as server:
             for label, link, more in (
-                ("Forget gate", "", False),
-                ("Horizon", "", False),
-                ("Time t", "?time=10", True),
+                ("Forget gate", f"?horizon={HORIZON}", False),
+                ("Horizon", f"?horizon={HORIZON}", False),
+                ("Time t", f"?horizon={HORIZON}&time=10", True),
             ):
                 meter = Meter(browser, server, link, more)
-                for row in keyboard_rows(label, "≤ 80 / 110", floor, meter.keys(label, steps)):
+                for row in keyboard_rows(label, "≤ 60 / 80", floor, meter.keys(label, steps)):
                     print("|", " | ".join(row), "|", flush=True)
                 meter.page.close()
-            meter = Meter(browser, server, "")
+            meter = Meter(browser, server, f"?horizon={HORIZON}")
             redraws, work = meter.drag("Forget gate", seconds)
-            print(f"| Forget gate, dragged: redraws a second | on release | {redraws:.0f} | ≥ 20 |")
+            print(f"| Forget gate, dragged: redraws a second | on release | {redraws:.0f} | ≥ 30 |")
             print(f"| Forget gate, dragged: received a redraw, kB | | {work[0] / redraws / 1000:.1f} | ≤ 55 |")
             print(f"| Forget gate, dragged: server CPU a redraw, ms | | {work[1] / redraws:.1f} | ≤ 15 |")
+            presses = 50 if steps < 80 else 150
+            shown = meter.held_key("Forget gate", presses)
+            print(f"| Forget gate, key held: values shown of {presses} | | {shown} | ≥ {140 * presses // 150} |")
             waits = meter.settle("Forget gate")
             spread = f"{np.median(waits):.0f} / {waits.max():.0f}"
             print(f"| Forget gate: release → settled, median / worst, ms | | {spread} | ≤ 100 |")
