@@ -57,7 +57,11 @@ def opposite(scenario, regime):
 
 def difference(kept, now):
     """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name."""
-    idle = _GATES - set(pinnable_gates(kept.cell)) - set(pinnable_gates(now.cell))
+    pinnable = {*pinnable_gates(kept.cell), *pinnable_gates(now.cell)}
+    idle = _GATES - pinnable  # what does nothing in either
+    idle |= set() if pinnable else {"gates", "write_every"}
+    idle |= set() if "lstm" in (kept.cell, now.cell) else {"cell_path_only"}
+    idle |= set() if "sentence" in (kept.sequence, now.sequence) else {"text"}
     before, after = asdict(kept), asdict(now)
     names = [name for name in before if before[name] != after[name] and name not in idle]
     if not names:

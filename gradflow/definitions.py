@@ -38,9 +38,10 @@ def definitions(measurement, look):
     sizes = np.logaddexp.reduce(row)
     far = share(row)[(t + 1) // 2]
     growth = reading.growth
+    several = " alone, since the four have no factors in common" if measurement.scenario.weight == "all" else ""
     lines = [
         rf"**A term** is the norm of a whole matrix, a product of two: $\|\delta(t,t-u)\|{met}$. "
-        f"At t = {t} and lag {u}, of {weight}: {product}.",
+        f"At t = {t} and lag {u}, of {weight}{several}: {product}.",
         rf"**The sum** $\|\sum_u dC(t)/dW(t-u)\|$ is {number(reading.log_sum)}. The sizes add up to {number(sizes)}; "
         f"{100 * reading.cancellation:.3g} % of that is left after the terms cancel.",
         _factor(reading),

@@ -18,7 +18,24 @@ ROOMS = {
         "gradflow/training.py",
     },
 }
-ORDER = ["weights", "sequences", "cells", "problem", "flow", "reading", "scenario", "charts", "controls", "pages"]
+ORDER = [
+    "weights",
+    "sequences",
+    "cells",
+    "problem",
+    "flow",
+    "reading",
+    "fields",
+    "scenario",
+    "look",
+    "compare",
+    "definitions",
+    "takeaway",
+    "charts",
+    "controls",
+    "wire",
+    "pages",
+]
 
 
 def imported(path):

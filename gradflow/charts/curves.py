@@ -126,9 +126,14 @@ def factors_spec():
 def factors(measurement, look):
     """(log ‖δ‖, log ‖z‖, log of the terms), by lag; where it is wanted, without the size of the error."""
     delta, other = measurement.lags.log_factors(**measurement.field)
-    if look.relative and np.isfinite(measurement.log_residual[measurement.t]):
+    if relative(measurement, look):
         delta = delta - measurement.log_residual[measurement.t]
     return delta, other, delta + other
+
+
+def relative(measurement, look):
+    """Whether δ is divided by the size of the error: it is wanted, and there is one."""
+    return look.relative and np.isfinite(measurement.log_residual[measurement.t])
 
 
 def factors_domain(measurement, look):
@@ -140,7 +145,7 @@ OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1
 
 def factors_data(measurement, look, kept, domain):
     delta, other, terms = factors(measurement, look)
-    back = "‖δ(t,s)‖ / ‖dC/dh‖" if look.relative else "‖δ(t,s)‖"
+    back = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, look) else "‖δ(t,s)‖"
     grey = [("", each, GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
     curves = [
         *grey,

@@ -178,7 +178,10 @@ def data(measurement, look, kept, domain):
     ]
     called_unit = f"in units of 10{str(unit).translate(SUPERSCRIPT)}" if unit else "in units of 1"
     if look.whole:
-        title, subtitle = f"The sizes of the terms of {measurement.scenario.weight}", f"grey: added up; {called_unit}"
+        weight, gate = measurement.scenario.weight, measurement.scenario.gate
+        rows_of = "" if gate == "all" else f", {gate} gate"
+        title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
+        subtitle = f"grey: added up; {called_unit}"
     else:
         title, subtitle = "One weight's gradient, copy by copy", f"{called(measurement, look)}; {called_unit}"
     frame = {
@@ -230,5 +233,5 @@ def say(measurement, look):
             f"{signed(left, top, False)}: {kept} is left after they cancel."
         )
     near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
-    rest = f", {signed(near, top, False)} of it from the nearest {FIRST} copies" if near is not None else ""
+    rest = f"; the nearest {FIRST} copies alone give {signed(near, top, False)}" if near is not None else ""
     return f"The terms of {called(measurement, look)} add up to {signed(rows[-1][2], top, False)}{rest}."

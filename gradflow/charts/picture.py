@@ -494,6 +494,8 @@ def say(measurement, look):
     if not here.size:
         return f"At t = {t} there is no term that is not zero."
     first, last = here[0], here[-1]
+    if first == last:
+        return f"At t = {t} one term is not zero, {number(row[first])} at lag {first}."
     said = [
         f"At t = {t} the terms go from {number(row[first])} at lag {first} to {number(row[last])} at lag {last}; "
         f"their sum is {number(measurement.log_partial[-1])}."
