@@ -343,7 +343,7 @@ def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
 def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
     measurement = measured(case, weight=field)
     found = lines(drawn("growth", measurement, Look())[0])
-    thin, thick = found["thin", base.BLUE], found["solid", base.BLUE]
+    thin, thick = found["thin", base.PURPLE], found["solid", base.BLUE]
     for t in range(0, LENGTH, 4):
         size = np.linalg.norm(gradient(measurement, field, t))
         if size == 0:
@@ -356,8 +356,8 @@ def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
 
 def test_there_is_no_sum_before_the_first_target():
     found = lines(drawn("growth", measured("recall"), Look())[0])
-    for style in ("thin", "solid"):
-        np.testing.assert_array_equal(np.isfinite(found[style, base.BLUE]), np.arange(LENGTH) >= 20)
+    for stroke in (("thin", base.PURPLE), ("solid", base.BLUE)):
+        np.testing.assert_array_equal(np.isfinite(found[stroke]), np.arange(LENGTH) >= 20)
 
 
 @pytest.mark.parametrize("name", ["Vanishing", "Constant", "Exploding"])

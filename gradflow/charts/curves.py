@@ -42,19 +42,20 @@ def spec(x_title, description):
     scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
     colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
     dashes = scale([base.DASHES.get(style, base.DASHES["solid"]) for _, style in STROKES])
-    widths = scale([WIDTHS[style] for _, style in STROKES])
+    width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
     how = {
         "color": colour,
         "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes),
-        "strokeWidth": alt.StrokeWidth("stroke:O", legend=None, scale=widths),
     }
     row = "legend_y + 20 * datum.row"
     layers = (
         base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
-        CURVE.mark_line(strokeJoin="round", invalid="break-paths-show-domains").encode(
+        CURVE.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
             x="x:Q", y="y:Q", detail="curve:N", **how
         ),
-        NAME.mark_rule().encode(x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how),
+        NAME.mark_rule(strokeWidth=width).encode(
+            x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
+        ),
         NAME.mark_text(
             fontSize=alt.expr("lit_size"), fontWeight="bold", align=alt.expr("legend_way < 0 ? 'right' : 'left'")
         ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N", color=colour),
@@ -236,7 +237,7 @@ def growth_data(measurement, look, kept, domain):
     inside = lambda logs: np.where(logs / np.log(10) <= domain[1] + 1e-9, logs, np.nan)
     curves = [
         *grey,
-        ("", raw, BLUE, "thin"),
+        ("‖sum‖ as it is", raw, PURPLE, "thin"),
         *((shape, inside(logs), colour, style) for (shape, logs), colour, style in shapes),
         ("‖sum‖ / ‖dC/dh‖", values, BLUE, "solid"),
     ]
@@ -247,7 +248,7 @@ def growth_data(measurement, look, kept, domain):
         domain,
         length=len(values),
         title="The gradient W gets at each time t",
-        subtitle="thick: divided by its error ‖dC/dh‖; thin: as it is",
+        subtitle="orange: the chosen t; three shapes to compare with",
         lit=measurement.t,
         words=said,
         kept=kept,

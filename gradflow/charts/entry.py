@@ -28,6 +28,7 @@ LAYOUT = {
     "bar": "0.7 * right / data('frame')[0].bars",
     "bars": "data('frame')[0].bars",
     "lit": "data('frame')[0].lit",
+    "plain": "data('frame')[0].plain",
     "column": "right / bars",
 }
 BAR, LINK = (alt.Chart(alt.Data(name=name)) for name in ("bars", "links"))
@@ -47,6 +48,7 @@ def spec():
         },
         tickCount=6,
         grid=True,
+        labelExpr="format(datum.value * (plain ? pow(10, data('frame')[0].unit) : 1), '~g')",
     )
     colour = alt.Color("color:N", scale=None)
     layers = (
@@ -176,20 +178,25 @@ def data(measurement, look, kept, domain):
     links = [
         {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
     ]
-    called_unit = f"in units of 10{str(unit).translate(SUPERSCRIPT)}" if unit else "in units of 1"
+    plain = -4 < unit < 3
+    lit = min(look.lag, measurement.t, FIRST) if look.closer and rows else -1
+    notes = [] if plain else [f"in units of 10{str(unit).translate(SUPERSCRIPT)}"]
+    notes += [f"pale orange: lag {lit}"] if lit >= 0 else []
     if look.whole:
         weight, gate = measurement.scenario.weight, measurement.scenario.gate
         rows_of = "" if gate == "all" else f", {gate} gate"
         title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
-        subtitle = f"grey: added up; {called_unit}"
+        subtitle = "; ".join(["grey: added up", *notes])
     else:
-        title, subtitle = "One weight's gradient, copy by copy", f"{called(measurement, look)}; {called_unit}"
+        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, look), *notes])
     frame = {
         "floor": floor,
         "ceiling": ceiling,
         "corner": -0.5,
         "bars": max(len(rows), 1),
-        "lit": min(look.lag, measurement.t, FIRST) if look.closer and rows else -1,
+        "lit": lit,
+        "unit": unit,
+        "plain": plain,
         "title": title,
         "subtitle": subtitle,
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",

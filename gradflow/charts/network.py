@@ -101,8 +101,9 @@ def spec():
         words("0", at("16"), "title", align="left", color=GREY),
         words("0", at("38"), "legend", align="left", color=GREY, fontSize=13),
         words("0", at("60"), "earlier", align="left", color=GREY, fontSize=13),
-        words("0", at("82"), "kept", align="left", color=GREY, fontSize=13),
-        words("0", at("110"), "alarm", align="left", color=RED),
+        words("0", at("82"), "gates_key", align="left", color=RED, fontSize=13),
+        words("0", at("104"), "kept", align="left", color=GREY, fontSize=13),
+        words("0", at("126"), "alarm", align="left", color=RED),
         base.read_out("bottom + 4"),
         COLUMN.mark_bar(orient="vertical", width=alt.expr("gap"), fillOpacity=0, tooltip=alt.expr("''")).encode(
             x="x:Q", y=at("90"), y2=at("bottom - 10")
@@ -156,6 +157,7 @@ def data(measurement, look, kept, domain):
         "lit": min(look.lag, t) if look.closer else -1,
         "title": f"What C({t}) sends back to each copy of W",
         "legend": f"width: from {number(domain[0] * np.log(10))}, a hair, to {number(domain[1] * np.log(10))}, broad",
+        "gates_key": "red, a gate: ring open, bar shut" if measurement.gates else "",
         "earlier": f"{max(len(row) - STEPS, 0)} earlier copies hold {100 * earlier:.2g} % of the terms",
         "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
         "alarm": overflowed(measurement),
