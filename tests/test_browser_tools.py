@@ -128,9 +128,10 @@ def test_the_switches(visit):
     page.get_by_text("Other chains", exact=True).click()
     on_canvas(page, "‖dh(t)/dh(t−u)‖")
     on_canvas(page, "‖dC(t)/dx(t−u)‖")
-    page.get_by_text("Cell path only", exact=True).click()
-    expect(verdict(page)).not_to_have_text(full)
     at_rest(page)
+    page.get_by_text("Cell path only", exact=True).click()
+    page.wait_for_function("location.search.includes('cell_path_only=true')")
+    expect(verdict(page)).not_to_have_text(full)
     assert measurement(link(page)).scenario.cell_path_only
     expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
 
