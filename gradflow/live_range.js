@@ -11,7 +11,7 @@ const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp
 const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
 const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
-const AFTER = 50; // ms
+const AFTER = 50; // ms after a blur until its range is let go
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
 const NARROW = 620; // px: a narrower view stacks its panels
@@ -22,7 +22,7 @@ export default function ({ parentElement, data, setStateValue }) {
   live.send = setStateValue;
   live.target = data.target;
   live.seen = data.turn;
-  if (live.due && !waits(live)) report(live);
+  if (live.alarm && !waits(live)) report(live);
 
   const names = data.ranges.map((range) => range.name);
   if (names.join() !== [...live.rows.keys()].join() || data.play !== Boolean(live.player)) {
@@ -49,13 +49,12 @@ function start(data) {
     turn: data.turn, // of our last report
     sent: 0, // when
     seen: data.turn, // of the last report that Python has seen
-    due: false, // something is to be reported once it has
     held: null,
     playing: null,
     moved: false,
     frame: 0, // until the next report
     timer: 0, // until a key counts as let go
-    alarm: 0, // until we wait no longer
+    alarm: 0, // something is to be reported once it has, or when this goes off
     more: {}, // to be reported beside the ranges
     rows: new Map(),
   };
@@ -129,12 +128,9 @@ function report(live, more) {
   cancelAnimationFrame(live.frame);
   live.frame = 0;
   live.more = { ...live.more, ...more };
-  live.due = waits(live);
   clearTimeout(live.alarm);
-  if (live.due) {
-    live.alarm = setTimeout(() => report(live), PATIENCE);
-    return;
-  }
+  live.alarm = waits(live) ? setTimeout(() => report(live), PATIENCE) : 0;
+  if (live.alarm) return;
   const values = Object.fromEntries([...live.rows].map(([name, row]) => [name, Number(row.input.value)]));
   live.turn += 1;
   live.sent = performance.now();

@@ -64,7 +64,7 @@ def drawn(name, scenario, look, kept=None):
     """The datasets of a chart, as on the page."""
     chart, measurement = CHARTS[name], measured(scenario)
     kept = kept and measured(kept)
-    frame = chart.widest(*(chart.domain(each, look) for each in (measurement, kept) if each))
+    frame = chart.frame(look, measurement, kept)
     return chart.data(measurement, look, kept, frame)
 
 
@@ -259,11 +259,7 @@ def test_what_it_says_is_a_sentence_with_numbers(name, case):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name
-        for name in CHARTS
-        if name != "growth"  # it shows the times before as well
-    ],
+    [name for name in CHARTS if name != "growth"],  # it shows the times before as well
 )
 def test_an_overflow_is_said_with_its_step(name):
     measurement = measured(BROKEN)

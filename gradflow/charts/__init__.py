@@ -22,6 +22,10 @@ class Chart(NamedTuple):
     say: Callable  # (measurement, look) -> its message, with numbers
     widest: Callable = base.widest  # (*frames) -> the frame that holds them all
 
+    def frame(self, look, *measurements):
+        """The frame that holds these measurements; None among them is nothing."""
+        return self.widest(*(self.domain(each, look) for each in measurements if each))
+
 
 CHARTS = {
     "terms": Chart(picture.spec, picture.domain, picture.data, picture.say),

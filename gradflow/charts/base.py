@@ -11,6 +11,7 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 
+from gradflow.compare import difference
 from gradflow.reading import number
 
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
@@ -267,6 +268,17 @@ def stretched(datasets, steps):
         return datasets
     place = frame.column_names.index("horizon")
     return datasets | {"frame": frame.set_column(place, "horizon", pa.array([steps]))}
+
+
+def overflowed(measurement):
+    """The sentence where the forward pass broke at t or before, else nothing."""
+    broken = np.isnan(measurement.log_row).any()
+    return f"The forward pass overflowed at step {measurement.overflow}" if broken else ""
+
+
+def kept_words(measurement, kept):
+    """What stays in grey, by what differs; nothing if nothing does."""
+    return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else ""
 
 
 def steps_back(measurement):

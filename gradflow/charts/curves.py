@@ -19,7 +19,6 @@ from gradflow.charts.base import (
     at,
     cut,
 )
-from gradflow.compare import difference
 from gradflow.reading import number
 
 LAYOUT = {
@@ -43,10 +42,7 @@ def spec(x_title, description):
     colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
     dashes = scale([base.DASHES.get(style, base.DASHES["solid"]) for _, style in STROKES])
     width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
-    how = {
-        "color": colour,
-        "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes),
-    }
+    how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
     row = "legend_y + 20 * datum.row"
     layers = (
         base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
@@ -81,18 +77,19 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
         kept: the measurement in grey, or None.
         alarm: a sentence, where there is nothing to draw.
     """
-    parts = []
-    for k, (_, logs, colour, style) in enumerate(curves):
+    parts, strokes = [], [STROKES.index((colour, style)) for _, _, colour, style in curves]
+    for k, (_, logs, _, _) in enumerate(curves):
         y = cut(logs, domain)
         parts.append(
             {
                 "x": np.arange(len(y), dtype=np.int16),
                 "y": y,
                 "curve": np.full(len(y), k, np.int8),
-                "stroke": np.full(len(y), STROKES.index((colour, style)), np.int8),
+                "stroke": np.full(len(y), strokes[k], np.int8),
             }
         )
-    legend = [(name, colour, style) for name, _, colour, style in reversed(curves) if name]  # the topmost first
+    # the topmost curve first
+    legend = {name: stroke for (name, *_), stroke in zip(curves[::-1], strokes[::-1], strict=True) if name}
     right, low = base.free_corner([logs for _, logs, _, _ in curves], domain, 0.07 * (len(legend) + 0.5))
     frame = {
         "low": domain[0],
@@ -105,14 +102,13 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
         "alarm": alarm,
         "legend_right": right,
         "legend_low": low,
-        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
+        "kept": base.kept_words(measurement, kept),
     }
     rows = np.arange(len(legend)) - (len(legend) - 1 if low else 0)  # away from the corner
-    strokes = [STROKES.index((colour, style)) for _, colour, style in legend]
     return {
         "frame": base.frame_table(**frame),
         "curves": pa.concat_tables(map(pa.table, parts)),
-        "names": pa.table({"row": rows.astype(np.int8), "name": [name for name, _, _ in legend], "stroke": strokes}),
+        "names": pa.table({"row": rows.astype(np.int8), "name": [*legend], "stroke": [*legend.values()]}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
 
@@ -169,7 +165,7 @@ def factors_data(measurement, look, kept, domain):
         lit=min(look.lag, measurement.t),
         words=said,
         kept=kept,
-        alarm=overflowed(measurement),
+        alarm=base.overflowed(measurement),
     )
 
 
@@ -177,8 +173,8 @@ def factors_say(measurement, look):
     """What the curves show, in a sentence with numbers."""
     delta, other, _ = factors(measurement, look)
     here = np.flatnonzero(np.isfinite(delta + other))
-    if overflowed(measurement):
-        return overflowed(measurement) + "."
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
     if here.size < 2:
         return "At this time fewer than two terms are there to be taken apart."
     first, last = here[0], here[-1]
@@ -187,12 +183,6 @@ def factors_say(measurement, look):
         f"From lag {first} to lag {last}, what is sent back goes from {number(delta[first])} to {number(delta[last])}; "
         f"what it meets, {name}, goes from {number(other[first])} to {number(other[last])}."
     )
-
-
-def overflowed(measurement):
-    """The sentence where the forward pass broke at t or before."""
-    broken = np.isnan(measurement.log_row).any()
-    return f"The forward pass overflowed at step {measurement.overflow}" if broken else ""
 
 
 # ---------------------------------------------------------------------------------------------- sum over time
@@ -252,7 +242,7 @@ def growth_data(measurement, look, kept, domain):
         lit=measurement.t,
         words=said,
         kept=kept,
-        alarm=overflowed(measurement),
+        alarm=base.overflowed(measurement),
     )
 
 

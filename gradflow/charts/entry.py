@@ -13,8 +13,6 @@ import pyarrow as pa
 
 from gradflow.charts import base
 from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
-from gradflow.charts.curves import overflowed
-from gradflow.compare import difference
 from gradflow.reading import number
 from gradflow.scenario import gate_names
 
@@ -100,15 +98,8 @@ def terms(measurement, look):
 
 def domain(measurement, look):
     """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
-    sign, log = terms(measurement, look)
-    finite = np.isfinite(log)
-    if not finite.any():
-        return 0, 0.0, 1.0
-    top = log[finite].max()
-    sums = np.cumsum(np.where(finite, sign * np.exp(np.where(finite, log - top, 0)), 0))
-    if look.whole:
-        sums = sums[-1:]
-    shown = np.append(sums[:FIRST], [sums[-1], 0])
+    rows, top = bars(measurement, look)
+    shown = np.array([0.0, *(stop for _, _, stop, _ in rows[:-1])])  # the last stands no higher than the one before
     reach = np.abs(shown).max() or 1.0
     unit = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
     low, high = (np.array([shown.min(), shown.max()]) * math.exp(top - unit * math.log(10))).tolist()
@@ -144,12 +135,12 @@ def bars(measurement, look):
 
 def data(measurement, look, kept, domain):
     unit, floor, ceiling = domain
-    alarm = overflowed(measurement)
+    alarm = base.overflowed(measurement)
     rows, top = ([], 0.0) if alarm else bars(measurement, look)
     scale = math.exp(min(top - unit * math.log(10), 700))
     clip = lambda value: float(np.clip(value * scale, floor, ceiling))
     grey = {}
-    if kept and not overflowed(kept):
+    if kept and not base.overflowed(kept):
         before, kept_top = bars(kept, look)
         kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
         grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end, _ in before}
@@ -199,7 +190,7 @@ def data(measurement, look, kept, domain):
         "plain": plain,
         "title": title,
         "subtitle": subtitle,
-        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
+        "kept": base.kept_words(measurement, kept),
         "alarm": alarm,
         **{f"name{k}": rows[k][0] if k < len(rows) else "" for k in range(BARS)},
     }
@@ -229,8 +220,8 @@ def signed(value, log_scale=0.0, plus=True):
 
 def say(measurement, look):
     """What the waterfall shows, in a sentence with numbers."""
-    if overflowed(measurement):
-        return overflowed(measurement) + "."
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
     rows, top = bars(measurement, look)
     if look.whole:
         total, left = rows[-2][2], rows[-1][2]

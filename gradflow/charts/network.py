@@ -6,8 +6,6 @@ import pyarrow as pa
 
 from gradflow.charts import base
 from gradflow.charts.base import BLUE, COLUMN, FRAME, GREY, LIGHT, ORANGE, RED, at, words
-from gradflow.charts.curves import overflowed
-from gradflow.compare import difference
 from gradflow.reading import number, share
 
 STEPS = 12
@@ -159,8 +157,8 @@ def data(measurement, look, kept, domain):
         "legend": f"width: from {number(domain[0] * np.log(10))}, a hair, to {number(domain[1] * np.log(10))}, broad",
         "gates_key": "red, a gate: ring open, bar shut" if measurement.gates else "",
         "earlier": f"{max(len(row) - STEPS, 0)} earlier copies hold {100 * earlier:.2g} % of the terms",
-        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else "",
-        "alarm": overflowed(measurement),
+        "kept": base.kept_words(measurement, kept),
+        "alarm": base.overflowed(measurement),
     }
     names = list(measurement.gates)
     said = [
@@ -198,8 +196,8 @@ def _widths(row, lag, domain):
 
 def say(measurement, look):
     """What the picture shows, in a sentence with numbers."""
-    if overflowed(measurement):
-        return overflowed(measurement) + "."
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
     row = measurement.log_row
     last = min(STEPS, len(row)) - 1
     steps = slice(measurement.t - last, measurement.t + 1)

@@ -30,7 +30,6 @@ from gradflow.charts.base import (
     words,
 )
 from gradflow.charts.image import VIRIDIS, flushed, map_url, strips_url
-from gradflow.compare import difference
 from gradflow.reading import number
 
 MARKS = {  # a term that is no number on the axis: its mark, colour and words
@@ -295,7 +294,6 @@ def data(measurement, look, kept, domain, image=False):
     plain = states == ""
     letters, room = _letters([measurement.labels[s] for s in range(t, -1, -1)], len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
-    alarmed = np.isnan(true.log_row).any()
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -306,7 +304,7 @@ def data(measurement, look, kept, domain, image=False):
         "room": room,
         "time": f"t = {t}" if overflow is None else f"overflow from step {overflow}    t = {t}",
         "note": "   ".join(seen),
-        "alarm": f"The forward pass overflowed at step {overflow}" if alarmed else "",
+        "alarm": base.overflowed(true),
         **(images(true, look, domain) if image else {}),
         "gateless": "" if measurement.gates else "a plain RNN has none",
         **_names(measurement.gates),
@@ -479,7 +477,7 @@ def _kept_words(measurement, kept, domain):
     if kept is None:
         return {"kept": "", "kept_total": "", "kept_front": ""}
     return {
-        "kept": f"grey: kept, {difference(kept.scenario, measurement.scenario)}",
+        "kept": base.kept_words(measurement, kept),
         "kept_total": f"kept sum {number(kept.log_partial[-1])}",
         "kept_front": f"dashed: how far back kept terms above 1e{np.mean(domain):+.0f} reach",
     }
@@ -489,8 +487,8 @@ def say(measurement, look):
     """What the picture shows, in a sentence or two with numbers."""
     row, t = measurement.log_row, measurement.t
     here = np.flatnonzero(np.isfinite(row))
-    if np.isnan(row).any():
-        return f"The forward pass overflowed at step {measurement.overflow}: at t = {t} there are no terms."
+    if base.overflowed(measurement):
+        return f"{base.overflowed(measurement)}: at t = {t} there are no terms."
     if not here.size:
         return f"At t = {t} there is no term that is not zero."
     first, last = here[0], here[-1]

@@ -133,10 +133,10 @@ def frame(chart, measurement, look, kept, moves, last):
         limits = RANGES[moves.playing]
         values = map(limits.snap, np.linspace(limits.low, limits.high, 5).tolist())
         sweep = [replace(measurement.scenario, **{moves.playing: value}).measure() for value in values]
-        return chart.widest(*(chart.domain(each, look) for each in (measurement, *sweep)))
+        return chart.frame(look, measurement, *sweep)
     if moves.held and last:
         return last.domain
-    return chart.widest(*(chart.domain(each, look) for each in (measurement, kept) if each))
+    return chart.frame(look, measurement, kept)
 
 
 def kept_measurement(scenario):
@@ -173,7 +173,7 @@ def files():
 
     def drawn(form):
         chart, measurement, kept = charts.CHARTS[look.show], scenario.measure(), kept_measurement(look.kept)
-        domain = chart.widest(*(chart.domain(each, look) for each in (measurement, kept) if each))
+        domain = chart.frame(look, measurement, kept)
         image = {"image": True} if look.show == "terms" else {}
         datasets = chart.data(measurement, look, kept, domain, **image)
         return export.convert(charts.file_specification(look.show), datasets, form)
