@@ -122,3 +122,13 @@ def executable(playwright):
 def launch(playwright):
     """A headless Chromium; see `executable`."""
     return playwright.chromium.launch(executable_path=executable(playwright), args=FLAGS)
+
+
+def drawn(page):
+    """Wait until the picture stands and the server is at rest."""
+    page.wait_for_function("ink().length > 9 && ink.since() > 200")
+    at_rest(page)
+
+
+def at_rest(page):
+    page.wait_for_selector('[data-test-script-state="notRunning"]')

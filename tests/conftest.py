@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 
 import jax
 import pytest
-from browser import INK, PATIENCE, ROOT, executable, launch, serve
-from explore import drawn
+from browser import INK, PATIENCE, ROOT, drawn, executable, launch, serve
 from playwright.sync_api import sync_playwright
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")

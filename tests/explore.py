@@ -19,16 +19,6 @@ COLOURS = """canvas => new Set(new Uint32Array(
 NO_NUMBER = re.compile(r"\b(nan|inf|infinity|undefined|null)\b", re.IGNORECASE)
 
 
-def drawn(page):
-    """Wait until the picture stands and the server is at rest."""
-    page.wait_for_function("ink().length > 9 && ink.since() > 200")
-    at_rest(page)
-
-
-def at_rest(page):
-    page.wait_for_selector('[data-test-script-state="notRunning"]')
-
-
 def verdict(page):
     return page.get_by_role("heading", level=2)
 

@@ -3,15 +3,13 @@
 import re
 
 import pytest
-from browser import CANVAS, CHART
+from browser import CANVAS, CHART, at_rest, drawn
 from explore import (
     AXES,
     COLOURS,
     NO_NUMBER,
     PICTURE,
-    at_rest,
     axes,
-    drawn,
     expected_read_out,
     finger_on,
     hover,

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from browser import CANVAS
-from explore import AXES, at_rest, axes, finger_on, link, measurement, picture, slider, texts, verdict
+from browser import CANVAS, at_rest
+from explore import AXES, axes, finger_on, link, measurement, picture, slider, texts, verdict
 from playwright.sync_api import expect
 
 from gradflow.charts.picture import PADDING, PLACES, RIGHT

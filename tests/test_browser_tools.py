@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CANVAS
-from explore import NO_NUMBER, at_rest, drawn, link, measurement, slider, texts, verdict
+from browser import CANVAS, at_rest, drawn
+from explore import NO_NUMBER, link, measurement, slider, texts, verdict
 from PIL import Image
 from playwright.sync_api import expect
 

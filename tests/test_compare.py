@@ -10,18 +10,7 @@ from test_scenario import scenarios
 from gradflow.compare import difference, opposite
 from gradflow.scenario import CHOICES, PRESETS, Scenario, gate_names, pinnable_gates
 
-MOVED = {
-    "gates",
-    "forget",
-    "update",
-    "reset",
-    "gain",
-    "input_gain",
-    "init",
-    "write_every",
-    "weight",
-    "gate",
-}  # by `opposite`
+MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every", "weight", "gate"}  # by `opposite`
 PAIRS = [(preset, cell) for preset in PRESETS for cell in CHOICES["cell"]]
 
 

@@ -29,8 +29,9 @@ def scenarios(draw):
     for name, limits in RANGES.items():
         steps = round((limits.high - limits.low) / limits.step)
         values[name] = limits.snap(limits.low + draw(st.integers(0, steps)) * limits.step)
+    values |= {name: draw(st.booleans()) for name, default in vars(Scenario()).items() if isinstance(default, bool)}
     values["gate"] = draw(st.sampled_from(("all", *gate_names(values["cell"]))))
-    values["text"] = draw(st.text(min_size=1, max_size=40))
+    values["text"] = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_HORIZON))
     return Scenario(**values)
 
 

@@ -12,25 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_scenario import scenarios
 
-from gradflow.scenario import CHOICES, MAX_HORIZON, PRESETS, RANGES, Scenario, gate_names
+from gradflow.scenario import PRESETS, Scenario
 from gradflow.takeaway import CONTENTS, LIMIT, archive, from_json, python, to_json
 
 ROOT = Path(__file__).parents[1]
 NASTY = 'it\'s "q" \\n\\ \n\t\r\x00\x1b\x7f {t} %d \'\'\' """ 🦜 é שלום \u202e\u2028\xa0'
 FIELDS = {field.name: field.default for field in fields(Scenario)}
-
-
-@st.composite
-def scenarios(draw):
-    values = {name: draw(st.sampled_from(choices)) for name, choices in CHOICES.items()}
-    for name, limits in RANGES.items():
-        steps = round((limits.high - limits.low) / limits.step)
-        values[name] = limits.snap(limits.low + draw(st.integers(0, steps)) * limits.step)
-    values |= {name: draw(st.booleans()) for name, default in FIELDS.items() if isinstance(default, bool)}
-    values["gate"] = draw(st.sampled_from(("all", *gate_names(values["cell"]))))
-    values["text"] = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_HORIZON))
-    return Scenario(**values)
 
 
 anything = st.recursive(
