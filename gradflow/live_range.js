@@ -5,24 +5,27 @@
 //
 // Every report has a new turn, and Python hands back the last one it has seen. Values from Python are taken over only
 // when it has seen all of ours, so they never overwrite the finger. And the next report waits until it has: a run
-// that begins while another's messages are still in the server's queue throws them away, chart and all.
+// that begins while another's messages are still in the server's queue throws them away, chart and all. It also waits
+// for what a click or key beside the ranges sets off: two reports in one message would be run as one of them.
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
+const ELSEWHERE = ["pointerdown", "click", "keydown"];
+const OVERLAY = "[data-st-overlay-root]"; // a popover, which a click beside it closes
 const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
 const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
-const AFTER = 50; // ms after a blur until its range is let go
+const AFTER = 50; // ms after a click or key elsewhere until the next report
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
 const NARROW = 620; // px: a narrower view stacks its panels
 
 export default function ({ parentElement, data, setStateValue }) {
   const panel = parentElement.querySelector(".ranges");
-  const live = (panel.live ??= start(data));
+  const live = (panel.live ??= start(data, panel));
   live.send = setStateValue;
   live.target = data.target;
   live.seen = data.turn;
-  if (live.alarm && !waits(live)) report(live);
+  if (live.alarm && rest(live) === 0) report(live);
 
   const names = data.ranges.map((range) => range.name);
   if (names.join() !== [...live.rows.keys()].join() || data.play !== Boolean(live.player)) {
@@ -41,10 +44,11 @@ export default function ({ parentElement, data, setStateValue }) {
   return () => {
     stop(live);
     document.removeEventListener("click", live.click);
+    for (const type of ELSEWHERE) document.removeEventListener(type, live.elsewhere, true);
   };
 }
 
-function start(data) {
+function start(data, panel) {
   const live = {
     turn: data.turn, // of our last report
     sent: 0, // when
@@ -54,12 +58,18 @@ function start(data) {
     moved: false,
     frame: 0, // until the next report
     timer: 0, // until a key counts as let go
-    alarm: 0, // something is to be reported once it has, or when this goes off
+    other: -AFTER, // when another widget may have reported
+    alarm: 0, // something is to be reported when this goes off, or once Python has seen our last report
     more: {}, // to be reported beside the ranges
     rows: new Map(),
   };
   live.click = (event) => pick(live, event);
+  live.elsewhere = (event) => {
+    const ours = event.composedPath().includes(panel) && (event.type !== "keydown" || KEYS.has(event.key));
+    if (!ours || (event.type === "click" && document.querySelector(OVERLAY))) live.other = performance.now();
+  };
   document.addEventListener("click", live.click);
+  for (const type of ELSEWHERE) document.addEventListener(type, live.elsewhere, true);
   return live;
 }
 
@@ -81,9 +91,8 @@ function createRow(live, range) {
     stop(live);
     hold(live, range.name);
   };
-  const letGo = () => live.playing ?? release(live);
-  input.onpointerup = input.onpointercancel = letGo;
-  input.onblur = () => setTimeout(letGo, AFTER); // what was clicked instead reports first, and alone
+  const letGo = () => setTimeout(() => live.playing ?? release(live)); // after the click, which may close a popover
+  input.onpointerup = input.onpointercancel = input.onblur = letGo;
   input.onkeydown = (event) => {
     if (!KEYS.has(event.key)) return;
     stop(live);
@@ -120,8 +129,9 @@ function release(live) {
   live.moved = false;
 }
 
-function waits(live) {
-  return live.seen < live.turn && performance.now() - live.sent < PATIENCE;
+function rest(live) {
+  const now = performance.now();
+  return Math.max(0, live.other + AFTER - now, live.seen < live.turn ? live.sent + PATIENCE - now : 0);
 }
 
 function report(live, more) {
@@ -129,8 +139,9 @@ function report(live, more) {
   live.frame = 0;
   live.more = { ...live.more, ...more };
   clearTimeout(live.alarm);
-  live.alarm = waits(live) ? setTimeout(() => report(live), PATIENCE) : 0;
-  if (live.alarm) return;
+  const wait = rest(live);
+  live.alarm = wait && setTimeout(() => report(live), wait);
+  if (wait) return;
   const values = Object.fromEntries([...live.rows].map(([name, row]) => [name, Number(row.input.value)]));
   live.turn += 1;
   live.sent = performance.now();
@@ -190,6 +201,6 @@ function pick(live, event) {
   const across = (event.clientX - box.left - target.left) / (box.width - target.left - 2 - target.right);
   const down = (event.clientY - box.top - 2 - top) / (bottom - top);
   if (across < 0 || across >= 1 || down < 0 || down >= 1) return;
-  const time = Math.floor(down * target.horizon);
-  report(live, { time, lag: Math.min(Math.floor(across * target.horizon), time) });
+  const time = Math.floor(down * target.steps);
+  report(live, { time, lag: Math.min(Math.floor(across * target.steps), time) });
 }
