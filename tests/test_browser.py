@@ -49,7 +49,7 @@ def test_opens_whole(visit, width, scheme):
     for ink in page.evaluate("ink()"):
         letters = luminance([int(ink["color"][k : k + 2], 16) for k in (1, 3, 5)])
         contrast = (max(letters, paper) + 0.05) / (min(letters, paper) + 0.05)
-        assert contrast > 3, f"“{ink['text']}” cannot be read"
+        assert contrast >= 4.5, f"“{ink['text']}” cannot be read"
 
 
 def test_dragging_a_gate_moves_everything_before_release(visit):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import CANVAS, at_rest, drawn
-from explore import NO_NUMBER, link, measurement, slider, texts, verdict
+from explore import NO_NUMBER, finger_on, link, measurement, slider, texts, verdict
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -28,6 +28,11 @@ OUTSIDE = """canvas => {
   const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
   return ink().filter(({ x, y }) => x < -1 || x > box.width * scale + 1 || y < 0 || y > canvas.height)
     .map(({ text }) => text).filter((text) => text.trim());
+}"""
+
+HIT = """button => {
+  const { x, y, width, height } = button.getBoundingClientRect();
+  return button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
 }"""
 
 
@@ -78,6 +83,11 @@ def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
 
 def test_what_is_kept_stays_in_grey_and_in_the_link(visit):
     page = visit({"closer": "true"})
+    slider(page, "gain").press("ArrowRight")
+    page.wait_for_function("location.search.includes('gain=1.01&')")
+    slider(page, "gain").press("ArrowRight")
+    page.wait_for_function("location.search.includes('gain=1.02&')")
+    kept = measurement(link(page)).scenario
     button(page, "Keep to compare").click()
     expect(button(page, "Stop comparing")).to_be_visible()
     slider(page, "forget").press("End")
@@ -86,7 +96,7 @@ def test_what_is_kept_stays_in_grey_and_in_the_link(visit):
     for label in list(SHOWN.values())[1:]:
         page.get_by_role("radio", name=label, exact=True).click()
         on_canvas(page, words)
-    assert parse_look(link(page))[0].kept == PRESETS[DEFAULT_PRESET]
+    assert parse_look(link(page))[0].kept == kept
     page.reload()
     on_canvas(page, words)
     button(page, "Stop comparing").click()
@@ -108,8 +118,11 @@ def test_the_opposite_undo_and_back(visit, preset):
     expect(verdict(page)).to_have_text(before.measure().reading.verdict)
     at_rest(page)
     assert measurement(link(page)).scenario == before
-    slider(page, "gain").press("PageUp")
+    slider(page, "gain").press("ArrowRight")
     expect(verdict(page)).not_to_have_text(before.measure().reading.verdict)
+    page.wait_for_function("location.search.includes('preset=Custom')")
+    page.reload()  # which forgets where it began
+    drawn(page)
     button(page, "Back to preset").click()
     expect(verdict(page)).to_have_text(before.measure().reading.verdict)
 
@@ -148,10 +161,25 @@ def test_the_definitions_hold_the_present_numbers_and_follow(visit):
     words = page.get_by_test_id("stPopoverBody")
     expect(words).to_contain_text(number(PRESETS[DEFAULT_PRESET].measure().reading.log_sum))
     expect(words.locator("table")).to_contain_text("forget")
+    assert words.bounding_box()["height"] > 300
     slider(page, "forget").evaluate("""input => {
       input.value = 0.9; input.dispatchEvent(new Event("input")); input.onblur() }""")
     page.wait_for_function("location.search.includes('forget=0.9')")
     expect(words).to_contain_text(f"is {number(measurement(link(page)).reading.log_sum)}")
+
+
+def test_letting_go_beside_an_open_popover(visit):
+    page = visit({"closer": "true"})
+    button(page, "Take away").click()
+    expect(page.get_by_test_id("stCode")).to_have_count(2)
+    slider(page, "forget").press("ArrowRight")
+    page.wait_for_function("location.search.includes('forget=0.735')")
+    expect(page.get_by_test_id("stCode").first).to_contain_text("forget=0.735")
+    with finger_on(page, "forget") as drag:
+        drag(0.9)
+        page.wait_for_timeout(600)  # the hand rests, and letting go closes the popover
+    page.wait_for_function("location.search.includes('forget=0.9')")
+    expect(page.get_by_test_id("stCode")).to_have_count(0)
 
 
 def taken(page, label):
@@ -204,11 +232,14 @@ def test_on_stage(visit, scheme):
     page.wait_for_function("location.search.includes('stage=true')")
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
     drawn(page)
+    expect(verdict(page)).to_be_in_viewport(ratio=1)
     assert float(page.locator("h2").evaluate("h2 => getComputedStyle(h2).fontSize")[:-2]) > 1.2 * float(small[:-2])
     box = page.locator(CANVAS).bounding_box()
     assert box["y"] + box["height"] <= 720, "the picture does not fit the stage"
+    assert page.get_by_test_id("stMain").evaluate("main => main.scrollHeight - main.clientHeight") <= 0
+    for over in page.locator(".st-key-views button").locator("visible=true").all():
+        assert over.evaluate(HIT), f"something lies over “{over.inner_text()}”"
     order = list(PRESETS)
-    verdict(page).click()
     for key, place in (("PageDown", 1), ("PageDown", 2), ("PageUp", 1)):
         page.keyboard.press(key)
         expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().reading.verdict)

@@ -122,9 +122,8 @@ def entries(field, scenario):
 def waterfall(measurement, look):
     """(names, starts, stops) of the bars, as numbers, and all that is drawn."""
     data, (unit, _, _) = drawn("entry", measurement, look)
-    bars, frame = data["bars"], {name: value for name, (value,) in data["frame"].items()}
-    names = [frame[f"name{k}"] for k in range(len(bars["x"]))]
-    return names, *(np.array(bars[end]) * 10.0**unit for end in ("start", "stop")), bars
+    bars = data["bars"]
+    return list(bars["name"]), *(np.array(bars[end]) * 10.0**unit for end in ("start", "stop")), bars
 
 
 @every_scenario

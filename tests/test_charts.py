@@ -11,6 +11,7 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 import pytest
+from explore import luminance
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -208,6 +209,17 @@ def test_the_map_is_scaled_from_low_to_high():
     pixels = image.map_pixels(measurement, (-4, 1))
     assert pixels.tolist() == [[0, image.BLANK], [round(top * 2 / 5), top]]
     assert image.map_pixels(measurement, (-4, 0))[1, 1] == top
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("colour", base.INKS)
+def test_letters_can_be_read_also_on_the_lit_column(colour, dark):
+    channels = lambda code: np.array([int(code[k : k + 2], 16) for k in (1, 3, 5)], float)
+    paper = channels("#0e1117" if dark else "#ffffff")
+    letters = luminance(channels(base.INKS[colour][dark]))
+    for ground in (paper, 0.65 * paper + 0.35 * channels(base.ORANGE)):
+        low, high = sorted((letters, luminance(ground)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):

@@ -19,6 +19,14 @@ HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
 BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
 PURPLE = "#a35bd0"
+INKS = {  # what letters of a colour need to be read: (on a light page, on a dark one), also on the lit column, AA
+    BLUE: ("#1e5c9a", "#77ade4"),
+    ORANGE: ("#904606", "#f68e34"),
+    GREY: ("#575b63", "#a5a9b0"),
+    RED: ("#b11d35", "#ec8d9c"),
+    GREEN: ("#1f6740", "#39bf77"),
+    PURPLE: ("#8233b3", "#c598e2"),
+}
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
 STACK = 620  # px: a narrower view stacks its panels
@@ -64,6 +72,11 @@ WHOLE_HEIGHT = 430  # px
 def at(expression):
     """A place in pixels, an expression of the view's width."""
     return alt.value(alt.expr(expression))
+
+
+def ink(colour):
+    """The colour of letters, for one of `INKS` or an expression that names one."""
+    return alt.expr(f"inks['{colour}']" if colour in INKS else f"inks[{colour}]")
 
 
 def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
@@ -114,20 +127,21 @@ def log_panel(where, **how):
     return panel(where, domain, labelExpr=POWER, tickMinStep=1, tickCount=5, grid=True, **how)
 
 
-def words(x, y, field, fontSize=15, **mark):
+def words(x, y, field, colour=GREY, size=15, **mark):
     """A text of the frame."""
-    return FRAME.mark_text(fontSize=fontSize, fontWeight="bold", **mark).encode(x=at(x), y=y, text=f"{field}:N")
+    mark |= {"color": ink(colour), "fontSize": size, "fontWeight": "bold"}
+    return FRAME.mark_text(**mark).encode(x=at(x), y=y, text=f"{field}:N")
 
 
 def headings():
     """Over a `WHOLE` panel the frame's title, its subtitle and what is kept; none may be wider than the view."""
-    plain = {"color": GREY, "limit": alt.expr("right")}
+    plain = {"limit": alt.expr("right")}
     beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right / 2")}
     return (
         words("0", at("top - 32"), "title", align="left", **plain),
-        words("0", at("top - 13"), "subtitle", align="left", fontSize=13, **plain),
-        words("narrow ? 6 : right", at("narrow ? top + 12 : top - 32"), "kept", fontSize=13, **{**plain, **beside}),
-        words("6", at("bottom - 12"), "alarm", align="left", color=RED, limit=alt.expr("right")),
+        words("0", at("top - 13"), "subtitle", align="left", size=13, **plain),
+        words("narrow ? 6 : right", at("narrow ? top + 12 : top - 32"), "kept", size=13, **beside),
+        words("6", at("bottom - 12"), "alarm", RED, align="left", **plain),
     )
 
 
@@ -138,7 +152,7 @@ def read_out(y):
         fontSize=alt.expr("lit_size"),
         fontWeight="bold",
         align="right",
-        color=ORANGE,
+        color=ink(ORANGE),
         limit=alt.expr("right"),
     ).encode(x=at("right"), y=at(y))
 
@@ -172,6 +186,9 @@ def specification(layers, signals, height, description):
         height: px.
         description: what it shows, for those who do not see it.
     """
+    grey = {"expr": f"inks['{GREY}']"}
+    dark, light = ({colour: inks[k] for colour, inks in INKS.items()} for k in (1, 0))
+    signals = {"inks": f"data('frame')[0].dark ? {dark} : {light}", **signals}
     params = [
         alt.param(name=name, expr=where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}")
         for name, where in signals.items()
@@ -188,9 +205,16 @@ def specification(layers, signals, height, description):
         "background": "transparent",  # for the map that lies under it
         "padding": {"left": 2, "right": 2, "top": 2, "bottom": 2},
         "config": {
-            "axis": {"labelFontSize": 13, "titleFontSize": 14, "labelPadding": 6, "titlePadding": 4},
+            "axis": {
+                "labelColor": grey,
+                "titleColor": grey,
+                "labelFontSize": 13,
+                "titleFontSize": 14,
+                "labelPadding": 6,
+                "titlePadding": 4,
+            },
             "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
-            "legend": {"labelFontSize": 13},
+            "legend": {"labelColor": grey, "labelFontSize": 13},
             "mark": {"aria": False},  # a canvas has none, and it costs a string per mark
         },
         "usermeta": {"embedOptions": {"renderer": "canvas"}},
@@ -258,16 +282,16 @@ def free_corner(lines, domain, share, ways=(False, True)):
 
 def frame_table(**fields):
     """The one row of the frame."""
-    return pa.table({name: pa.array([value]) for name, value in fields.items()})
+    return pa.table({name: pa.array([value]) for name, value in ({"dark": False} | fields).items()})
 
 
-def stretched(datasets, steps):
-    """The same data on an axis of so many steps, where a chart's axis has as many as the horizon."""
+def framed(datasets, steps, dark):
+    """The same data on a light or dark page, on an axis of so many steps where it has as many as the horizon."""
     frame = datasets["frame"]
-    if "horizon" not in frame.column_names:
-        return datasets
-    place = frame.column_names.index("horizon")
-    return datasets | {"frame": frame.set_column(place, "horizon", pa.array([steps]))}
+    for name, value in (("dark", dark), ("horizon", steps)):
+        if name in frame.column_names:
+            frame = frame.set_column(frame.column_names.index(name), name, pa.array([value]))
+    return datasets | {"frame": frame}
 
 
 def overflowed(measurement):

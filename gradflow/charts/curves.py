@@ -53,8 +53,11 @@ def spec(x_title, description):
             x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
         ),
         NAME.mark_text(
-            fontSize=alt.expr("lit_size"), fontWeight="bold", align=alt.expr("legend_way < 0 ? 'right' : 'left'")
-        ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N", color=colour),
+            fontSize=alt.expr("lit_size"),
+            fontWeight="bold",
+            align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
+            color=base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]"),
+        ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N"),
         *base.headings(),
         base.read_out("bottom + (narrow ? 64 : 46)"),
         *base.columns(WHOLE, "column"),

@@ -26,11 +26,9 @@ LAYOUT = {
     "bar": "0.7 * right / data('frame')[0].bars",
     "bars": "data('frame')[0].bars",
     "lit": "data('frame')[0].lit",
-    "plain": "data('frame')[0].plain",
     "column": "right / bars",
 }
 BAR, LINK = (alt.Chart(alt.Data(name=name)) for name in ("bars", "links"))
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def spec():
@@ -39,14 +37,13 @@ def spec():
         [alt.expr("bottom_value"), alt.expr("top_value")],
         x_end="bars - 0.5",
         x_axis={
-            "labelExpr": "datum.value < bars ? data('frame')[0]['name' + datum.value] : ''",
+            "labels": False,  # each bar has its name under it, which an axis may thin out
             "values": list(range(BARS)),
-            "labelOverlap": False,
-            "labelAngle": alt.expr("narrow ? -60 : 0"),
+            "titlePadding": 26,
         },
         tickCount=6,
         grid=True,
-        labelExpr="format(datum.value * (plain ? pow(10, data('frame')[0].unit) : 1), '~g')",
+        labelExpr="format(datum.value * pow(10, data('frame')[0].unit), '~g')",
     )
     colour = alt.Color("color:N", scale=None)
     layers = (
@@ -67,7 +64,15 @@ def spec():
             align=alt.expr("narrow ? (datum.down ? 'right' : 'left') : 'center'"),
             baseline=alt.expr("narrow ? 'middle' : datum.down ? 'top' : 'bottom'"),
             yOffset=alt.expr("datum.down ? 5 : -5"),
-        ).encode(x="x:Q", y="label:Q", text="words:N", color=colour),
+            color=base.ink("datum.color"),
+        ).encode(x="x:Q", y="label:Q", text="words:N"),
+        BAR.mark_text(
+            fontSize=13,
+            angle=alt.expr("narrow ? -60 : 0"),
+            align=alt.expr("narrow ? 'right' : 'center'"),
+            baseline=alt.expr("narrow ? 'middle' : 'top'"),
+            color=base.ink(GREY),
+        ).encode(x="x:Q", y=at("bottom + 10"), text="name:N"),
         *base.headings(),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, "The sum, term by term; the text below says it.")
@@ -155,6 +160,7 @@ def data(measurement, look, kept, domain):
         drawn.append(
             {
                 "x": x,
+                "name": name,
                 "left": x - 0.42,
                 "right": x + 0.42,
                 "start": clip(start),
@@ -169,10 +175,8 @@ def data(measurement, look, kept, domain):
     links = [
         {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
     ]
-    plain = -4 < unit < 3
     lit = min(look.lag, measurement.t, FIRST) if look.closer and rows else -1
-    notes = [] if plain else [f"in units of 10{str(unit).translate(SUPERSCRIPT)}"]
-    notes += [f"pale orange: lag {lit}"] if lit >= 0 else []
+    notes = [f"pale orange: lag {lit}"] if lit >= 0 else []
     if look.whole:
         weight, gate = measurement.scenario.weight, measurement.scenario.gate
         rows_of = "" if gate == "all" else f", {gate} gate"
@@ -187,12 +191,10 @@ def data(measurement, look, kept, domain):
         "bars": max(len(rows), 1),
         "lit": lit,
         "unit": unit,
-        "plain": plain,
         "title": title,
         "subtitle": subtitle,
         "kept": base.kept_words(measurement, kept),
         "alarm": alarm,
-        **{f"name{k}": rows[k][0] if k < len(rows) else "" for k in range(BARS)},
     }
     return {"frame": base.frame_table(**frame), "bars": _table(drawn, BAR_FIELDS), "links": _table(links, LINK_FIELDS)}
 
@@ -201,6 +203,7 @@ BAR_FIELDS = {
     **dict.fromkeys(("x", "left", "right", "start", "stop", "label", "kept"), pa.float32()),
     "down": pa.bool_(),
     "color": pa.string(),
+    "name": pa.string(),
     "words": pa.string(),
 }
 LINK_FIELDS = dict.fromkeys(("x", "x2", "y"), pa.float32())

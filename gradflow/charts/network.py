@@ -34,7 +34,8 @@ def spec():
     )
     pixels = alt.Scale(range=[alt.expr("0"), alt.expr("bottom")], domain=[0, 430], nice=False)
     y_axis = alt.Y("corner:Q", scale=pixels, axis=None)
-    lit = lambda colour: alt.expr(f"datum.lag == lit ? '{ORANGE}' : '{colour}'")
+    lit_colour = lambda colour: f"datum.lag == lit ? '{ORANGE}' : '{colour}'"
+    lit, lit_ink = (lambda colour: alt.expr(lit_colour(colour))), (lambda colour: base.ink(lit_colour(colour)))
     text = {"fontWeight": "bold", "fontSize": 14}
     layers = (
         FRAME.mark_point(opacity=0).encode(x_axis, y_axis).add_params(base.hovering()),
@@ -53,23 +54,25 @@ def spec():
         UNIT.mark_point(
             shape="circle", filled=True, opacity=1, size=alt.expr("4 * node * node"), color=lit(GREY)
         ).encode(x="x:Q", y="state:Q"),
-        UNIT.mark_text(fontSize=alt.expr("narrow ? 9 : 13"), fontWeight="bold", color="white").encode(
+        UNIT.mark_text(fontSize=alt.expr("narrow ? 9 : 13"), fontWeight="bold", color="black").encode(
             x="x:Q", y="state:Q", text=alt.value("h")
         ),
-        UNIT.mark_text(fontSize=alt.expr("narrow ? 11 : 16"), fontWeight="bold", color=lit(BLUE), dy=12).encode(
+        UNIT.mark_text(fontSize=alt.expr("narrow ? 11 : 16"), fontWeight="bold", color=lit_ink(BLUE), dy=12).encode(
             x="x:Q", y="copy:Q", text=alt.value("W")
         ),
         UNIT.mark_text(
             fontSize=alt.expr("narrow ? 10 : 12"),
             fontWeight="bold",
-            color=lit(GREY),
+            color=lit_ink(GREY),
             dy=alt.expr("narrow ? 0 : 28"),
             dx=alt.expr("narrow ? -22 : 0"),
             angle=alt.expr("narrow ? -90 : 0"),
             align=alt.expr("narrow ? 'right' : 'center'"),
         ).encode(x="x:Q", y="copy:Q", text="term:N"),
-        UNIT.mark_text(fontSize=alt.expr("narrow ? 10 : 13"), color=GREY).encode(x="x:Q", y="input:Q", text="label:N"),
-        UNIT.mark_text(fontSize=alt.expr("narrow ? 9 : 12"), color=lit(GREY)).encode(
+        UNIT.mark_text(fontSize=alt.expr("narrow ? 10 : 13"), color=base.ink(GREY)).encode(
+            x="x:Q", y="input:Q", text="label:N"
+        ),
+        UNIT.mark_text(fontSize=alt.expr("narrow ? 9 : 12"), color=lit_ink(GREY)).encode(
             x="x:Q", y="step:Q", text="name:N"
         ),
         # gates as Graves draws them: a circle is open, a bar is shut, and in between some of both
@@ -90,18 +93,18 @@ def spec():
             y=at("datum.y + datum.dy * (node + 11) - (datum.dx == 0 ? 0 : 0.7 * node * (1 - datum.open))"),
             y2=at("datum.y + datum.dy * (node + 11) + (datum.dx == 0 ? 0 : 0.7 * node * (1 - datum.open))"),
         ),
-        FRAME.mark_text(text="C(t)", color=RED, **{**text, "fontSize": 18}).encode(
+        FRAME.mark_text(text="C(t)", color=base.ink(RED), **{**text, "fontSize": 18}).encode(
             x=alt.datum(STEPS - 1), y=alt.datum(COST - 16)
         ),
-        FRAME.mark_text(text="…", color=GREY, **{**text, "fontSize": 22}).encode(
+        FRAME.mark_text(text="…", color=base.ink(GREY), **{**text, "fontSize": 22}).encode(
             x=alt.datum(-1.4), y=alt.datum(STATE - 6)
         ),
-        words("0", at("16"), "title", align="left", color=GREY),
-        words("0", at("38"), "legend", align="left", color=GREY, fontSize=13),
-        words("0", at("60"), "earlier", align="left", color=GREY, fontSize=13),
-        words("0", at("82"), "gates_key", align="left", color=RED, fontSize=13),
-        words("0", at("104"), "kept", align="left", color=GREY, fontSize=13),
-        words("0", at("126"), "alarm", align="left", color=RED),
+        words("0", at("16"), "title", align="left"),
+        words("0", at("38"), "legend", size=13, align="left"),
+        words("0", at("60"), "earlier", size=13, align="left"),
+        words("0", at("82"), "gates_key", RED, size=13, align="left"),
+        words("0", at("104"), "kept", size=13, align="left"),
+        words("0", at("126"), "alarm", RED, align="left"),
         base.read_out("bottom + 4"),
         COLUMN.mark_bar(orient="vertical", width=alt.expr("gap"), fillOpacity=0, tooltip=alt.expr("''")).encode(
             x="x:Q", y=at("90"), y2=at("bottom - 10")

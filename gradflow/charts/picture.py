@@ -27,6 +27,7 @@ from gradflow.charts.base import (
     Panel,
     at,
     cut,
+    ink,
     words,
 )
 from gradflow.charts.image import VIRIDIS, flushed, map_url, strips_url
@@ -143,8 +144,8 @@ def _terms(hover):
         ),
         TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(x="lag:Q", y="term:Q"),
         FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"),
-        ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold").encode(
-            x="lag:Q", y="y:Q", text="mark:N", color=alt.Color("color:N", scale=None)
+        ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold", color=ink("datum.color")).encode(
+            x="lag:Q", y="y:Q", text="mark:N"
         ),
         *(
             layer
@@ -153,13 +154,13 @@ def _terms(hover):
                 FRAME.mark_rule(
                     color=colour, strokeWidth=2.5, strokeDash=dash, opacity=alt.expr(f"datum.{field} ? 1 : 0")
                 ).encode(x=at("6"), x2=at("32"), y=at(f"chain_y + {16 * k}")),
-                words("38", at(f"chain_y + {16 * k}"), field, align="left", color=colour, fontSize=13),
+                words("38", at(f"chain_y + {16 * k}"), field, colour, size=13, align="left"),
             )
         ),
-        words(f"{TERMS.right} - 6", "factor_y:Q", "factor", align="right", color=ORANGE),
-        words("6", at(f"{TERMS.bottom} - 24"), "note", align="left", color=GREY, fontSize=13),
-        words("6", at(f"{TERMS.bottom} - 8"), "kept", align="left", color=GREY, fontSize=13),
-        words("6", at(f"{TERMS.top} + 70"), "alarm", align="left", color=RED),
+        words(f"{TERMS.right} - 6", "factor_y:Q", "factor", ORANGE, align="right"),
+        words("6", at(f"{TERMS.bottom} - 24"), "note", size=13, align="left"),
+        words("6", at(f"{TERMS.bottom} - 8"), "kept", size=13, align="left"),
+        words("6", at(f"{TERMS.top} + 70"), "alarm", RED, align="left"),
     )
 
 
@@ -170,8 +171,8 @@ def _sums():
         SUM.mark_line(strokeJoin="round", color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
         SUM.mark_line(strokeJoin="round", color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
         FRAME.mark_circle(color=BLUE, size=110, opacity=1).encode(x="t:Q", y="end:Q"),
-        words(f"{SUMS.right} - 6", "total_y:Q", "total", align="right", color=BLUE),
-        words(f"{SUMS.right} - 6", at(f"{SUMS.bottom} - 8"), "kept_total", align="right", color=GREY, fontSize=13),
+        words(f"{SUMS.right} - 6", "total_y:Q", "total", BLUE, align="right"),
+        words(f"{SUMS.right} - 6", at(f"{SUMS.bottom} - 8"), "kept_total", size=13, align="right"),
     )
 
 
@@ -194,10 +195,10 @@ def _strips(image):
         base.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
         *([_image(STRIPS, "strips")] if image else []),
         *strips,
-        LETTER.mark_text(fontSize=13, color=GREY, opacity=alt.expr("letter")).encode(
+        LETTER.mark_text(fontSize=13, color=ink(GREY), opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
         ),
-        words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left", color=GREY),
+        words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left"),
         base.read_out("read_out - 6"),
     )
 
@@ -232,8 +233,8 @@ def _map(image):
         *([_image(MAP, "map")] if image else []),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
-        words(MAP.right, at(f"{MAP.top} - 14"), "time", align="right", color=RED),
-        words(MAP.right, at(f"{MAP.top} + 54"), "kept_front", align="right", color=GREY, fontSize=13),
+        words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
+        words(MAP.right, at(f"{MAP.top} + 54"), "kept_front", size=13, align="right"),
     )
 
 

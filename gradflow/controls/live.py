@@ -68,8 +68,8 @@ def take():
     scenario = st.session_state.scenario
     if not held and (parse(st.query_params)[0], parse_look(st.query_params)[0]) != (scenario, st.session_state.look):
         settle()
-        if st.session_state.preset != preset_of(scenario):
-            st.rerun()  # the preset box, which is not in the fragment
+        if st.session_state.preset != preset_of(scenario) or st.session_state.get("away"):
+            st.rerun()  # the preset box and what can be taken away, which are not in the fragment
     return Moves(held, playing)
 
 
@@ -95,7 +95,7 @@ def live_ranges(key, fields, *, play=False, target=None):
         key: one of `PANELS`.
         fields: names in `RANGES` of scenario or look, from top to bottom.
         play: offer to sweep one of them.
-        target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "narrow", "horizon"}.
+        target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "steps"}.
     """
     scenario, look = st.session_state.scenario, st.session_state.look
     caps = {

@@ -10,7 +10,7 @@ import streamlit as st
 from gradflow.controls.labels import LABELS
 from gradflow.fields import write
 from gradflow.look import Look, look_params, parse_look
-from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, parse, to_params
+from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, parse, to_params
 
 PAST = 50  # scenarios that can be gone back to
 
@@ -90,11 +90,16 @@ def keep(scenario):
 
 
 def origin():
-    """The preset that a person started from; after a reload, the one that differs in the fewest fields."""
+    """The preset that a person started from; after a reload, the one that differs least: in fields, then by size."""
     if "origin" in st.session_state:
         return st.session_state.origin
-    now = to_params(st.session_state.scenario)
-    apart = lambda name: sum(now[field] != text for field, text in to_params(PRESETS[name]).items())
+    now = vars(st.session_state.scenario)
+
+    def apart(name):
+        moved = {field: value for field, value in vars(PRESETS[name]).items() if value != now[field]}
+        far = [abs(moved[f] - now[f]) / (high - low) for f, (low, high, _) in RANGES.items() if f in moved]
+        return len(moved), sum(far)
+
     return min([DEFAULT_PRESET, *PRESETS], key=apart)
 
 

@@ -13,7 +13,11 @@ from gradflow.scenario import CUSTOM, preset_of
 
 
 def views():
-    """The charts to choose from, and what else the chosen one can be asked."""
+    """The charts to choose from, and what else the chosen one can be asked; on a stage all the tools as well.
+
+    Returns:
+        what `definitions` returns if they are here, else None.
+    """
     look = st.session_state.look
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
@@ -24,8 +28,7 @@ def views():
                 st.button("Largest", on_click=_largest, help="Goes to the weight with the largest gradient.")
         elif look.show == "factors":
             switch("relative")
-        if look.stage:
-            _stage()
+        return _stage() if look.stage else None
 
 
 def _largest():
@@ -45,19 +48,23 @@ def tools(files):
     with st.container(horizontal=True, vertical_alignment="center", key="tools"):
         _comparing(look, scenario)
         with st.popover("Switches"):
-            switch("float32")
-            switch("chains")
-            switch("cell_path_only", disabled=scenario.cell != "lstm")
+            _switches(scenario)
         away = st.popover("Take away", key="away", on_change="rerun")
-    if away.open:
-        with away:
+    with away, st.container(key="away_body"):
+        st.caption("A link to this screen")  # also while it is closed: an empty one would open too small
+        if away.open:
             _take_away(scenario, files())
+
+
+def _switches(scenario):
+    switch("float32")
+    switch("chains")
+    switch("cell_path_only", disabled=scenario.cell != "lstm")
 
 
 def _comparing(look, scenario):
     if look.kept is None:
-        keep = {"on_click": state.keep, "args": (scenario,), "help": "Leaves this in grey, to compare with what comes."}
-        st.button("Keep to compare", **keep)
+        st.button("Keep to compare", on_click=_keep, help="Leaves this in grey, to compare with what comes.")
     else:
         st.button("Stop comparing", on_click=state.keep, args=(None,), help="Takes the grey picture away.")
     st.button("Show the opposite", on_click=_oppose, help="Keeps this in grey beside its opposite.")
@@ -65,6 +72,10 @@ def _comparing(look, scenario):
     origin = state.origin()
     back = {"on_click": state.go_to, "args": (state.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
     st.button("Back to preset", **back, help=f"Sets everything as “{origin}” has it.")
+
+
+def _keep():
+    state.keep(st.session_state.scenario)  # which may have moved since the button was drawn
 
 
 def _oppose():
@@ -81,14 +92,21 @@ def _oppose():
 
 
 def _stage():
-    """The presets in a row, for a clicker or the keys."""
+    """All that a stage needs in one row: the presets, for a clicker or the keys, and the tools behind one button."""
+    look, scenario = st.session_state.look, st.session_state.scenario
     st.button("◀", on_click=state.next_preset, args=(-1,), shortcut="PageUp", help="The preset before.")
-    st.markdown(f"**{preset_of(st.session_state.scenario)}**", width="content")
+    st.markdown(f"**{preset_of(scenario)}**", width="content")
     st.button("▶", on_click=state.next_preset, args=(1,), shortcut="PageDown", help="The next preset.")
+    with st.popover("Tools"):
+        with st.container(horizontal=True):
+            _comparing(look, scenario)
+        _switches(scenario)
+        switch("closer")
+        switch("stage")
+    return _definitions()
 
 
 def _take_away(scenario, files):
-    st.caption("A link to this screen")
     st.code(f"{st.context.url or ''}?{urlencode(state.link())}", language=None, wrap_lines=True)
     with st.container(horizontal=True):
         for label, (name, kind, make) in files.items():
@@ -112,13 +130,20 @@ def _load():
 
 
 def bottom():
-    """What stands under the chart at all times.
+    """What stands under the chart: the definitions and the switches of the page.
 
     Returns:
         the container of the definitions while they are open, else None.
     """
-    words = st.popover("How these are defined", type="tertiary", key="definitions", on_change="rerun")
+    words = _definitions()
     switch("closer")
     if st.session_state.look.closer:
         switch("stage")
-    return words if words.open else None
+    return words
+
+
+def _definitions():
+    popover = st.popover("How these are defined", type="tertiary", key="definitions", on_change="rerun")
+    with popover, st.container(key="definitions_body"):
+        st.caption("With the numbers of this moment.")  # also while it is closed: an empty one would open too small
+    return popover if popover.open else None

@@ -31,14 +31,14 @@ def page():
     if notices:
         st.warning(" ".join(notices))
     first, more = controls.sidebar()
-    if look.closer:
-        controls.views()
+    words = controls.views() if look.closer else None
     picture = st.container(key="picture")
-    if look.closer:
+    if look.closer and not look.stage:
         controls.tools(files)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        words = controls.bottom()
-        st.caption(computed_on())
+    if not (look.closer and look.stage):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            words = controls.bottom()
+            st.caption(computed_on())
     st.html(f"<style>{image_style(look.stage)}</style>")
     with picture:
         explore(st.container(key="verdict"), first, more, words)
@@ -74,7 +74,7 @@ def explore(top, first, more, words):
 
             words.markdown(definitions(measurement, look))
         # The last, since what it hands back to the ranges invites the next report.
-        controls.live_panels(first, more, target(shown, measurement))
+        controls.live_panels(first, more, target(shown))
         settle_memory()
 
 
@@ -93,6 +93,7 @@ class Shown(NamedTuple):
 
     look: object
     domain: tuple
+    steps: int  # of its lag axis
     datasets: dict
     overflow: int | None
     images: dict  # what lies under the canvas, name -> data URL
@@ -117,9 +118,10 @@ def prepare(measurement, look, moves):
         domain = frame(chart, measurement, look, kept, moves, last)
         # a sweep of the horizon draws into its widest frame
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        datasets = base.stretched(chart.data(measurement, look, kept, domain), steps)
+        datasets = base.framed(chart.data(measurement, look, kept, domain), steps, st.context.theme.type == "dark")
         images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
-        shown = st.session_state.last = Shown(look, domain, datasets, measurement.overflow, images, moves.playing)
+        shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
+        st.session_state.last = shown
     seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
     images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
@@ -154,14 +156,14 @@ def specification(look):
     return charts.specification(look.show, look.stage)
 
 
-def target(shown, measurement):
+def target(shown):
     """Where a click on the map sets time and lag."""
     if not shown.look.closer or shown.look.show != "terms":
         return None
     from gradflow.charts.picture import PLACES
 
     area = PLACES[shown.look.stage].area()
-    return {"selector": ".st-key-picture canvas", "horizon": len(measurement.cost), **area}
+    return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
 
 
 def files():
@@ -169,7 +171,7 @@ def files():
     from gradflow import charts, takeaway
     from gradflow.charts import export
 
-    scenario, look = st.session_state.scenario, st.session_state.look
+    scenario, look = st.session_state.scenario, st.session_state.look  # no callable below has a session
 
     def drawn(form):
         chart, measurement, kept = charts.CHARTS[look.show], scenario.measure(), kept_measurement(look.kept)
@@ -181,7 +183,11 @@ def files():
     return {
         "Chart, PNG": ("gradflow.png", "image/png", lambda: drawn("png")),
         "Chart, SVG": ("gradflow.svg", "image/svg+xml", lambda: drawn("svg")),
-        "Numbers, NPZ": ("gradflow.npz", "application/octet-stream", lambda: takeaway.archive(scenario)),
+        "Numbers, NPZ": (
+            "gradflow.npz",
+            "application/octet-stream",
+            lambda: takeaway.archive(scenario),
+        ),
         "Scenario, JSON": ("gradflow.json", "application/json", lambda: takeaway.to_json(scenario)),
     }
 
