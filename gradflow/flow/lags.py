@@ -56,12 +56,32 @@ class LagTerms:
 
     def log_partial_sums(self, weight="weight_hh", gate=None):
         """log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F, f64[t+1]. Args and Raises: as in `GradientMap`."""
+        return self._log_sums(weight, gate, np.arange(len(self._delta)))[: self.t + 1]
 
-        def by_lag(name):
-            sums = logs(*partial_sums(self._delta, self._exponent, self._pass.trace.factors[name], self.t))
-            return log_total(sums[:, self._pass.rows(name, gate)])
+    def log_tail_sums(self, weight="weight_hh", gate=None):
+        """log ‖Σ_{u'≥u} dC(t)/dW(t−u')‖_F: all that backpropagation truncated to the lags below u leaves out.
 
-        return self._masked(self._pass.total(weight, gate, by_lag)[: self.t + 1])
+        The relative error of that truncation is exp(log_tail_sums[u] − log_partial_sums[t]).
+
+        Args and Raises: as in `GradientMap`.
+
+        Returns:
+            f64[t+1]; at lag 0 the whole sum; −inf at an exact zero; NaN if t ≥ `overflow`.
+
+        Source: Williams & Peng 1990 (truncated backpropagation through time).
+        """
+        oldest_first = abs(self.t - np.arange(len(self._delta)))  # what comes beyond t is not summed
+        return self._log_sums(weight, gate, oldest_first)[self.t :: -1]
+
+    def _log_sums(self, weight, gate, order):
+        """log ‖Σ‖ of the first, the first two, … of the steps `order`[t], `order`[t−1], …, [T]."""
+
+        def sums(name):
+            z = np.asarray(self._pass.trace.factors[name])[order]
+            norms = logs(*partial_sums(self._delta[order], self._exponent[order], z, self.t))
+            return log_total(norms[:, self._pass.rows(name, gate)])
+
+        return self._masked(self._pass.total(weight, gate, sums))
 
     def entry(self, weight, row, col=None):
         """The signed terms of one single weight, by lag.
