@@ -14,12 +14,14 @@ _HOMES = {
     "Cell": "cells",
     "GradientMap": "flow",
     "LagTerms": "flow",
+    "LayerGradients": "flow",
     "Measurement": "scenario",
     "PRESETS": "scenario",
     "Scenario": "scenario",
     "Weights": "weights",
     "gradient_map": "flow",
     "lag_terms": "flow",
+    "layer_gradients": "flow",
 }
 __all__ = list(_HOMES)
 

@@ -5,11 +5,21 @@ a product of two norms and no matrix of derivatives is ever built. No term under
 leaves here as a logarithm.
 
 Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
-backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `device`.
+backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `layers` (a feed-forward net),
+`device`.
 """
 
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
+from gradflow.flow.layers import LayerGradients, layer_gradients
 from gradflow.flow.maps import GradientMap, gradient_map
 
-__all__ = ["GradientMap", "LagTerms", "gradient_map", "lag_terms", "select_device"]
+__all__ = [
+    "GradientMap",
+    "LagTerms",
+    "LayerGradients",
+    "gradient_map",
+    "lag_terms",
+    "layer_gradients",
+    "select_device",
+]
