@@ -144,6 +144,19 @@ class Scenario:
         n = self.hidden
         return np.ones(1, np.float32) if n == 1 else _normal(self.seed, n) / np.float32(np.sqrt(n))
 
+    def problem(self):
+        """The arguments of `gradient_map` by name, all of MAX_HORIZON steps."""
+        data = self.data()
+        return {
+            "cell": self.cell,
+            "weights": self.weights(),
+            "inputs": data.inputs,
+            "readout": self.readout(),
+            "targets": data.targets,
+            "pins": self.pins(),
+            "cell_path_only": self.cell_path_only and self.cell == "lstm",
+        }
+
     def data(self):
         """Its inputs, targets and labels, a `Sequence` of MAX_HORIZON steps."""
         return _data(self.sequence, self.seed, self.text)
@@ -275,6 +288,13 @@ class Measurement:
         }
 
     @cached_property
+    def whole(self):
+        """dC(t)/dW of the shared weights, by `jax.grad` alone; `Weights`."""
+        from gradflow.flow import whole_gradient
+
+        return whole_gradient(**self.scenario.problem(), t=self.t)
+
+    @cached_property
     def float32(self):
         """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
         rows = self.scenario.rows
@@ -331,16 +351,7 @@ def _gradient_map(scenario):
     from gradflow.flow import gradient_map, select_device
 
     select_device()
-    data = scenario.data()
-    return gradient_map(
-        scenario.cell,
-        scenario.weights(),
-        data.inputs,
-        scenario.readout(),
-        data.targets,
-        pins=scenario.pins(),
-        cell_path_only=scenario.cell_path_only and scenario.cell == "lstm",
-    )
+    return gradient_map(**scenario.problem())
 
 
 @lru_cache(maxsize=16)

@@ -5,14 +5,15 @@ a product of two norms and no matrix of derivatives is ever built. No term under
 leaves here as a logarithm.
 
 Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
-backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `layers` (a feed-forward net),
-`device`.
+backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `whole` (their sum by `jax.grad`),
+`layers` (a feed-forward net), `device`.
 """
 
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
 from gradflow.flow.layers import LayerGradients, layer_gradients
 from gradflow.flow.maps import GradientMap, gradient_map
+from gradflow.flow.whole import whole_gradient
 
 __all__ = [
     "GradientMap",
@@ -22,4 +23,5 @@ __all__ = [
     "lag_terms",
     "layer_gradients",
     "select_device",
+    "whole_gradient",
 ]

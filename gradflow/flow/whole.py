@@ -1,0 +1,58 @@
+"""The gradient that training uses, by `jax.grad` of the shared weights: what all terms must add up to.
+
+Nothing of the sweep is used here, only the cells; plain arithmetic, which underflows and overflows as it always does.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradflow.problem import check, check_time
+from gradflow.weights import Weights
+
+
+def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
+    """Differentiate C(t) by the shared weights.
+
+        dC(t)/dW,   C(t) = ½ ‖readout · h(t) − target(t)‖²
+
+    Args:
+        t: the time, 0-based, in [0, T−1]; another t does not recompile.
+        The others: as in `gradient_map`, with one copy of the weights.
+
+    Returns:
+        `Weights` of NumPy arrays, of the weights' shapes; zeros where the target is NaN.
+
+    Raises:
+        ValueError: names the field, its value and what is valid.
+    """
+    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    if np.ndim(problem.weights.weight_hh) != 2:
+        raise ValueError("weights have one copy a step; the whole gradient needs one that is shared")
+    t = check_time(t, len(problem.inputs))
+    arrays = jax.tree.map(lambda a: a if a.dtype == bool else a.astype(problem.dtype), problem[1:-1])
+    gradient = _gradient(*arrays, t, cell=problem.cell, cell_path_only=bool(cell_path_only))
+    return Weights(*map(np.asarray, gradient))
+
+
+@partial(jax.jit, static_argnames=("cell", "cell_path_only"))
+def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_path_only):
+    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
+    known = ~jnp.isnan(targets[t]).any()
+
+    def cost(weights):
+        def step(carry, now):
+            x, pin = now
+            h = lax.stop_gradient(carry[0]) if cell_path_only else carry[0]
+            a_x = split(weights.weight_ih @ x + weights.bias_ih)
+            a_h = split(weights.weight_hh @ h + weights.bias_hh)
+            carry = cell.step(a_x, a_h, carry, pin)
+            return carry, carry[0]
+
+        _, h = lax.scan(step, carry, (inputs, pins))
+        return jnp.sum(jnp.where(known, readout @ h[t] - targets[t], 0) ** 2) / 2
+
+    return jax.grad(cost)(weights)
