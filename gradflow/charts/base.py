@@ -285,10 +285,10 @@ def frame_table(**fields):
     return pa.table({name: pa.array([value]) for name, value in ({"dark": False} | fields).items()})
 
 
-def framed(datasets, steps, dark):
-    """The same data on a light or dark page, on an axis of so many steps where it has as many as the horizon."""
+def framed(datasets, **fields):
+    """The same data in another frame: with these fields, where the chart has them."""
     frame = datasets["frame"]
-    for name, value in (("dark", dark), ("horizon", steps)):
+    for name, value in fields.items():
         if name in frame.column_names:
             frame = frame.set_column(frame.column_names.index(name), name, pa.array([value]))
     return datasets | {"frame": frame}

@@ -1,33 +1,17 @@
 """Explore: move a control, watch every term of the gradient and their sum."""
 
-import gc
-import logging
-import secrets
-from contextlib import contextmanager
-from dataclasses import replace
-from html import escape
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 import streamlit as st
 
 from gradflow import controls
-from gradflow.scenario import MAX_HORIZON, RANGES
-from gradflow.wire import send_at_once
-
-HERE = Path(__file__).parent
+from gradflow.pages.live_picture import apology, begin, dress, kept_measurement
 
 
 def page():
-    settle_sockets()
     notices = controls.read_link()
     look = st.session_state.look
     if look.stage:
         st.set_page_config(initial_sidebar_state="collapsed")
-    st.html(HERE / "explore.css")
-    if look.stage:
-        st.html(HERE / "stage.css")
+    dress(look.stage)
     if notices:
         st.warning(" ".join(notices))
     first, more = controls.sidebar()
@@ -39,15 +23,15 @@ def page():
         with st.container(horizontal=True, vertical_alignment="center"):
             words = controls.bottom()
             st.caption(computed_on())
-    st.html(f"<style>{image_style(look.stage)}</style>")
+
+    def define(measurement, look):
+        if words is not None:
+            from gradflow.definitions import definitions
+
+            words.markdown(definitions(measurement, look))
+
     with picture:
-        explore(st.container(key="verdict"), first, more, words)
-
-
-def image_style(large):
-    from gradflow.charts.picture import PLACES  # after the shell is on screen
-
-    return PLACES[large].style()
+        begin(lambda target: controls.live_panels(first, more, target), define, look.stage)
 
 
 def computed_on():
@@ -56,114 +40,6 @@ def computed_on():
 
     device, notice = select_device()
     return notice or f"Computed on {device}."
-
-
-@st.fragment
-def explore(top, first, more, words):
-    with apology():
-        moves = controls.take()
-        look = st.session_state.look
-        measurement = measure(st.session_state.scenario)
-        verdict, shown = prepare(measurement, look, moves)
-        # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
-        spec = {**specification(look), "datasets": shown.datasets}
-        st.vega_lite_chart(spec=spec, key="flow", width="stretch")
-        top.html(verdict)
-        if words is not None:
-            from gradflow.definitions import definitions
-
-            words.markdown(definitions(measurement, look))
-        # The last, since what it hands back to the ranges invites the next report.
-        controls.live_panels(first, more, target(shown))
-        settle_memory()
-
-
-def measure(scenario):
-    """The measurement; a message if the first of this cell and size lets people wait."""
-    if (scenario.cell, scenario.hidden) in compiled():
-        return scenario.measure()
-    with st.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
-        measurement = scenario.measure()
-    compiled().add((scenario.cell, scenario.hidden))
-    return measurement
-
-
-class Shown(NamedTuple):
-    """A chart on screen."""
-
-    look: object
-    domain: tuple
-    steps: int  # of its lag axis
-    datasets: dict
-    overflow: int | None
-    images: dict  # what lies under the canvas, name -> data URL
-    playing: str | None
-
-
-def prepare(measurement, look, moves):
-    """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
-    from gradflow import charts  # after the first paint
-    from gradflow.charts import base, picture
-
-    chart, last = charts.CHARTS[look.show], st.session_state.get("last")
-    if last is not None and last.look.show != look.show:
-        last = None
-    broken = moves.held and last and last.overflow is None and measurement.overflow is not None
-    if broken:
-        sentence = f"The network overflows at step {measurement.overflow}; this was just before."
-        said, shown = "", last
-    else:
-        kept = kept_measurement(look.kept)
-        sentence, said = measurement.reading.verdict, chart.say(measurement, look)
-        domain = frame(chart, measurement, look, kept, moves, last)
-        # a sweep of the horizon draws into its widest frame
-        steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        datasets = base.framed(chart.data(measurement, look, kept, domain), steps, st.context.theme.type == "dark")
-        images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
-        shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
-        st.session_state.last = shown
-    seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
-    images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]
-    # plain HTML in one element: a quarter of the time that a header and a text take
-    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2><p class={seen}>{escape(said)}</p>"
-    return html + "".join(images), shown
-
-
-def frame(chart, measurement, look, kept, moves, last):
-    """The frame of the axes: while something moves, the one that stands; for a sweep, one that holds all of it."""
-    if moves.playing and not (last and last.playing == moves.playing):
-        limits = RANGES[moves.playing]
-        values = map(limits.snap, np.linspace(limits.low, limits.high, 5).tolist())
-        sweep = [replace(measurement.scenario, **{moves.playing: value}).measure() for value in values]
-        return chart.frame(look, measurement, *sweep)
-    if moves.held and last:
-        return last.domain
-    return chart.frame(look, measurement, kept)
-
-
-def kept_measurement(scenario):
-    """The measurement that stays in grey; computed once."""
-    if scenario is None:
-        return None
-    if st.session_state.get("kept", (None,))[0] != scenario:
-        st.session_state.kept = scenario, scenario.measure()
-    return st.session_state.kept[1]
-
-
-def specification(look):
-    from gradflow import charts
-
-    return charts.specification(look.show, look.stage)
-
-
-def target(shown):
-    """Where a click on the map sets time and lag."""
-    if not shown.look.closer or shown.look.show != "terms":
-        return None
-    from gradflow.charts.picture import PLACES
-
-    area = PLACES[shown.look.stage].area()
-    return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
 
 
 def files():
@@ -190,37 +66,6 @@ def files():
         ),
         "Scenario, JSON": ("gradflow.json", "application/json", lambda: takeaway.to_json(scenario)),
     }
-
-
-@st.cache_resource(show_spinner=False)
-def compiled():
-    """Cells and sizes that were measured before."""
-    return set()
-
-
-@st.cache_resource(show_spinner=False)
-def settle_sockets():
-    """Once: what is drawn by many small messages must not wait for them one by one."""
-    send_at_once()
-
-
-@st.cache_resource(show_spinner=False)
-def settle_memory():
-    """Once everything is loaded: take it out of the garbage collector's rounds, which cost 100 ms each."""
-    gc.collect()
-    gc.freeze()
-
-
-@contextmanager
-def apology():
-    """Say sorry, with a number to look for in the server's log, which alone gets the traceback."""
-    try:
-        yield
-    except Exception:
-        number = secrets.token_hex(3)
-        logging.getLogger("gradflow").exception("error %s", number)
-        st.error(f"Sorry, this did not work. The server's log has the reason under {number}.")
-        st.html('<a href="?">Start again</a>')
 
 
 with apology():
