@@ -3,4 +3,8 @@
 import streamlit as st
 
 st.set_page_config(page_title="gradflow", page_icon="∇", layout="wide")
-st.navigation([st.Page("gradflow/pages/explore.py", title="Explore", default=True)], position="hidden").run()
+pages = [
+    st.Page("gradflow/pages/explore.py", title="Explore", default=True),
+    st.Page("gradflow/pages/lessons.py", title="Lessons"),
+]
+st.navigation(pages, position="top").run()

@@ -30,6 +30,7 @@ ORDER = [
     "look",
     "compare",
     "definitions",
+    "lessons",
     "takeaway",
     "charts",
     "controls",

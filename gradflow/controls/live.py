@@ -9,7 +9,7 @@ from gradflow.controls.labels import LABELS
 from gradflow.controls.state import change, settle
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import parse_look
-from gradflow.scenario import INPUTS, RANGES, gate_names, parse, preset_of
+from gradflow.scenario import CUSTOM, INPUTS, RANGES, gate_names, parse, preset_of
 
 _HTML = '<div class="ranges"></div>'
 _CSS = """
@@ -68,7 +68,7 @@ def take():
     scenario = st.session_state.scenario
     if not held and (parse(st.query_params)[0], parse_look(st.query_params)[0]) != (scenario, st.session_state.look):
         settle()
-        if st.session_state.preset != preset_of(scenario) or st.session_state.get("away"):
+        if st.session_state.get("preset", CUSTOM) != preset_of(scenario) or st.session_state.get("away"):
             st.rerun()  # the preset box and what can be taken away, which are not in the fragment
     return Moves(held, playing)
 

@@ -75,6 +75,12 @@ def go_to(scenario):
     settle()
 
 
+def show_lesson(lesson):
+    """Put a lesson's scenario and look in place of the present ones."""
+    st.session_state.scenario, st.session_state.look = lesson.scenario, lesson.look
+    write_link()
+
+
 def undo():
     """Go back one step."""
     *earlier, st.session_state.scenario = past()

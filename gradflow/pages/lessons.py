@@ -1,0 +1,173 @@
+"""Lessons: judge a claim, test it on the real engine, see it settled with numbers."""
+
+import streamlit as st
+
+from gradflow import controls
+from gradflow.lessons import LESSONS
+from gradflow.pages.live_picture import HERE, apology, begin, dress
+from gradflow.scenario import CHOICES, Scenario
+
+WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red"}
+GUESSED = "guess"  # the key of the widget that takes the prediction
+
+
+def page():
+    dress()
+    st.html(HERE / "lessons.css")
+    number = chosen()
+    lesson, answers = LESSONS[number - 1], read_answers()
+    if not st.query_params.keys() & vars(Scenario()).keys():
+        controls.show_lesson(lesson)
+    notices = controls.read_link()
+    if notices:
+        st.warning(" ".join(notices))
+    path(number, answers)
+    st.header(f"{number}. {lesson.title}", anchor=False)
+    st.markdown(f"> {lesson.claim}")
+    revealed = number in answers
+    text, right = st.columns([1, 2], gap="medium")
+    with text:
+        st.markdown(lesson.prose)
+        for field in filter(CHOICES.__contains__, lesson.controls):
+            controls.choice(st.selectbox, field, CHOICES[field], getattr(st.session_state.scenario, field))
+        ranges = st.container(key="lesson_ranges")
+        measured = settled(lesson, number, answers) if revealed else ask(lesson, number, answers)
+
+    def draw(target):
+        with ranges:
+            fields = [field for field in lesson.controls if field not in CHOICES]
+            controls.live_ranges("ranges", fields, target=target)
+
+    def also(measurement, look):
+        if revealed:
+            measured.markdown(f"**Measured now.** {lesson.reveal(measurement)}")
+
+    with right, st.container(key="picture"):
+        begin(draw, also, quiet=not revealed)
+    if revealed:
+        conclude(lesson)
+
+
+def chosen():
+    """The lesson that the address bar names; the first where it names none."""
+    raw = st.query_params.get("lesson", "1")
+    if raw not in map(str, range(1, len(LESSONS) + 1)):
+        st.warning(f"lesson is “{raw[:20]}”; there are lessons 1 to {len(LESSONS)}. This is the first.")
+        st.query_params["lesson"] = raw = "1"
+    return int(raw)
+
+
+def read_answers():
+    """What was predicted, lesson -> number; what cannot be read is left out."""
+    answers = {}
+    for part in st.query_params.get("answers", "").split(","):
+        lesson, _, guess = part.partition(":")
+        try:
+            number, value = int(lesson), float(guess)
+        except ValueError:
+            continue
+        if 1 <= number <= len(LESSONS) and valid(LESSONS[number - 1].guess, value):
+            answers[number] = value
+    return answers
+
+
+def valid(guess, value):
+    low, high = (0, len(guess.options) - 1) if guess.options else guess.range[:2]
+    return low <= value <= high and (not guess.options or value == int(value))
+
+
+def write_answers(answers):
+    st.query_params["answers"] = ",".join(f"{number}:{value:g}" for number, value in sorted(answers.items()))
+
+
+def open_lesson(number):
+    st.query_params["lesson"] = str(number)
+    controls.show_lesson(LESSONS[number - 1])
+
+
+def path(number, answers):
+    """The way from the first lesson to the last, and to Explore."""
+    with st.container(horizontal=True, vertical_alignment="center", key="path"):
+        last = len(LESSONS)
+        back = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
+        st.button("◀", on_click=open_lesson, help="The lesson before.", **back)
+        for k, lesson in enumerate(LESSONS, 1):
+            kind = "primary" if k == number else "secondary"
+            label = f"{k} ✓" if k in answers else str(k)
+            st.button(label, on_click=open_lesson, args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
+        on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
+        st.button("▶", on_click=open_lesson, help="The next lesson.", **on)
+        st.page_link("gradflow/pages/explore.py", label="Open in Explore", query_params=controls.link())
+
+
+def ask(lesson, number, answers):
+    """The prediction, and the button that ends the waiting."""
+    guess = lesson.guess
+    st.markdown(f"**Your prediction.** {guess.question}")
+    how = {"label": guess.question, "label_visibility": "collapsed", "key": f"{GUESSED}_{number}"}
+    if guess.options:
+        value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
+    else:
+        low, high, step = guess.range
+        value = st.slider(min_value=low, max_value=high, value=(low + high) / 2, step=step, **how)
+
+    def reveal():
+        write_answers(answers | {number: float(value)})
+
+    st.button("Show what is measured", on_click=reveal, type="primary", disabled=value is None)
+
+
+def settled(lesson, number, answers):
+    """The prediction against the measurement; the container for what is measured now."""
+    guess, said = lesson.guess, answers[number]
+    found = guess.answer(lesson.scenario.measure())
+    if guess.options:
+        right, yours, truth = said == found, guess.options[int(said)], guess.options[found]
+    else:
+        right, yours, truth = abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
+    st.markdown(f"**Your prediction.** {guess.question}")
+    if right:
+        st.success(
+            f"You said “{yours}”, and so it is: {truth}." if not guess.options else f"You said: {yours}. So it is."
+        )
+    else:
+        st.info(f"You said: {yours}. Measured: {truth}.")
+
+    def again():
+        write_answers({k: value for k, value in answers.items() if k != number})
+
+    measured = st.container()
+    st.markdown(lesson.conclusion)
+    st.button("Judge again", on_click=again, help="Hides the measurement, for the next room.")
+    return measured
+
+
+def conclude(lesson):
+    """Where the claim holds and where it stops, each with its numbers."""
+    st.subheader("How the claim fares")
+    with st.spinner("Measuring over eight draws. This happens once."):
+        rows = verdicts(lesson.title)
+    for word, case, numbers in rows:
+        st.markdown(f":{WORDS[word]}[**{word}**] {case}  \n{numbers}")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("Show where it stops", on_click=controls.go_to, args=(lesson.counter,))
+        st.button("Back to the lesson's example", on_click=controls.show_lesson, args=(lesson,))
+        st.markdown(lesson.counter_says)
+    st.markdown(f"**Try this.** {lesson.try_this}")
+    with st.expander("Sources"):
+        st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
+
+
+@st.cache_resource(max_entries=len(LESSONS), show_spinner=False)
+def verdicts(title):
+    """The verdicts of a lesson with what they rest on, measured once: (word, case, numbers)."""
+    lesson = next(lesson for lesson in LESSONS if lesson.title == title)
+    rows = []
+    for verdict in lesson.verdicts:
+        true, numbers = verdict.evidence()
+        rows.append((verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"))
+    return rows
+
+
+with apology():
+    page()

@@ -1,0 +1,181 @@
+"""Each lesson says what is measured: its verdicts recomputed, its prediction scored, its page from first to last."""
+
+import re
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from browser import ROOT
+from streamlit.testing.v1 import AppTest
+
+import gradflow as gf
+from gradflow.lessons import LESSONS, SEEDS, added_up, by_layer, drawn, mean_shares
+from gradflow.look import RANGES as LOOK_RANGES
+from gradflow.look import Look, parse_look
+from gradflow.scenario import CHOICES, PRESETS, RANGES, Scenario, parse, pinnable_gates
+
+every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
+PAGE = """
+import sys; sys.path.insert(0, {root!r})
+import runpy, streamlit as st
+st.page_link = lambda *args, **how: None  # one page alone has no other to link to
+runpy.run_path({page!r})
+"""
+
+
+def opened(**params):
+    """The page of the lessons, opened by a link."""
+    page = str(ROOT / "gradflow/pages/lessons.py")
+    app = AppTest.from_string(PAGE.format(root=str(ROOT), page=page), default_timeout=120)
+    for name, value in params.items():
+        app.query_params[name] = str(value)
+    return app.run()
+
+
+def words(app):
+    return " ".join(element.value for element in (*app.header, *app.markdown, *app.info, *app.success, *app.subheader))
+
+
+@every_lesson
+def test_every_verdict_is_what_is_measured_over_eight_draws(lesson):
+    assert len(SEEDS) >= 8
+    for verdict in lesson.verdicts:
+        true, numbers = verdict.evidence()
+        assert true, f"{verdict.word} {verdict.case}: {numbers}"
+        assert re.search(r"\d", numbers) and not re.search(r"\b(nan|inf)\b", numbers)
+
+
+@every_lesson
+def test_a_lesson_is_short_and_whole(lesson):
+    assert 60 <= len(lesson.prose.split()) <= 120
+    assert "$dC(t)/dW(t-u)$" in lesson.prose, "the picture's own term is not named"
+    assert lesson.sources and lesson.verdicts and lesson.counter != lesson.scenario
+    for field in lesson.controls:
+        assert field in RANGES.keys() | LOOK_RANGES.keys() | CHOICES.keys()
+        assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
+    assert bool(lesson.guess.options) != bool(lesson.guess.range)
+
+
+@every_lesson
+def test_the_prediction_is_asked_first_and_then_scored(lesson):
+    number, guess = LESSONS.index(lesson) + 1, lesson.guess
+    app = opened(lesson=number)
+    assert lesson.title in words(app) and lesson.claim in words(app)
+    assert "Measured" not in words(app) and lesson.conclusion not in words(app)
+    measurement = lesson.scenario.measure()
+    found = guess.answer(measurement)
+    if guess.options:
+        app.radio(key=f"guess_{number}").set_value(found).run()
+    else:
+        low, _, step = guess.range
+        app.slider(key=f"guess_{number}").set_value(low + step * round((found - low) / step)).run()
+    next(button for button in app.button if button.label == "Show what is measured").click().run()
+    assert not app.exception
+    assert len(app.success) == 1 and not app.info
+    assert lesson.conclusion in words(app)
+    assert lesson.reveal(measurement) in words(app)
+    for verdict in lesson.verdicts:
+        assert verdict.case in words(app)
+    assert "not seen here" not in words(app)
+
+
+@every_lesson
+def test_a_wrong_prediction_is_told_what_was_measured(lesson):
+    number, guess = LESSONS.index(lesson) + 1, lesson.guess
+    found = guess.answer(lesson.scenario.measure())
+    wrong = next(k for k in range(len(guess.options)) if k != found) if guess.options else guess.range.high
+    app = opened(lesson=number, answers=f"{number}:{wrong:g}")
+    assert not app.exception and not app.success
+    told = guess.options[found] if guess.options else f"{found:.3g}"
+    assert told in app.info[0].value
+    next(button for button in app.button if button.label == "Judge again").click().run()
+    assert lesson.conclusion not in words(app)
+
+
+@every_lesson
+def test_the_counter_example_and_the_way_back(lesson):
+    number = LESSONS.index(lesson) + 1
+    app = opened(lesson=number, answers=f"{number}:0")
+    press = lambda label: next(button for button in app.button if button.label == label).click().run()
+    press("Show where it stops")
+    assert app.session_state.scenario == lesson.counter
+    assert not app.exception
+    press("Back to the lesson's example")
+    assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
+
+
+def test_the_path_leads_from_first_to_last():
+    app = opened()
+    for number in range(1, len(LESSONS)):
+        assert f"{number}. " in app.header[0].value
+        app.button(key=f"lesson_{number + 1}").click().run()
+        assert app.session_state.scenario == LESSONS[number].scenario
+    assert not app.exception
+
+
+@pytest.mark.parametrize("raw", ["0", "9", "x", "", "١", "1.5", "-1"])
+def test_an_unknown_lesson_is_the_first_and_says_so(raw):
+    app = opened(lesson=raw)
+    assert app.header[0].value.startswith("1. ") and raw in app.warning[0].value
+
+
+@pytest.mark.parametrize("raw", ["x", "1", "1:", "9:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"])
+def test_answers_that_cannot_be_read_are_none(raw):
+    app = opened(lesson=1, answers=raw)
+    assert not app.exception and not app.info and not app.success
+
+
+def test_what_is_set_in_a_link_stays():
+    app = opened(lesson=2, gain="0.9", cell="rnn-linear", hidden="1", weight="bias_hh")
+    assert app.session_state.scenario.gain == 0.9
+
+
+# ------------------------------------------------------------------------------ the lessons' own numbers, otherwise
+
+
+def test_the_whole_gradient_of_every_cell():
+    for cell in CHOICES["cell"]:
+        measurement = Scenario(cell=cell, horizon=40).measure()
+        total = float(np.linalg.norm(measurement.whole.weight_hh))
+        assert np.log(total) == pytest.approx(measurement.reading.log_sum, abs=1e-4)
+
+
+def test_the_whole_gradient_needs_one_shared_weight():
+    problem = Scenario().problem()
+    copies = gf.Weights(*(np.stack([field] * 256) for field in problem["weights"]))
+    from gradflow.flow import whole_gradient
+
+    with pytest.raises(ValueError, match="shared"):
+        whole_gradient(**problem | {"weights": copies}, t=9)
+
+
+def test_what_is_added_up_is_one_entry():
+    total, whole = added_up(PRESETS["GRU"].measure())
+    assert total == pytest.approx(whole, rel=1e-4)
+
+
+def test_the_mean_shares_of_a_made_up_map():
+    measurement = LESSONS[6].scenario.measure()
+    shares = mean_shares(measurement)
+    assert shares.sum() == pytest.approx(1)
+    np.testing.assert_allclose(shares[:12], 1 / 12, atol=1e-12)
+
+
+def test_a_layer_down_by_hand():
+    delta, term = by_layer("linear", 16, 64)
+    assert delta == pytest.approx(term, rel=0.1) and 0.8 < delta < 1.2
+
+
+def test_drawn_differs_by_seed_alone():
+    assert [measurement.scenario.seed for measurement in drawn(Scenario())] == list(SEEDS)
+
+
+@every_lesson
+def test_open_in_explore_carries_everything(lesson):
+    from gradflow.look import look_params
+    from gradflow.scenario import to_params
+
+    params = to_params(lesson.scenario) | look_params(lesson.look)
+    assert urlencode(params)
+    assert parse(params)[0] == lesson.scenario and parse_look(params)[0] == lesson.look
+    assert isinstance(lesson.look, Look)
