@@ -508,12 +508,12 @@ ANY = Lesson(
         "Six cells read the same sequence, with weights drawn at the same scale. Four are plain: at each step the new "
         "state is an activation of $Wh + Ux$, by tanh, sigmoid, ReLU or nothing at all. Two have **gates**, numbers "
         "between 0 and 1 that multiply what passes: an LSTM forgets, takes in and lets out; a GRU keeps and resets. "
-        "All six make the same kind of sum, one **term** $dC(t)/dW(t-u)$ for each lag. The picture has the terms of "
-        "the LSTM; choose a cell and see the others on the same axes. What differs is the pace at which they fall."
+        "All six make the same kind of sum, one **term** $dC(t)/dW(t-u)$ for each lag. The picture has the "
+        "terms of each cell by lag, on one scale: what differs is the pace at which they fall."
     ),
     scenario=Scenario(horizon=80),
-    look=Look(),
-    controls=("cell", "forget", "gain"),
+    look=Look(closer=True, show="cells", lag=40),
+    controls=("forget", "gain"),
     guess=Guess(
         "With the same scale of weights, in which cell do the terms fall fastest?",
         lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m.scenario), key=found.get)),

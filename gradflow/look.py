@@ -15,6 +15,7 @@ SHOWN = {  # chart -> what its choice is called
     "factors": "Factors",
     "network": "Unrolled",
     "growth": "Over time",
+    "cells": "Cells",
 }
 CHOICES = {"show": tuple(SHOWN)}
 RANGES = {

@@ -22,6 +22,7 @@ TITLES = {
     "factors": "What a term is made of",
     "network": "What C(99) sends back to each copy of W",
     "growth": "The gradient W gets at each time t",
+    "cells": "Each term by lag, cell by cell",
 }
 # the texts on the canvas that stick out of it, by their own font
 OUTSIDE = """canvas => {

@@ -1,14 +1,14 @@
 """The charts, by name: each a constant specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `picture` (the first view), `entry`, `curves`, `network`; a new chart is one
-entry of `CHARTS`.
+Read `base` (what they share), then `picture` (the first view), `entry`, `curves`, `network`, `cells`; a new chart is
+one entry of `CHARTS`.
 """
 
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from gradflow.charts import base, curves, entry, network, picture
+from gradflow.charts import base, cells, curves, entry, network, picture
 
 __all__ = ["CHARTS", "Chart", "file_specification", "specification"]
 
@@ -33,6 +33,7 @@ CHARTS = {
     "factors": Chart(curves.factors_spec, curves.factors_domain, curves.factors_data, curves.factors_say),
     "network": Chart(network.spec, network.domain, network.data, network.say),
     "growth": Chart(curves.growth_spec, curves.growth_domain, curves.growth_data, curves.growth_say),
+    "cells": Chart(cells.spec, cells.domain, cells.data, cells.say),
 }
 
 

@@ -17,7 +17,7 @@ from gradflow.scenario import MAX_HORIZON, RANGES
 from gradflow.wire import send_at_once
 
 HERE = Path(__file__).parent
-UNSAID = {"factor": "", "total": ""}  # what a picture says of itself
+UNSAID = {"factor": "", "total": "", **{f"factor{k}": "" for k in range(6)}}  # what a picture says of itself
 
 
 def dress(large=False):

@@ -1,0 +1,141 @@
+"""All cells side by side on one scale: the same inputs, the same gain, the same draw, another step."""
+
+from dataclasses import replace
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+
+from gradflow.charts import base
+from gradflow.charts.base import BLUE, FRAME, GREY, LIGHT, ORANGE, Panel, at, cut, words
+from gradflow.reading import number
+from gradflow.scenario import CHOICES
+
+CELLS = CHOICES["cell"]
+GAP = 60  # px between panels, for the labels of their axes
+ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels
+HEIGHT = 430
+
+
+def _places():
+    """Where each panel stands: three in a row, in a narrow view two."""
+    places = {}
+    for k in range(len(CELLS)):
+        for edge, way in (("top", 0), ("bottom", 1)):
+            places[f"{edge}{k}"] = (str(ROWS[k // 3][way]), str(ROWS[k // 2][way]))
+        places[f"left{k}"] = (f"(width_of + {GAP}) * {k % 3}", f"(width_of + {GAP}) * {k % 2}")
+        places[f"right{k}"] = f"left{k} + width_of"
+    return places
+
+
+LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "narrow": ("false", "true"),
+    "top": "36",
+    "bottom": (str(ROWS[1][1]), str(ROWS[2][1])),
+    "width_of": (f"(right - {2 * GAP}) / 3", f"(right - {GAP}) / 2"),
+    **_places(),
+    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
+    "column": "width_of / horizon",
+    **LIGHT,
+    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
+}
+CURVE, KEPT = (alt.Chart(alt.Data(name=name)) for name in ("cells", "kept"))
+
+
+def spec():
+    panels = [Panel(cell, f"left{k}", f"right{k}", f"top{k}", f"bottom{k}") for k, cell in enumerate(CELLS)]
+    groups = []
+    for k, panel in enumerate(panels):
+        scales = base.log_panel(panel, x_title=" ")
+        groups.append(
+            (
+                scales.add_params(base.hovering()) if k == 0 else scales,
+                KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55).encode(x="lag:Q", y=f"term{k}:Q"),
+                CURVE.mark_line(color=BLUE, strokeWidth=3, strokeJoin="round").encode(x="lag:Q", y=f"term{k}:Q"),
+                words(f"{panel.left} + 6", at(f"{panel.bottom} - 12"), f"factor{k}", ORANGE, size=13, align="left"),
+                *base.columns(panel, "column"),
+            )
+        )
+    plain = {"align": "left", "limit": alt.expr("right")}
+    heading = (
+        words("0", at("12"), "title", **plain),
+        words("0", at("31"), "subtitle", size=13, **plain),
+        words("right", at("narrow ? bottom + 66 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
+        words("0", at("bottom + 42"), "alarm", BLUE, **plain),
+        base.read_out("bottom + 42"),
+    )
+    return base.specification(
+        (*groups, (FRAME.mark_point(opacity=0), *heading)),
+        LAYOUT,
+        HEIGHT,
+        "The terms by lag of every cell on one scale; the text below says it.",
+    )
+
+
+def others(measurement):
+    """The same scenario in every cell; a cell without its gate rows shows them all."""
+    now = measurement.scenario
+    swap = lambda cell: replace(now, cell=cell, gate="all", cell_path_only=False).measure()
+    return [measurement if cell == now.cell else swap(cell) for cell in CELLS]
+
+
+def domain(measurement, look):
+    return base.decades(*(each.log_row for each in others(measurement)))
+
+
+def _factor(measurement):
+    """What is written into a panel: the pace, or why there is none."""
+    if np.isnan(measurement.log_row).any():
+        return f"overflow at step {measurement.overflow}"
+    slope = measurement.reading.slope
+    return f"×{number(slope)} per step" if np.isfinite(slope) else "no two terms"
+
+
+def data(measurement, look, kept, domain):
+    each = others(measurement)
+    lag = np.arange(measurement.t + 1, dtype=np.int16)
+    steps = base.steps_back(measurement)
+    name = measurement.scenario.cell
+    frame = {
+        "low": domain[0],
+        "high": domain[1],
+        "horizon": len(measurement.cost),
+        "corner": -0.5,
+        "lit": min(look.lag, measurement.t) if look.closer else -1,
+        "title": "Each term by lag, cell by cell",
+        "subtitle": "same inputs, same scale of weights",
+        "kept": base.kept_words(measurement, kept),
+        "alarm": base.overflowed(measurement),
+        **{f"factor{k}": _factor(one) for k, one in enumerate(each)},
+    }
+    grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
+    rows = len(kept.log_row) if kept else 0
+    blank = pa.nulls(rows, pa.float32())
+    return {
+        "frame": base.frame_table(**frame),
+        "cells": pa.table({"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each)}}),
+        "kept": pa.table(
+            {
+                "lag": np.arange(rows, dtype=np.int16),
+                **{field: blank if row is None else cut(row, domain) for field, row in grey.items()},
+            }
+        ),
+        "columns": pa.table(
+            {
+                "lag": lag,
+                "words": [f"lag {u} (step {steps[u]}): {name} {number(measurement.log_row[u])}" for u in lag],
+            }
+        ),
+    }
+
+
+def say(measurement, look):
+    """How fast the terms of each cell fall, in a sentence with numbers."""
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
+    now = measurement.scenario.cell
+    first, *rest = sorted(zip(CELLS, others(measurement), strict=True), key=lambda pair: pair[0] != now)
+    told = "; ".join(f"{cell} {_factor(one)}" for cell, one in rest)
+    return f"The {first[0]} has {_factor(first[1])}, beside {told}."
