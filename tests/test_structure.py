@@ -32,6 +32,7 @@ ORDER = [
     "definitions",
     "lessons",
     "takeaway",
+    "training",
     "charts",
     "controls",
     "wire",

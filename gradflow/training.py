@@ -1,0 +1,179 @@
+"""Learning for real: does a cell learn to recall one number after k steps, and does the bias of one gate decide it?
+
+    reads x(0) … x(k) ~ N(0, 1), says x₀(0) at t = k:    C = ½ (readout · h(k) − x₀(0))²
+
+With one cost, only the term at lag k tells W_ih what to do with x(0). The same draw is trained with several biases of
+the gate that keeps the state, side by side. Every batch is new, so every loss is one on unseen sequences.
+
+Use it in this order: `begin`, `credit` (how much of the gradient reaches x(0)), `advance` up to `STEPS`, `learned_at`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gradflow.cells import CELLS, Cell, Pin
+from gradflow.flow import lag_terms, select_device
+from gradflow.weights import Weights, draw
+
+STEPS = 600  # of Adam, a whole run
+CHUNK = 25  # steps of one `advance`
+BATCH = 32  # sequences a step
+INPUTS = 4  # numbers m read a step, the first of which is asked for
+CHANCE = 0.5  # the mean cost of always saying 0
+LEARNED = CHANCE / 2  # a mean cost below it is no chance
+ADAM = optax.adam(0.01)
+KEEPERS = {"forget": "forget bias", "update": "keep bias"}  # the gates that keep the state, and their bias's name
+
+
+class Network(NamedTuple):
+    """What is trained; a leading axis [V] on every field holds V variants."""
+
+    weights: Weights
+    readout: jax.Array  # [n]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Run:
+    """The state of one training, V variants side by side."""
+
+    cell: Cell = field(metadata={"static": True})
+    lag: int = field(metadata={"static": True})
+    networks: Network  # [V, ...]
+    optimizer: optax.OptState
+    key: jax.Array
+    step: jax.Array  # i32[], steps taken
+
+
+def variants(cell, lag):
+    """What starts side by side: the bias of the gate that keeps the state, for 1 / (1 − σ(b)) = 1 + eᵇ steps.
+
+    Args:
+        cell: a name in `CELLS`; one without such a gate has one variant, the draw as it is.
+        lag: k, steps from the number to its recall, at least 2.
+
+    Returns:
+        name of the variant -> b: 0, 1 and log k, which keep for 2, 3.7 and 1 + k steps.
+
+    Raises:
+        ValueError: names the argument, its value and what is valid.
+
+    Source: Gers et al. 2000 (0); Jozefowicz et al. 2015 (1); Tallec & Ollivier 2018 (log k, for this gate alone).
+    """
+    if cell not in CELLS:
+        raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
+    _check_whole("lag", lag, 2)
+    kept = [name for gate, name in KEEPERS.items() if gate in CELLS[cell].gates]
+    biases = {"0": 0.0, "1": 1.0, "log k": math.log(lag)}
+    return {f"{name} {label}": bias for name in kept for label, bias in biases.items()} or {"no gate": 0.0}
+
+
+def begin(cell, hidden=32, lag=20, *, gain=1.0, input_gain=1.0, init="normal", seed=0):
+    """Draw the networks to train: the same in every variant, but for the one bias.
+
+    Args:
+        cell, lag: as in `variants`.
+        hidden: n, units, at least 1.
+        gain, input_gain, init: as in `gradflow.weights.draw`; the gains at least 0.
+        seed: of the weights, the readout ~ N(0, 1/n) and the batches; a whole number, at least 0.
+
+    Returns:
+        `Run`, float32, before its first step.
+
+    Raises:
+        ValueError: as in `variants`.
+    """
+    biases = variants(cell, lag).values()
+    _check_whole("hidden", hidden, 1)
+    _check_whole("seed", seed, 0)
+    for name, value in (("gain", gain), ("input_gain", input_gain)):
+        if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}; it must be a finite number, at least 0")
+    select_device()
+    same = {"init": init, "gain": gain, "input_gain": input_gain, "seed": seed}
+    weights = [draw(CELLS[cell].gates, hidden, INPUTS, biases=dict.fromkeys(KEEPERS, bias), **same) for bias in biases]
+    readout = np.random.default_rng([seed, 1]).standard_normal(hidden).astype(np.float32) / np.float32(hidden**0.5)
+    networks = jax.tree.map(lambda *each: jnp.stack(each), *[Network(w, readout) for w in weights])
+    return Run(CELLS[cell], int(lag), networks, ADAM.init(networks), jax.random.key(seed), jnp.int32(0))
+
+
+@jax.jit
+def advance(run):
+    """Take `CHUNK` steps of Adam (0.01), each on a new batch for all variants; compiled once for a cell, n and k.
+
+    Returns:
+        (run, losses f32[V, CHUNK]): the mean cost of each batch, before the step it leads to. A variant that blows
+        up stays NaN, the others go on.
+    """
+    loss = lambda network, batch: jax.vmap(lambda inputs: _cost(run.cell, network, inputs))(batch).mean()
+    learn = jax.vmap(jax.value_and_grad(loss), in_axes=(0, None))
+
+    def step(run, _):
+        losses, slopes = learn(run.networks, next_batch(run))
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to the number of steps, an integer
+            updates, optimizer = ADAM.update(slopes, run.optimizer)
+        networks = optax.apply_updates(run.networks, updates)
+        return Run(run.cell, run.lag, networks, optimizer, run.key, run.step + 1), losses
+
+    run, losses = jax.lax.scan(step, run, length=CHUNK)
+    return run, losses.T
+
+
+def learned_at(losses):
+    """The end of the first `CHUNK` of losses f[V, S] whose mean is below `LEARNED`: V steps, None where none is."""
+    below = np.reshape(losses, (len(losses), -1, CHUNK)).mean(axis=2) < LEARNED  # [V, S / CHUNK]
+    return [CHUNK * (int(chunks.argmax()) + 1) if chunks.any() else None for chunks in below]
+
+
+def credit(run):
+    """How much of the gradient of W_ih comes from x(0), the input that is asked for.
+
+        share = ‖dC(k)/dW_ih(0)‖ / Σ_u ‖dC(k)/dW_ih(k−u)‖
+
+    Returns:
+        log share, f64[V], the median over 8 sequences of the next batch; −inf: exactly none, NaN: it has blown up.
+    """
+    networks, batch = jax.device_get((run.networks, next_batch(run)[:8]))
+    each = [jax.tree.map(lambda fields, v=v: fields[v], networks) for v in range(len(networks.readout))]
+    return np.array([np.median([_log_share(run, network, inputs) for inputs in batch]) for network in each])
+
+
+def next_batch(run):
+    """The sequences of a run's next step, f32[BATCH, k+1, m] ~ N(0, 1); they depend on its seed and step alone."""
+    return jax.random.normal(jax.random.fold_in(run.key, run.step), (BATCH, run.lag + 1, INPUTS), jnp.float32)
+
+
+def _log_share(run, network, inputs):
+    if not np.isfinite(network.readout).all():
+        return np.nan
+    targets = np.append(np.full(run.lag, np.nan, np.float32), inputs[0, 0])  # one cost, at t = k
+    lags = lag_terms(run.cell, network.weights, inputs, network.readout, targets, run.lag)
+    terms = lags.log_terms("weight_ih")
+    with np.errstate(invalid="ignore"):  # NaN stays NaN
+        return -np.inf if terms[-1] == -np.inf else terms[-1] - np.logaddexp.reduce(terms)
+
+
+def _cost(cell, network, inputs):
+    """C of one sequence, inputs [k+1, m]."""
+    weights, readout = network
+    free = {gate: Pin(jnp.bool_(False), jnp.float32(0)) for gate in cell.pinnable}
+    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
+
+    def step(carry, x):
+        a_x = split(weights.weight_ih @ x + weights.bias_ih)
+        a_h = split(weights.weight_hh @ carry[0] + weights.bias_hh)
+        return cell.step(a_x, a_h, carry, free), None
+
+    (h, *_), _ = jax.lax.scan(step, tuple(jnp.zeros_like(readout) for _ in cell.carry), inputs)
+    return (readout @ h - inputs[0, 0]) ** 2 / 2
+
+
+def _check_whole(name, value, low):
+    if not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number, at least {low}")
