@@ -62,6 +62,8 @@ class Lesson:
     counter_says: str
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
+    remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
+    trains: bool = False  # ends in learning for real
 
 
 BENGIO = "Bengio, Simard & Frasconi 1994, Learning long-term dependencies with gradient descent is difficult"
@@ -71,6 +73,8 @@ PASCANU = "Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurre
 SAXE = "Saxe, McClelland & Ganguli 2014, Exact solutions to the nonlinear dynamics of learning"
 WERBOS = "Werbos 1990, Backpropagation through time: what it does and how to do it"
 HOCHREITER_91 = "Hochreiter 1991, Untersuchungen zu dynamischen neuronalen Netzen"
+JOZEFOWICZ = "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures"
+TALLEC = "Tallec & Ollivier 2018, Can recurrent neural networks warp time?"
 CHO = "Cho et al. 2014, Learning phrase representations using RNN encoder–decoder"
 
 
@@ -275,6 +279,39 @@ def _grows(gain):
     return evidence
 
 
+def clipped(scenario):
+    """Clipping by norm at the median, over sequences for the same weights: (what is missing, cosine).
+
+    g_i is the gradient of one sequence; compared are the means of g_i min(1, c / ‖g_i‖) and of g_i, with c the median
+    of ‖g_i‖. "Missing" is the norm of their difference over that of the latter.
+    """
+    from gradflow.flow import whole_gradient
+
+    problem, t = scenario.problem(), min(scenario.time, scenario.horizon - 1)
+    rows = []
+    for seed in SEEDS:
+        data = replace(scenario, seed=seed).data()
+        gradient = whole_gradient(**problem | {"inputs": data.inputs, "targets": data.targets}, t=t)
+        rows.append(np.ravel(gradient.weight_hh).astype(float))
+    norms = np.linalg.norm(rows, axis=1)
+    full = np.mean(rows, axis=0)
+    cut = np.mean(rows * np.minimum(1, np.median(norms) / norms)[:, None], axis=0)
+    size = np.linalg.norm(full)
+    return float(np.linalg.norm(cut - full) / size), float(cut @ full / size / np.linalg.norm(cut))
+
+
+def _clipping(gain):
+    def evidence():
+        found = [clipped(Scenario(gain=gain, horizon=60, seed=seed)) for seed in SEEDS]
+        missing, cosine = np.median(found, axis=0)
+        numbers = (
+            f"gain {gain:g}: it differs by {plain(missing)} of its size, with a cosine of {plain(cosine)} between them"
+        )
+        return Evidence(missing < 0.6 and cosine > 0.9 if gain < 2 else missing > 0.9 and cosine < 0.8, numbers)
+
+    return evidence
+
+
 ORTHOGONAL = replace(TURNING, gain=1.0, horizon=256)
 
 
@@ -314,8 +351,20 @@ GROWTH = Lesson(
     counter_says="Orthogonal weights: no term vanishes, and hardly anything is left of their sum.",
     try_this="Find the gain at which the last sum is a thousand times the error. It is closer to 1 than you think.",
     sources=(
-        (PASCANU, "the condition for exploding gradients is necessary, not sufficient"),
+        (PASCANU, "the condition for exploding gradients is necessary, not sufficient; clipping by norm"),
         (SAXE, "orthogonal weights keep the size of what they carry"),
+    ),
+    remedies=(
+        Verdict(
+            "costs",
+            "clip each gradient at the median norm, where nothing explodes: the mean is shorter and hardly turned",
+            _clipping(1.0),
+        ),
+        Verdict(
+            "costs",
+            "the same where terms explode: the mean was set by the few huge gradients, and now points elsewhere",
+            _clipping(8.0),
+        ),
     ),
 )
 
@@ -633,6 +682,20 @@ def _reach(scenario, reaches):
     return evidence
 
 
+def truncated(measurement, kept):
+    """What truncated backpropagation that keeps so many lags leaves out: ‖Σ_{u≥kept}‖ / ‖Σ‖."""
+    return math.exp(measurement.lags.log_tail_sums(**measurement.scenario.rows)[kept] - measurement.reading.log_sum)
+
+
+def _truncated(scenario, kept):
+    def evidence():
+        median, *ends = typical(scenario, lambda measurement: truncated(measurement, kept))
+        true = median < 0.1 if scenario == SHORT else median > 0.5
+        return Evidence(true, f"{three(median, *ends)} of the whole gradient is missing")
+
+    return evidence
+
+
 HIDES = Lesson(
     title="What the sum hides",
     claim="If the sum is healthy, all is well.",
@@ -661,12 +724,21 @@ HIDES = Lesson(
         Verdict("holds if", "the forget gate rests at 0.99: a healthy sum with reach", _reach(LONG, True)),
     ),
     counter=LONG,
-    counter_says="The network that remembers: half of the terms' total size comes from far back.",
+    counter_says="The network that remembers: a quarter of the terms' total size comes from the far half of the lags.",
     try_this="Find the smallest forget gate at which a tenth of the credit comes from the far half.",
     sources=(
         (BENGIO, "credit that fades makes long dependencies hard to learn"),
         (PASCANU, "necessary, not sufficient"),
+        (JOZEFOWICZ, "a forget bias of 1"),
+        (TALLEC, "a forget bias of log k for a dependency of k steps"),
     ),
+    remedies=(
+        Verdict(
+            "costs", "truncate after 20 lags, in the network without reach: little is missing", _truncated(SHORT, 20)
+        ),
+        Verdict("costs", "the same in the network with reach: most of the gradient is missing", _truncated(LONG, 20)),
+    ),
+    trains=True,
 )
 
 LESSONS = (SUM, HEALTHY, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES)

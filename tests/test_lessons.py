@@ -9,16 +9,19 @@ from browser import ROOT
 from streamlit.testing.v1 import AppTest
 
 import gradflow as gf
+from gradflow.charts import truncation
 from gradflow.lessons import LESSONS, SEEDS, added_up, by_layer, drawn, mean_shares
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look, parse_look
+from gradflow.pages import learning
+from gradflow.pages.learning import TURN
 from gradflow.scenario import CHOICES, PRESETS, RANGES, Scenario, parse, pinnable_gates
+from gradflow.training import CHUNK, STEPS, learned_at, variants
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
 PAGE = """
 import sys; sys.path.insert(0, {root!r})
 import runpy, streamlit as st
-st.page_link = lambda *args, **how: None  # one page alone has no other to link to
 runpy.run_path({page!r})
 """
 
@@ -39,7 +42,7 @@ def words(app):
 @every_lesson
 def test_every_verdict_is_what_is_measured_over_eight_draws(lesson):
     assert len(SEEDS) >= 8
-    for verdict in lesson.verdicts:
+    for verdict in (*lesson.verdicts, *lesson.remedies):
         true, numbers = verdict.evidence()
         assert true, f"{verdict.word} {verdict.case}: {numbers}"
         assert re.search(r"\d", numbers) and not re.search(r"\b(nan|inf)\b", numbers)
@@ -69,7 +72,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     else:
         low, _, step = guess.range
         app.slider(key=f"guess_{number}").set_value(low + step * round((found - low) / step)).run()
-    next(button for button in app.button if button.label == "Show what is measured").click().run()
+    press(app, "Show what is measured")
     assert not app.exception
     assert len(app.success) == 1 and not app.info
     assert lesson.conclusion in words(app)
@@ -88,7 +91,7 @@ def test_a_wrong_prediction_is_told_what_was_measured(lesson):
     assert not app.exception and not app.success
     told = guess.options[found] if guess.options else f"{found:.3g}"
     assert told in app.info[0].value
-    next(button for button in app.button if button.label == "Judge again").click().run()
+    press(app, "Judge again")
     assert lesson.conclusion not in words(app)
 
 
@@ -96,11 +99,10 @@ def test_a_wrong_prediction_is_told_what_was_measured(lesson):
 def test_the_counter_example_and_the_way_back(lesson):
     number = LESSONS.index(lesson) + 1
     app = opened(lesson=number, answers=f"{number}:0")
-    press = lambda label: next(button for button in app.button if button.label == label).click().run()
-    press("Show where it stops")
+    press(app, "Show where it stops")
     assert app.session_state.scenario == lesson.counter
     assert not app.exception
-    press("Back to the lesson's example")
+    press(app, "Back to the lesson's example")
     assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
 
 
@@ -128,6 +130,78 @@ def test_answers_that_cannot_be_read_are_none(raw):
 def test_what_is_set_in_a_link_stays():
     app = opened(lesson=2, gain="0.9", cell="rnn-linear", hidden="1", weight="bias_hh")
     assert app.session_state.scenario.gain == 0.9
+
+
+# ---------------------------------------------------------------------------------------------- learning for real
+
+
+@pytest.fixture
+def turn():
+    """Nobody trains, before and after."""
+    yield TURN
+    TURN.__init__()
+
+
+def press(app, label):
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_a_training_runs_to_its_end_and_says_what_came_of_it(turn):
+    app = press(opened(lesson=8, answers="8:2"), "Train")
+    for _ in range(STEPS // CHUNK + 2):
+        if not app.session_state.training["active"]:
+            break
+        app.run()
+    assert not app.exception
+    state = app.session_state.training
+    assert state["done"] and state["losses"].shape == (3, STEPS)
+    said = words(app)
+    for name, at in zip(variants("lstm", 20), learned_at(state["losses"]), strict=True):
+        assert re.search(rf"\*\*{name}\*\*: \S+ of the credit", said)
+        assert (f"learned by step {at}" if at else "not learned after 600 steps") in said
+    assert "Train again" in [button.label for button in app.button]
+    assert turn.take("another"), "the turn was not passed on"
+
+
+def test_a_training_can_be_stopped_and_begun_again(turn):
+    app = press(press(opened(lesson=8, answers="8:2"), "Train"), "Stop")
+    steps = app.session_state.training["losses"].shape[1]
+    assert not app.session_state.training["active"] and 0 < steps < STEPS
+    assert app.run().session_state.training["losses"].shape[1] == steps
+    app = press(app, "Train again")
+    assert app.session_state.training["losses"].shape[1] == CHUNK
+
+
+def test_one_training_at_a_time(turn):
+    assert turn.take("another")
+    app = press(opened(lesson=8, answers="8:2"), "Train")
+    assert any(info.value.startswith("Waiting") for info in app.info)
+    assert app.session_state.training["losses"].shape[1] == 0
+    turn.leave("another")
+    assert app.run().session_state.training["losses"].shape[1] == CHUNK
+
+
+def test_who_falls_silent_has_left(turn, monkeypatch):
+    assert turn.take("one") and not turn.take("two")
+    turn.leave("two")  # who has nothing to leave
+    assert not turn.take("two")
+    now = learning.time.monotonic()
+    monkeypatch.setattr(learning.time, "monotonic", lambda: now + learning.EXPIRES + 1)
+    assert turn.take("two") and not turn.take("one")
+
+
+@pytest.mark.parametrize("number", [8])
+def test_what_truncation_leaves_out_is_drawn_and_said(number):
+    app = opened(lesson=number, answers=f"{number}:2")
+    measurement = LESSONS[number - 1].scenario.measure()
+    assert truncation.say(measurement) in words(app)
+    logs = truncation.missing(measurement)
+    assert logs[0] == pytest.approx(0, abs=1e-6) and logs[-1] == -np.inf
+    steps = measurement.lags
+    kept = 7
+    sign, log = (np.array(part) for part in zip(*(steps.entry("weight_hh", 3, col) for col in range(16)), strict=True))
+    tails = (sign * np.exp(log))[:, kept:].sum(axis=1)
+    assert np.exp(logs[kept] + measurement.reading.log_sum) > np.linalg.norm(tails), "a row is part of the whole"
 
 
 # ------------------------------------------------------------------------------ the lessons' own numbers, otherwise

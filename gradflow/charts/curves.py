@@ -36,7 +36,7 @@ STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE,
 CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
 
 
-def spec(x_title, description):
+def spec(x_title, description, x_axis=None):
     """The constant specification of curves over `x_title`."""
     scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
     colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
@@ -45,7 +45,7 @@ def spec(x_title, description):
     how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
     row = "legend_y + 20 * datum.row"
     layers = (
-        base.log_panel(WHOLE, x_title=x_title).add_params(base.hovering()),
+        base.log_panel(WHOLE, x_title=x_title, x_axis=x_axis).add_params(base.hovering()),
         CURVE.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
             x="x:Q", y="y:Q", detail="curve:N", **how
         ),

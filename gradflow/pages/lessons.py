@@ -4,10 +4,11 @@ import streamlit as st
 
 from gradflow import controls
 from gradflow.lessons import LESSONS
+from gradflow.pages.learning import learning
 from gradflow.pages.live_picture import HERE, apology, begin, dress
 from gradflow.scenario import CHOICES, Scenario
 
-WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red"}
+WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "costs": "orange"}
 GUESSED = "guess"  # the key of the widget that takes the prediction
 
 
@@ -41,11 +42,16 @@ def page():
     def also(measurement, look):
         if revealed:
             measured.markdown(f"**Measured now.** {lesson.reveal(measurement)}")
+        if revealed and lesson.remedies:
+            truncation(remedy, measurement)
 
-    with right, st.container(key="picture"):
+    with right:
+        picture = st.container(key="picture")
+    remedy = conclude(lesson) if revealed else None
+    with picture:
         begin(draw, also, quiet=not revealed)
-    if revealed:
-        conclude(lesson)
+    if revealed and lesson.trains:
+        learning(lesson.scenario)
 
 
 def chosen():
@@ -97,7 +103,8 @@ def path(number, answers):
             st.button(label, on_click=open_lesson, args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
         on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
         st.button("▶", on_click=open_lesson, help="The next lesson.", **on)
-        st.page_link("gradflow/pages/explore.py", label="Open in Explore", query_params=controls.link())
+        if st.button("Open in Explore", type="tertiary"):
+            st.switch_page("gradflow/pages/explore.py", query_params=controls.link())
 
 
 def ask(lesson, number, answers):
@@ -143,30 +150,51 @@ def settled(lesson, number, answers):
 
 
 def conclude(lesson):
-    """Where the claim holds and where it stops, each with its numbers."""
+    """Where the claim holds and where it stops, each with its numbers; the container for what truncation does."""
     st.subheader("How the claim fares")
     with st.spinner("Measuring over eight draws. This happens once."):
-        rows = verdicts(lesson.title)
-    for word, case, numbers in rows:
-        st.markdown(f":{WORDS[word]}[**{word}**] {case}  \n{numbers}")
+        rows, remedies = verdicts(lesson.title)
+    tell(rows)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Show where it stops", on_click=controls.go_to, args=(lesson.counter,))
         st.button("Back to the lesson's example", on_click=controls.show_lesson, args=(lesson,))
         st.markdown(lesson.counter_says)
     st.markdown(f"**Try this.** {lesson.try_this}")
+    if remedies:
+        st.subheader("What people do about it")
+        tell(remedies)
+    remedy = st.container()
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
+    return remedy
+
+
+def tell(rows):
+    for word, case, numbers in rows:
+        st.markdown(f":{WORDS[word]}[**{word}**] {case}  \n{numbers}")
+
+
+def truncation(where, measurement):
+    """What truncated backpropagation leaves out of the present gradient, as a curve over the lags it keeps."""
+    from gradflow.charts import base, truncation
+
+    datasets = base.framed(truncation.data(measurement), dark=st.context.theme.type == "dark")
+    with where:
+        spec = {**truncation.spec(), "datasets": datasets}
+        st.vega_lite_chart(spec=spec, key="truncation", width="stretch")
+        st.markdown(truncation.say(measurement))
 
 
 @st.cache_resource(max_entries=len(LESSONS), show_spinner=False)
 def verdicts(title):
-    """The verdicts of a lesson with what they rest on, measured once: (word, case, numbers)."""
+    """The verdicts and the remedies of a lesson with what they rest on, measured once: (word, case, numbers) each."""
     lesson = next(lesson for lesson in LESSONS if lesson.title == title)
-    rows = []
-    for verdict in lesson.verdicts:
+
+    def found(verdict):
         true, numbers = verdict.evidence()
-        rows.append((verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"))
-    return rows
+        return verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"
+
+    return [*map(found, lesson.verdicts)], [*map(found, lesson.remedies)]
 
 
 with apology():

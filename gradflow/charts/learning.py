@@ -1,0 +1,42 @@
+"""The loss while networks learn to recall, beside the loss of knowing nothing."""
+
+from functools import cache
+
+import numpy as np
+
+from gradflow.charts import curves
+from gradflow.charts.base import BLUE, GREEN, GREY, ORANGE
+
+LOWEST = -3  # log10 of the loss at the foot
+STYLES = ((ORANGE, "dotted"), (GREEN, "dashed"), (BLUE, "solid"))  # of the variants, in their order
+
+
+@cache
+def spec(steps):
+    """The constant specification; steps: of training from one point to the next."""
+    each = {"labelExpr": f"datum.value * {steps}", "tickMinStep": 1, "tickCount": 6}
+    return curves.spec("step of training", "The loss of each network by step; the text beside it says it.", each)
+
+
+def data(losses, chance, points):
+    """The numbers of `spec`.
+
+    Args:
+        losses: name -> mean losses, one after each point so far; NaN where a network has blown up.
+        chance: the loss of always saying nothing.
+        points: of a whole training.
+    """
+    logs = lambda values: np.log(np.maximum(np.asarray(values, float), 1e-30))
+    drawn = [("chance", logs([chance] * points), GREY, "dotted")]
+    for (name, values), (colour, style) in zip(losses.items(), STYLES, strict=False):
+        drawn.append((name, logs(values), colour, style))
+    return curves.tables(
+        None,
+        drawn,
+        (LOWEST, 0),
+        length=points,
+        title="Learning to recall: the loss",
+        subtitle="mean of each 25 steps, on sequences not seen before",
+        lit=-1,
+        words=[],
+    )

@@ -1,0 +1,46 @@
+"""What truncated backpropagation through time leaves out, by the lag at which it stops."""
+
+from functools import cache
+
+import numpy as np
+
+from gradflow.charts import base, curves
+from gradflow.charts.base import BLUE, GREY
+from gradflow.reading import number
+
+
+@cache
+def spec():
+    return curves.spec("lags kept", "The part of the gradient that truncation leaves out; the text beside it says it.")
+
+
+def missing(measurement):
+    """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
+    tails = measurement.lags.log_tail_sums(**measurement.scenario.rows)
+    with np.errstate(invalid="ignore"):
+        return np.append(tails, -np.inf) - measurement.log_partial[-1]
+
+
+def data(measurement):
+    logs = missing(measurement)
+    drawn = [("all of it", np.zeros(len(logs)), GREY, "dotted"), ("what is left out", logs, BLUE, "solid")]
+    return curves.tables(
+        measurement,
+        drawn,
+        base.decades(logs),
+        length=len(logs),
+        title="What truncation leaves out of the gradient",
+        subtitle="‖missing terms‖ / ‖whole gradient‖, by the lags that are kept",
+        lit=-1,
+        words=[f"{k} lags kept: {number(log)} is missing" for k, log in enumerate(logs)],
+        alarm=base.overflowed(measurement),
+    )
+
+
+def say(measurement):
+    """What is missing after a few numbers of lags, in a sentence."""
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
+    logs = missing(measurement)
+    told = [f"{k} lags miss {number(logs[k])}" for k in (5, 10, 20, 50) if k < len(logs) - 1]
+    return f"Of the whole gradient, {', '.join(told)}." if told else "There is nothing to truncate."
