@@ -7,4 +7,4 @@ pages = [
     st.Page("gradflow/pages/explore.py", title="Explore", default=True),
     st.Page("gradflow/pages/lessons.py", title="Lessons"),
 ]
-st.navigation(pages, position="top").run()
+st.navigation(pages, position="hidden" if st.context.is_embedded else "top").run()

@@ -55,7 +55,7 @@ class Lesson:
     look: Look
     controls: tuple[str, ...]  # the ranges that stay live
     guess: Guess
-    reveal: Callable  # measurement -> what was measured, in a sentence
+    reveal: Callable  # (measurement, look) -> what was measured, in a sentence
     conclusion: str
     verdicts: tuple[Verdict, ...]
     counter: Scenario
@@ -106,20 +106,22 @@ def factor(measurement):
 # ------------------------------------------------------------------------------------------ 1, the sum over lags
 
 
-def added_up(measurement):
-    """(sum of the terms, what `jax.grad` gives) of the entry with the largest gradient."""
+def added_up(measurement, row=None, col=None):
+    """(sum of the terms, what `jax.grad` gives) of one entry; without a row, of the one with the largest gradient."""
     field = measurement.field["weight"]
-    row, col = measurement.lags.largest_entry(**measurement.field)
+    if row is None:
+        row, col = measurement.lags.largest_entry(**measurement.field)
     sign, log = measurement.lags.entry(field, row, col)
     whole = getattr(measurement.whole, field)
     return float(np.sum(sign * np.exp(log))), float(whole[row] if col is None else whole[row, col])
 
 
-def _reveal_sum(measurement):
-    total, whole = added_up(measurement)
+def _reveal_sum(measurement, look):
+    rows, cols = measurement.scenario.weights().weight_hh.shape
+    total, whole = added_up(measurement, min(look.row, rows - 1), min(look.col, cols - 1))
     return (
-        f"The weight with the largest gradient: its {measurement.t + 1} terms add up to {plain(total)}, and "
-        f"`jax.grad` of the shared weight gives {plain(whole)}."
+        f"The {measurement.t + 1} terms of this weight add up to {plain(total)}; `jax.grad` of the shared weight "
+        f"gives {plain(whole)}."
     )
 
 
@@ -154,7 +156,7 @@ SUM = Lesson(
         "earlier ones together. Blue pushes up, orange pushes down. Each bar starts where the one before it ended."
     ),
     scenario=Scenario(),
-    look=Look(closer=True, show="entry"),
+    look=Look(closer=True, show="entry", row=40, col=1),  # the largest gradient of all
     controls=("row", "col", "horizon"),
     guess=Guess(
         "Training changes the one shared weight by its gradient. How does that compare with the sum of all the terms?",
@@ -187,7 +189,7 @@ def in_first_terms(measurement):
     return math.exp(min(measurement.reading.log_sum - measurement.log_row[0], 700))
 
 
-def _reveal_healthy(measurement):
+def _reveal_healthy(measurement, look):
     row = measurement.log_row
     rho = math.exp((row[-1] - row[0]) / (len(row) - 1))
     return (
@@ -340,7 +342,7 @@ GROWTH = Lesson(
         _which_growth,
         ("It stays about the same", "It doubles", "It explodes: many times more than double"),
     ),
-    reveal=lambda m: f"From {m.t // 2 + 1} to {m.t + 1} steps the sum grows by ×{plain(doubling(m))}.",
+    reveal=lambda m, look: f"From {m.t // 2 + 1} to {m.t + 1} steps the sum grows by ×{plain(doubling(m))}.",
     conclusion="At $\\rho = 1$ equal terms add up in proportion to their number: that is growth, and no explosion.",
     verdicts=(
         Verdict("fails when", "every step keeps exactly what it gets: the sum grows in proportion", _linear),
@@ -414,7 +416,7 @@ LSTM = Lesson(
         range=Range(0.0, 1.2, 0.01),
         near=0.02,
     ),
-    reveal=lambda m: (
+    reveal=lambda m, look: (
         f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}."
     ),
     conclusion="On the cell path the factor is the *value* of the forget gate; no activation's derivative is in it.",
@@ -504,7 +506,7 @@ DEPTH = Lesson(
         _which_share,
         ("About as much", "Something like a thousandth", "Less than a millionth"),
     ),
-    reveal=lambda m: (
+    reveal=lambda m, look: (
         f"Each layer down multiplies by {plain(factor(m))}. Tied, $W$ gets {number(m.reading.log_sum)}; untied, the "
         f"bottom layer gets {number(bottom_share(m))} of that."
     ),
@@ -568,7 +570,7 @@ ANY = Lesson(
         lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m.scenario), key=found.get)),
         CHOICES["cell"],
     ),
-    reveal=lambda m: (
+    reveal=lambda m, look: (
         "Each step back multiplies by: "
         + "; ".join(f"{cell} {plain(value)}" for cell, value in factors_by_cell(m.scenario).items())
         + "."
@@ -604,7 +606,7 @@ def mean_shares(measurement):
     return np.mean(shares, axis=0)
 
 
-def _reveal_stripe(measurement):
+def _reveal_stripe(measurement, look):
     shares = mean_shares(measurement)
     k = measurement.scenario.write_every
     inside, after = shares[:k], shares[k : 2 * k]
@@ -714,7 +716,7 @@ HIDES = Lesson(
         _which_reach,
         ("More than a quarter", "Some per cent", "Less than one per cent"),
     ),
-    reveal=lambda m: (
+    reveal=lambda m, look: (
         f"The sum is {number(m.reading.log_sum)}. The far half of the lags holds {plain(m.reading.far_share)} of the "
         f"terms' total size; in the grey network {plain(LONG.measure().reading.far_share)}."
     ),

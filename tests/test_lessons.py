@@ -76,7 +76,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     assert not app.exception
     assert len(app.success) == 1 and not app.info
     assert lesson.conclusion in words(app)
-    assert lesson.reveal(measurement) in words(app)
+    assert lesson.reveal(measurement, lesson.look) in words(app)
     for verdict in lesson.verdicts:
         assert verdict.case in words(app)
     assert "not seen here" not in words(app)

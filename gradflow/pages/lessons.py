@@ -41,7 +41,7 @@ def page():
 
     def also(measurement, look):
         if revealed:
-            measured.markdown(f"**Measured now.** {lesson.reveal(measurement)}")
+            measured.markdown(f"**Measured now.** {lesson.reveal(measurement, look)}")
         if revealed and lesson.remedies:
             truncation(remedy, measurement)
 
