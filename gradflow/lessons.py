@@ -150,10 +150,11 @@ SUM = Lesson(
     claim="A recurrent network uses one weight many times, so its gradient is a sum with one term for each use.",
     prose=(
         "At every step the network multiplies by the same matrix $W$. Give each use its own name: $W(t-u)$ is the "
-        "copy that worked **$u$ steps before** time $t$, and $u$ is called the **lag**. The error at time $t$, "
-        "$C(t)$, could be lowered a little by changing any one copy; how much is that copy's **term**, "
-        "$dC(t)/dW(t-u)$. The bars show the terms of one single weight, the nearest twelve lags one by one and all "
-        "earlier ones together. Blue pushes up, orange pushes down. Each bar starts where the one before it ended."
+        "copy that worked **$u$ steps before** time $t$, and $u$ is called the **lag**. Change one copy alone by a "
+        "little: how much the error at time $t$, $C(t)$, then changes is that copy's **term**, $dC(t)/dW(t-u)$. The "
+        "bars show the terms of one single weight, the nearest twelve lags one by one and all earlier ones "
+        "together. Blue adds to the sum, orange takes away from it, and each bar starts where the one before it "
+        "ended."
     ),
     scenario=Scenario(),
     look=Look(closer=True, show="entry", row=40, col=1),  # the largest gradient of all
@@ -171,7 +172,7 @@ SUM = Lesson(
     conclusion="The gradient of a shared weight is the sum of its terms: $dC(t)/dW = \\sum_u dC(t)/dW(t-u)$.",
     verdicts=(
         Verdict("holds", "for every cell, to rounding", _sums_agree),
-        Verdict("fails when", "the network is chaotic: a rounding error grows as the terms do", _chaos),
+        Verdict("fails when", "the network is chaotic, in practice: a rounding error grows as the terms do", _chaos),
     ),
     counter=CHAOS,
     counter_says="Weights so large that the network is chaotic: two computations that round differently soon follow "
@@ -221,11 +222,12 @@ HEALTHY = Lesson(
     title="Vanishing terms, healthy sum",
     claim="Terms that vanish with the lag are no disease: the weight still gets a proper gradient, for it is the sum.",
     prose=(
-        "Here is the smallest network there is: one linear unit, which keeps a share $\\rho$ of its state at every "
-        "step. Look at its bias. Each step back multiplies the **term**, $dC(t)/dW(t-u)$, by $\\rho = 0.8$; on the "
-        "left the terms fall on a straight line, because the axis counts powers of ten. The hundredth term is a "
-        "ten-billionth of the first. People call this the vanishing gradient, and conclude that the weight does not "
-        "learn. But the weight never sees a single term. It gets what is drawn on the right: their **running sum**."
+        "Here is the smallest network there is: one linear unit, a number that keeps a share $\\rho$ of itself at "
+        "every step. $W$ is its bias here. Each step back multiplies the **term**, $dC(t)/dW(t-u)$, by $\\rho = "
+        "0.8$; on the left the terms fall on a straight line, because the axis counts powers of ten. The hundredth "
+        "term is less than a billionth of the first. People call this the vanishing gradient, and conclude that the "
+        "weight does not learn. But no single term is what the weight gets. It gets what is drawn on the right: "
+        "their **running sum**."
     ),
     scenario=PRESETS["Vanishing"],
     look=Look(),
@@ -306,9 +308,7 @@ def _clipping(gain):
     def evidence():
         found = [clipped(Scenario(gain=gain, horizon=60, seed=seed)) for seed in SEEDS]
         missing, cosine = np.median(found, axis=0)
-        numbers = (
-            f"gain {gain:g}: it differs by {plain(missing)} of its size, with a cosine of {plain(cosine)} between them"
-        )
+        numbers = f"gain {gain:g}: the mean changes by {plain(missing)} of its size and turns, cosine {plain(cosine)}"
         return Evidence(missing < 0.6 and cosine > 0.9 if gain < 2 else missing > 0.9 and cosine < 0.8, numbers)
 
     return evidence
@@ -329,10 +329,11 @@ GROWTH = Lesson(
     claim="If the terms did not vanish, the sum would explode.",
     prose=(
         "Let $\\rho$ be what one step back multiplies the **term** by. Below one the terms vanish and the sum "
-        "settles, above one they grow and the sum explodes. This lesson is about the border, $\\rho = 1$: every copy "
-        "of the weight, however far back, gets the same term, $dC(t)/dW(t-u)$. The picture shows the size of the sum "
-        "at every time $t$, divided by the error it answers to, beside three shapes: one that stays, one that grows "
-        "in a straight proportion, and one that multiplies at every step. The axis counts powers of ten."
+        "settles, above one they grow and the sum explodes. This lesson is about the border, $\\rho = 1$: every "
+        "copy of the weight, however far back, gets the same term, $dC(t)/dW(t-u)$. The picture shows the size of "
+        "the sum at every time $t$, in blue divided by the error it answers to, beside three shapes: one that "
+        "stays, one in straight proportion, and one that multiplies at every step. The axis counts powers of ten, "
+        "on which a straight proportion bends over."
     ),
     scenario=PRESETS["Constant"],
     look=Look(closer=True, show="growth", relative=True),
@@ -342,7 +343,9 @@ GROWTH = Lesson(
         _which_growth,
         ("It stays about the same", "It doubles", "It explodes: many times more than double"),
     ),
-    reveal=lambda m, look: f"From {m.t // 2 + 1} to {m.t + 1} steps the sum grows by ×{plain(doubling(m))}.",
+    reveal=lambda m, look: (
+        f"Divided by the error, the sum grows by ×{plain(doubling(m))} from {m.t // 2 + 1} to {m.t + 1} steps."
+    ),
     conclusion="At $\\rho = 1$ equal terms add up in proportion to their number: that is growth, and no explosion.",
     verdicts=(
         Verdict("fails when", "every step keeps exactly what it gets: the sum grows in proportion", _linear),
@@ -358,13 +361,13 @@ GROWTH = Lesson(
     ),
     remedies=(
         Verdict(
-            "costs",
-            "clip each gradient at the median norm, where nothing explodes: the mean is shorter and hardly turned",
+            "cost of",
+            "clipping each gradient to the median norm of eight, where nothing explodes: their mean is hardly turned",
             _clipping(1.0),
         ),
         Verdict(
-            "costs",
-            "the same where terms explode: the mean was set by the few huge gradients, and now points elsewhere",
+            "cost of",
+            "the same where terms explode: a few huge gradients set the mean, which now points elsewhere",
             _clipping(8.0),
         ),
     ),
@@ -419,7 +422,7 @@ LSTM = Lesson(
     reveal=lambda m, look: (
         f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}."
     ),
-    conclusion="On the cell path the factor is the *value* of the forget gate; no activation's derivative is in it.",
+    conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*.",
     verdicts=(
         Verdict("holds", "at ordinary initialisation", _at_initialisation),
         Verdict("fails when", "the forget gate is 1: the constant error carousel", _carousel),
@@ -430,7 +433,7 @@ LSTM = Lesson(
     ),
     counter=PRESETS["LSTM that explodes"],
     counter_says="The same cell with recurrent weights twelve times as large: terms and sum grow with every lag.",
-    try_this="Take the forget gate to 1, then raise the gain. On the cell path nothing moves: $W$ is not on it.",
+    try_this="Take the forget gate to 1, then raise the gain. The pace stays: on the cell path $W$ only starts a term.",
     sources=(
         (HOCHREITER, "the cell path, and the gradient truncated to it"),
         (GERS, "the forget gate"),
@@ -508,7 +511,7 @@ DEPTH = Lesson(
     ),
     reveal=lambda m, look: (
         f"Each layer down multiplies by {plain(factor(m))}. Tied, $W$ gets {number(m.reading.log_sum)}; untied, the "
-        f"bottom layer gets {number(bottom_share(m))} of that."
+        f"lowest layer that has a state to read gets {number(bottom_share(m))} of that."
     ),
     conclusion="Tied, the gradient is the sum. Untied, each layer has but its own term: the bottom one starves.",
     verdicts=(
@@ -543,7 +546,9 @@ def factors_by_cell(scenario):
 def _typical_factors():
     found = {cell: typical(Scenario(cell=cell, horizon=80), factor)[0] for cell in CHOICES["cell"]}
     true = all(value < 1 for value in found.values()) and min(found, key=found.get) == "rnn-sigmoid"
-    return Evidence(true, "; ".join(f"{cell} ×{plain(value)}" for cell, value in found.items()))
+    return Evidence(
+        true, "medians of eight draws: " + "; ".join(f"{cell} ×{plain(value)}" for cell, value in found.items())
+    )
 
 
 def _gates_choose():
@@ -556,11 +561,12 @@ ANY = Lesson(
     title="Any RNN; gates choose",
     claim="All of this holds for any recurrent network; gates choose what to remember, to forget and to take in.",
     prose=(
-        "Six cells read the same sequence, with weights drawn at the same scale. Four are plain: at each step the new "
-        "state is an activation of $Wh + Ux$, by tanh, sigmoid, ReLU or nothing at all. Two have **gates**, numbers "
-        "between 0 and 1 that multiply what passes: an LSTM forgets, takes in and lets out; a GRU keeps and resets. "
-        "All six make the same kind of sum, one **term** $dC(t)/dW(t-u)$ for each lag. The picture has the "
-        "terms of each cell by lag, on one scale: what differs is the pace at which they fall."
+        "Six cells read the same inputs, with weights drawn at the same scale. Four are plain: at each step the new "
+        "state is an activation (tanh, sigmoid, ReLU or none at all) of $W$ times the old state and another matrix "
+        "times the input. Two have **gates**, numbers between 0 and 1 that multiply what passes: an LSTM forgets, "
+        "takes in and lets out; a GRU keeps and resets. All six make the same kind of sum, one **term** "
+        "$dC(t)/dW(t-u)$ for each lag. The picture has the terms of each cell by lag, on one scale: what differs is "
+        "the pace at which they fall."
     ),
     scenario=Scenario(horizon=80),
     look=Look(closer=True, show="cells", lag=40),
@@ -575,14 +581,18 @@ ANY = Lesson(
         + "; ".join(f"{cell} {plain(value)}" for cell, value in factors_by_cell(m.scenario).items())
         + "."
     ),
-    conclusion="Every cell makes the same sum; the cell sets the pace, and a gate lets the network choose its own.",
+    conclusion="Every cell makes the same kind of sum; weights and activation set its pace, and a gate can change it.",
     verdicts=(
-        Verdict("holds", "the terms of all six fall at an ordinary scale, each at its own pace", _typical_factors),
+        Verdict(
+            "holds",
+            "typically the terms of all six fall at an ordinary scale, each at its own pace; a single draw may differ",
+            _typical_factors,
+        ),
         Verdict("holds", "a gate moves the pace", _gates_choose),
     ),
     counter=Scenario(cell="rnn-relu", gain=2.0, horizon=80, weight="bias_hh"),
     counter_says="ReLU units at twice the scale have no gate that could hold them: the terms grow.",
-    try_this="Move the forget gate: only the LSTM can answer it. A plain cell has its pace from W alone.",
+    try_this="Move the forget gate, which only the LSTM has; then the gain. Which cells ever leave the others behind?",
     sources=((HOCHREITER, "the gates of an LSTM"), (CHO, "the gated recurrent unit")),
 )
 
@@ -620,7 +630,10 @@ def _reveal_stripe(measurement, look):
 def _twelfth():
     shares = np.mean([mean_shares(measurement) for measurement in drawn(STRIPE)], axis=0)
     off = float(np.abs(shares[:EVERY] - 1 / EVERY).max())
-    return Evidence(off < 1e-6 and shares[EVERY:].max() == 0, f"eight sequences: 1/12 to within {plain(off)}, then 0")
+    return Evidence(
+        off < 1e-6 and shares[EVERY:].max() == 0,
+        f"eight sequences: 1/12 to rounding (off by at most {plain(off)}), then an exact 0",
+    )
 
 
 def _reappears():
@@ -633,14 +646,14 @@ def _reappears():
 
 IGNORES = Lesson(
     title="The output that ignores ten inputs",
-    claim="An output may ignore the last ten inputs and depend on the one before: that lag has not faded at all.",
+    claim="An output may ignore the last ten inputs and depend on the one eleven steps back: that lag has not faded.",
     prose=(
-        "The **write gate** of this LSTM opens once in twelve steps and takes in one input; between, it is shut, "
-        "and the state is kept as it is. Just before a write, the last write is **eleven steps** back: the inputs "
-        "since then do not count, and lag 11 has not faded at all. One step later a new write has come, lag 11 is "
-        "an exact zero and everything comes from lag 0. In the map each row is a time $t$, each column a lag $u$, "
-        "and the colour is the size of the term, $dC(t)/dW(t-u)$, of the rows of $W$ that write: a stripe that "
-        "moves one lag at a time."
+        "Once in twelve steps this LSTM **writes**: its forget gate shuts, which wipes the state, and its input "
+        "gate opens and takes in one input. Between, the state is kept as it is. Just before a write, the last "
+        "write is **eleven steps** back: the inputs since then do not count, and lag 11 has not faded. One step "
+        "later a new write has come, lag 11 is an exact zero and everything comes from lag 0. In the map each row "
+        "is a time $t$, each column a lag $u$, and the colour is the size of the term, $dC(t)/dW(t-u)$: a stripe "
+        "that moves one lag at a time."
     ),
     scenario=STRIPE,
     look=Look(closer=True, lag=11),
@@ -666,7 +679,8 @@ IGNORES = Lesson(
 
 # ----------------------------------------------------------------------------------------- 8, what the sum hides
 
-SHORT, LONG = PRESETS["LSTM at initialisation"], PRESETS["LSTM that remembers"]
+SHORT = PRESETS["LSTM at initialisation"]
+LONG = replace(SHORT, forget=0.97)
 
 
 def _which_reach(measurement):
@@ -702,11 +716,12 @@ HIDES = Lesson(
     title="What the sum hides",
     claim="If the sum is healthy, all is well.",
     prose=(
-        "A network is to learn something that lies fifty steps back. Its weight has a healthy gradient: the sum on the "
-        "right is neither tiny nor huge. But a sum does not say where it comes from. Its **terms**, $dC(t)/dW(t-u)$, "
-        "on the left do: the share of the gradient that comes from lags of 50 and more is the **credit** that reaches "
-        "back that far. If it is nearly nothing, the weight moves all the same, and learns what the last few steps "
-        "teach it. In grey there is a second network, with a forget gate at 0.99 instead of 0.73."
+        "A network is to learn something that lies fifty steps back. Its weight has a healthy gradient: the sum on "
+        "the right is neither tiny nor huge. But a sum does not say where it comes from. Its **terms**, "
+        "$dC(t)/dW(t-u)$, on the left do: the share of their total size that comes from lags of 50 and more is the "
+        "**credit** that reaches back that far. If it is nearly nothing, the weight moves all the same, and learns "
+        "what the last few steps teach it. In grey there is the same network but for one thing, a forget gate at "
+        "0.97 instead of 0.73."
     ),
     scenario=SHORT,
     look=Look(closer=True, kept=LONG, lag=50),
@@ -723,10 +738,10 @@ HIDES = Lesson(
     conclusion="A healthy sum can be all short lags. Credit that reaches back is needed to learn a long dependency.",
     verdicts=(
         Verdict("fails when", "the forget gate rests at 0.73: a healthy sum without reach", _reach(SHORT, False)),
-        Verdict("holds if", "the forget gate rests at 0.99: a healthy sum with reach", _reach(LONG, True)),
+        Verdict("holds if", "the forget gate rests at 0.97: a healthy sum with reach", _reach(LONG, True)),
     ),
     counter=LONG,
-    counter_says="The network that remembers: a quarter of the terms' total size comes from the far half of the lags.",
+    counter_says="The network in grey: nearly half of the terms' total size comes from the far half of the lags.",
     try_this="Find the smallest forget gate at which a tenth of the credit comes from the far half.",
     sources=(
         (BENGIO, "credit that fades makes long dependencies hard to learn"),
@@ -736,9 +751,11 @@ HIDES = Lesson(
     ),
     remedies=(
         Verdict(
-            "costs", "truncate after 20 lags, in the network without reach: little is missing", _truncated(SHORT, 20)
+            "cost of",
+            "truncating after 20 lags, in the network without reach: little is missing",
+            _truncated(SHORT, 20),
         ),
-        Verdict("costs", "the same in the network with reach: most of the gradient is missing", _truncated(LONG, 20)),
+        Verdict("cost of", "the same in the network with reach: most of the gradient is missing", _truncated(LONG, 20)),
     ),
     trains=True,
 )

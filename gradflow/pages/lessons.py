@@ -8,7 +8,7 @@ from gradflow.pages.learning import learning
 from gradflow.pages.live_picture import HERE, apology, begin, dress
 from gradflow.scenario import CHOICES, Scenario
 
-WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "costs": "orange"}
+WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
 GUESSED = "guess"  # the key of the widget that takes the prediction
 
 
@@ -152,6 +152,7 @@ def settled(lesson, number, answers):
 def conclude(lesson):
     """Where the claim holds and where it stops, each with its numbers; the container for what truncation does."""
     st.subheader("How the claim fares")
+    st.caption("The sentence at the top, measured. Median of eight draws of weights and inputs (lowest to highest).")
     with st.spinner("Measuring over eight draws. This happens once."):
         rows, remedies = verdicts(lesson.title)
     tell(rows)
