@@ -404,14 +404,15 @@ LSTM = Lesson(
     title="“LSTMs are sure to vanish”",
     claim="In an LSTM the gradients are sure to vanish, since derivatives of sigmoid and tanh are at most one.",
     prose=(
-        "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 to "
-        "1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the gradient back "
-        "through this state alone, the **cell path**, with the forget gate held at 0.90. Each point is the size of "
-        "one term, $dC(t)/dW(t-u)$. The claim says why it must fall: sigmoid has a derivative of at most ¼ and tanh of "
-        "at most 1, and they multiply. Look at the equation, and judge which factor meets the gradient at each step."
+        "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 "
+        "to 1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the gradient "
+        "back through this state alone, the **cell path**, with the forget gate held at 0.90; all paths together "
+        "are in grey. Each point is the size of one term, $dC(t)/dW(t-u)$. The claim says why it must fall: sigmoid "
+        "has a derivative of at most ¼ and tanh of at most 1, and they multiply. Look at the equation, and judge "
+        "which factor meets the gradient at each step."
     ),
     scenario=CELL_PATH,
-    look=Look(),
+    look=Look(kept=replace(CELL_PATH, cell_path_only=False)),
     controls=("forget", "gain"),
     guess=Guess(
         "What does each step back on the cell path multiply the term by?",

@@ -65,8 +65,8 @@ def test_a_sweep_pauses_where_it_is_and_goes_on_from_there(visit):
     moves_on(page, verdict(page).inner_text())
     button.click()
     expect(button).to_have_text(re.compile("Play"))
-    page.wait_for_function("!location.search.includes('gain=1&')")
     paused = slider(page, "gain").input_value()
+    page.wait_for_function("value => location.search.includes(`gain=${value}&`)", arg=paused)
     page.wait_for_timeout(300)
     assert slider(page, "gain").input_value() == paused == link(page)["gain"]
     expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)

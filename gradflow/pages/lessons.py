@@ -134,9 +134,7 @@ def settled(lesson, number, answers):
         right, yours, truth = abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
     st.markdown(f"**Your prediction.** {guess.question}")
     if right:
-        st.success(
-            f"You said “{yours}”, and so it is: {truth}." if not guess.options else f"You said: {yours}. So it is."
-        )
+        st.success(f"You said {yours}. Measured: {truth}." if not guess.options else f"You said: {yours}. So it is.")
     else:
         st.info(f"You said: {yours}. Measured: {truth}.")
 
