@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 from gradflow.fields import short
-from gradflow.scenario import CUSTOM, PINNABLE, pinnable_gates, preset_of
+from gradflow.scenario import CHOICES, CUSTOM, PINNABLE, pinnable_gates, preset_of
 
 _GATES = {gate for gates in PINNABLE.values() for gate in gates}
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
@@ -53,6 +53,13 @@ def opposite(scenario, regime):
             if (other.measure().reading.regime == "vanishing") != vanishing:
                 return other
     return None
+
+
+def in_every_cell(measurement):
+    """The same scenario measured in every cell, cell -> measurement; another cell shows all its rows and paths."""
+    now = measurement.scenario
+    swap = lambda cell: replace(now, cell=cell, gate="all", cell_path_only=False).measure()
+    return {cell: measurement if cell == now.cell else swap(cell) for cell in CHOICES["cell"]}
 
 
 def difference(kept, now):

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradflow.compare import in_every_cell
 from gradflow.fields import Range
-from gradflow.look import Look
+from gradflow.look import Look, place
 from gradflow.reading import number, per_step_factor, share
 from gradflow.scenario import CHOICES, PRESETS, Scenario
 
@@ -89,6 +90,16 @@ def typical(scenario, value):
     return float(np.median(values)), min(values), max(values)
 
 
+def typically(scenario, value, true, words):
+    """Evidence by a median: true(median, lowest, highest), and the numbers in place of {} in the words."""
+
+    def evidence():
+        found = typical(scenario, value)
+        return Evidence(bool(true(*found)), words.format(three(*found)))
+
+    return evidence
+
+
 def three(median, low, high):
     """A median and its range, as text."""
     return f"{plain(median)} ({plain(low)} to {plain(high)})"
@@ -101,6 +112,10 @@ def plain(value):
 
 def factor(measurement):
     return measurement.reading.factor
+
+
+def cancellation(measurement):
+    return measurement.reading.cancellation
 
 
 # ------------------------------------------------------------------------------------------ 1, the sum over lags
@@ -117,8 +132,8 @@ def added_up(measurement, row=None, col=None):
 
 
 def _reveal_sum(measurement, look):
-    rows, cols = measurement.scenario.weights().weight_hh.shape
-    total, whole = added_up(measurement, min(look.row, rows - 1), min(look.col, cols - 1))
+    _, row, col = place(measurement, look)
+    total, whole = added_up(measurement, row, col)
     return (
         f"The {measurement.t + 1} terms of this weight add up to {plain(total)}; `jax.grad` of the shared weight "
         f"gives {plain(whole)}."
@@ -205,17 +220,7 @@ def _geometric():
     return Evidence(true, "ρ = 0.5, 0.8, 0.9: " + ", ".join(map(plain, ratios)) + " times the nearest term")
 
 
-def _real_network():
-    median, *ends = typical(Scenario(), in_first_terms)
-    return Evidence(median > 1, f"LSTM at initialisation, eight draws: {three(median, *ends)} times the nearest term")
-
-
 TURNING = Scenario(cell="rnn-linear", init="orthogonal", weight="bias_hh", gain=0.98)
-
-
-def _turning():
-    median, *ends = typical(TURNING, lambda measurement: measurement.reading.cancellation)
-    return Evidence(median < 0.2, f"orthogonal weights, gain 0.98: {three(median, *ends)} of the terms' total is left")
 
 
 HEALTHY = Lesson(
@@ -242,8 +247,26 @@ HEALTHY = Lesson(
     conclusion="A geometric series: $1 + \\rho + \\rho^2 + \\dots = 1/(1-\\rho)$, which is 5 for $\\rho = 0.8$.",
     verdicts=(
         Verdict("holds", "for one linear unit: the sum is 1/(1−ρ)", _geometric),
-        Verdict("holds", "for a typical LSTM at initialisation", _real_network),
-        Verdict("holds if", "the terms do not cancel; where weights turn the state, most of them do", _turning),
+        Verdict(
+            "holds",
+            "for a typical LSTM at initialisation",
+            typically(
+                Scenario(),
+                in_first_terms,
+                lambda median, *_: median > 1,
+                "LSTM at initialisation, eight draws: {} times the nearest term",
+            ),
+        ),
+        Verdict(
+            "holds if",
+            "the terms do not cancel; where weights turn the state, most of them do",
+            typically(
+                TURNING,
+                cancellation,
+                lambda median, *_: median < 0.2,
+                "orthogonal weights, gain 0.98: {} of the terms' total is left",
+            ),
+        ),
     ),
     counter=TURNING,
     counter_says="Sixteen linear units that turn their state: each step keeps 0.98, but most of the sum cancels.",
@@ -274,13 +297,9 @@ def _linear():
     return Evidence(max(abs(r - 2) for r in ratios) < 0.01, f"ρ = 1: from half the horizon on ×{plain(ratios[-1])}")
 
 
-def _grows(gain):
-    def evidence():
-        reading = replace(PRESETS["Constant"], gain=gain, horizon=200).measure().reading
-        shape = "exponential" if gain > 1 else "bounded"
-        return Evidence(reading.growth.shape == shape, f"ρ = {gain:g}: {shape}")
-
-    return evidence
+def _explodes():
+    reading = replace(PRESETS["Constant"], gain=1.05, horizon=200).measure().reading
+    return Evidence(reading.growth.shape == "exponential", "ρ = 1.05: exponential")
 
 
 def clipped(scenario):
@@ -318,7 +337,7 @@ ORTHOGONAL = replace(TURNING, gain=1.0, horizon=256)
 
 
 def _cancels():
-    left, *ends = typical(ORTHOGONAL, lambda measurement: measurement.reading.cancellation)
+    left, *ends = typical(ORTHOGONAL, cancellation)
     flat, *_ = typical(ORTHOGONAL, factor)
     numbers = f"each step back ×{plain(flat)}, and of the total size {three(left, *ends)} is left"
     return Evidence(abs(flat - 1) < 0.01 and left < 0.1, numbers)
@@ -350,7 +369,7 @@ GROWTH = Lesson(
     verdicts=(
         Verdict("fails when", "every step keeps exactly what it gets: the sum grows in proportion", _linear),
         Verdict("fails when", "the terms keep their size and turn: they cancel", _cancels),
-        Verdict("holds if", "the terms grow from lag to lag", _grows(1.05)),
+        Verdict("holds if", "the terms grow from lag to lag", _explodes),
     ),
     counter=ORTHOGONAL,
     counter_says="Orthogonal weights: no term vanishes, and hardly anything is left of their sum.",
@@ -385,21 +404,6 @@ def _gate_sets_the_pace():
     return Evidence(true, "; ".join(f"gate {f:g}: ×{plain(median)} a step" for f, (median, *_) in found.items()))
 
 
-def _at_initialisation():
-    median, *ends = typical(Scenario(horizon=80), factor)
-    return Evidence(ends[-1] < 1, f"gain 1, forget gate 0.73, eight draws: ×{three(median, *ends)} a step")
-
-
-def _carousel():
-    median, *ends = typical(replace(CELL_PATH, forget=1.0), factor)
-    return Evidence(0.98 < median < 1.02, f"forget gate 1, cell path: ×{three(median, *ends)} a step")
-
-
-def _large_gain():
-    median, *ends = typical(Scenario(gain=12.0, horizon=80), factor)
-    return Evidence(median > 1, f"gain 12, eight draws: ×{three(median, *ends)} a step")
-
-
 LSTM = Lesson(
     title="“LSTMs are sure to vanish”",
     claim="In an LSTM the gradients are sure to vanish, since derivatives of sigmoid and tanh are at most one.",
@@ -425,10 +429,35 @@ LSTM = Lesson(
     ),
     conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*.",
     verdicts=(
-        Verdict("holds", "at ordinary initialisation", _at_initialisation),
-        Verdict("fails when", "the forget gate is 1: the constant error carousel", _carousel),
         Verdict(
-            "fails when", "the recurrent weights are large: the other paths then multiply by more than one", _large_gain
+            "holds",
+            "at ordinary initialisation",
+            typically(
+                Scenario(horizon=80),
+                factor,
+                lambda median, low, high: high < 1,
+                "gain 1, forget gate 0.73, eight draws: ×{} a step",
+            ),
+        ),
+        Verdict(
+            "fails when",
+            "the forget gate is 1: the constant error carousel",
+            typically(
+                replace(CELL_PATH, forget=1.0),
+                factor,
+                lambda median, *_: 0.98 < median < 1.02,
+                "forget gate 1, cell path: ×{} a step",
+            ),
+        ),
+        Verdict(
+            "fails when",
+            "the recurrent weights are large: the other paths then multiply by more than one",
+            typically(
+                Scenario(gain=12.0, horizon=80),
+                factor,
+                lambda median, *_: median > 1,
+                "gain 12, eight draws: ×{} a step",
+            ),
         ),
         Verdict("fails", "as a reason: the gate's value sets the pace, not a derivative", _gate_sets_the_pace),
     ),
@@ -460,11 +489,6 @@ def _which_share(measurement):
     return 0 if log > math.log(0.3) else 1 if log > math.log(1e-6) else 2
 
 
-def _layers_starve():
-    median, *ends = typical(LAYERS, factor)
-    return Evidence(0.15 < median < 0.35, f"sigmoid, gain 1, eight draws: ×{three(median, *ends)} a layer")
-
-
 def by_layer(activation, depth, width):
     """What a layer down multiplies by in feed-forward nets, medians over `SEEDS`: (‖δ‖, ‖dC/dW‖)."""
     from gradflow.flow import layer_gradients
@@ -484,11 +508,6 @@ def _looks_flat():
     delta, term = by_layer("relu", 32, 64)
     numbers = f"ReLU, 32 layers of 64, scale 1: ‖δ‖ ×{plain(delta)} a layer down, ‖dC/dW‖ ×{plain(term)}"
     return Evidence(delta < 0.8 and abs(term - 1) < 0.05, numbers)
-
-
-def _layers_saved():
-    median, *ends = typical(ORTHOGONAL_LAYERS, factor)
-    return Evidence(abs(median - 1) < 0.01, f"linear units, orthogonal weights: ×{three(median, *ends)} a layer")
 
 
 DEPTH = Lesson(
@@ -516,7 +535,13 @@ DEPTH = Lesson(
     ),
     conclusion="Tied, the gradient is the sum. Untied, each layer has but its own term: the bottom one starves.",
     verdicts=(
-        Verdict("holds", "for the network untied", _layers_starve),
+        Verdict(
+            "holds",
+            "for the network untied",
+            typically(
+                LAYERS, factor, lambda median, *_: 0.15 < median < 0.35, "sigmoid, gain 1, eight draws: ×{} a layer"
+            ),
+        ),
         Verdict("holds", "for a plain feed-forward net, each layer with random weights of its own", _own_weights),
         Verdict(
             "fails when",
@@ -524,7 +549,16 @@ DEPTH = Lesson(
             "downwards, their product is flat",
             _looks_flat,
         ),
-        Verdict("fails when", "each layer passes on all it gets: linear units with orthogonal weights", _layers_saved),
+        Verdict(
+            "fails when",
+            "each layer passes on all it gets: linear units with orthogonal weights",
+            typically(
+                ORTHOGONAL_LAYERS,
+                factor,
+                lambda median, *_: abs(median - 1) < 0.01,
+                "linear units, orthogonal weights: ×{} a layer",
+            ),
+        ),
     ),
     counter=ORTHOGONAL_LAYERS,
     counter_says="Linear layers with orthogonal weights: the bottom layer gets what the top one gets.",
@@ -539,9 +573,9 @@ DEPTH = Lesson(
 # ------------------------------------------------------------------------------------- 6, any RNN; gates choose
 
 
-def factors_by_cell(scenario):
+def factors_by_cell(measurement):
     """Cell -> what each step back multiplies a term by, everything else being equal."""
-    return {cell: factor(replace(scenario, cell=cell, gate="all").measure()) for cell in CHOICES["cell"]}
+    return {cell: factor(one) for cell, one in in_every_cell(measurement).items()}
 
 
 def _typical_factors():
@@ -574,12 +608,12 @@ ANY = Lesson(
     controls=("forget", "gain"),
     guess=Guess(
         "With the same scale of weights, in which cell do the terms fall fastest?",
-        lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m.scenario), key=found.get)),
+        lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m), key=found.get)),
         CHOICES["cell"],
     ),
     reveal=lambda m, look: (
         "Each step back multiplies by: "
-        + "; ".join(f"{cell} {plain(value)}" for cell, value in factors_by_cell(m.scenario).items())
+        + "; ".join(f"{cell} {plain(value)}" for cell, value in factors_by_cell(m).items())
         + "."
     ),
     conclusion="Every cell makes the same kind of sum; weights and activation set its pace, and a gate can change it.",
@@ -701,16 +735,7 @@ def _reach(scenario, reaches):
 
 def truncated(measurement, kept):
     """What truncated backpropagation that keeps so many lags leaves out: ‖Σ_{u≥kept}‖ / ‖Σ‖."""
-    return math.exp(measurement.lags.log_tail_sums(**measurement.scenario.rows)[kept] - measurement.reading.log_sum)
-
-
-def _truncated(scenario, kept):
-    def evidence():
-        median, *ends = typical(scenario, lambda measurement: truncated(measurement, kept))
-        true = median < 0.1 if scenario == SHORT else median > 0.5
-        return Evidence(true, f"{three(median, *ends)} of the whole gradient is missing")
-
-    return evidence
+    return math.exp(measurement.log_missing[kept])
 
 
 HIDES = Lesson(
@@ -754,9 +779,20 @@ HIDES = Lesson(
         Verdict(
             "cost of",
             "truncating after 20 lags, in the network without reach: little is missing",
-            _truncated(SHORT, 20),
+            typically(
+                SHORT,
+                lambda m: truncated(m, 20),
+                lambda median, *_: median < 0.1,
+                "{} of the whole gradient is missing",
+            ),
         ),
-        Verdict("cost of", "the same in the network with reach: most of the gradient is missing", _truncated(LONG, 20)),
+        Verdict(
+            "cost of",
+            "the same in the network with reach: most of the gradient is missing",
+            typically(
+                LONG, lambda m: truncated(m, 20), lambda median, *_: median > 0.5, "{} of the whole gradient is missing"
+            ),
+        ),
     ),
     trains=True,
 )

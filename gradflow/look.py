@@ -42,6 +42,14 @@ class Look:
     kept: Scenario | None = None  # what stays in grey to compare with
 
 
+def place(measurement, look):
+    """The entry as (field, row, col), inside the weight; col is None for a bias."""
+    field = measurement.field["weight"]
+    shape = getattr(measurement.scenario.weights(), field).shape
+    row = min(look.row, shape[0] - 1)
+    return field, row, (min(look.col, shape[1] - 1) if len(shape) == 2 else None)
+
+
 def look_params(look):
     """What differs from the first view, as texts by name."""
     return {name: _write(getattr(look, name)) for name, value in asdict(Look()).items() if getattr(look, name) != value}

@@ -288,6 +288,12 @@ class Measurement:
         }
 
     @cached_property
+    def log_missing(self):
+        """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
+        with np.errstate(invalid="ignore"):
+            return np.append(self.lags.log_tail_sums(**self.scenario.rows), -np.inf) - self.log_partial[-1]
+
+    @cached_property
     def whole(self):
         """dC(t)/dW of the shared weights, by `jax.grad` alone; `Weights`."""
         from gradflow.flow import whole_gradient

@@ -125,9 +125,14 @@ def advance(run):
     return run, losses.T
 
 
+def chunk_means(losses):
+    """Losses f[V, S] as the mean of each `CHUNK` of steps, f[V, S / CHUNK]."""
+    return np.reshape(losses, (len(losses), -1, CHUNK)).mean(axis=2)
+
+
 def learned_at(losses):
     """The end of the first `CHUNK` of losses f[V, S] whose mean is below `LEARNED`: V steps, None where none is."""
-    below = np.reshape(losses, (len(losses), -1, CHUNK)).mean(axis=2) < LEARNED  # [V, S / CHUNK]
+    below = chunk_means(losses) < LEARNED  # [V, S / CHUNK]
     return [CHUNK * (int(chunks.argmax()) + 1) if chunks.any() else None for chunks in below]
 
 

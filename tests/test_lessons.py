@@ -54,7 +54,7 @@ def test_a_lesson_is_short_and_whole(lesson):
     assert "$dC(t)/dW(t-u)$" in lesson.prose, "the picture's own term is not named"
     assert lesson.sources and lesson.verdicts and lesson.counter != lesson.scenario
     for field in lesson.controls:
-        assert field in RANGES.keys() | LOOK_RANGES.keys() | CHOICES.keys()
+        assert field in RANGES.keys() | LOOK_RANGES.keys()
         assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
     assert bool(lesson.guess.options) != bool(lesson.guess.range)
 
@@ -195,7 +195,7 @@ def test_what_truncation_leaves_out_is_drawn_and_said(number):
     app = opened(lesson=number, answers=f"{number}:2")
     measurement = LESSONS[number - 1].scenario.measure()
     assert truncation.say(measurement) in words(app)
-    logs = truncation.missing(measurement)
+    logs = measurement.log_missing
     assert logs[0] == pytest.approx(0, abs=1e-6) and logs[-1] == -np.inf
     steps = measurement.lags
     kept = 7

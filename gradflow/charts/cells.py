@@ -1,13 +1,12 @@
 """All cells side by side on one scale: the same inputs, the same gain, the same draw, another step."""
 
-from dataclasses import replace
-
 import altair as alt
 import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
 from gradflow.charts.base import BLUE, FRAME, GREY, LIGHT, ORANGE, Panel, at, cut, words
+from gradflow.compare import in_every_cell
 from gradflow.reading import number
 from gradflow.scenario import CHOICES
 
@@ -74,15 +73,8 @@ def spec():
     )
 
 
-def others(measurement):
-    """The same scenario in every cell; a cell without its gate rows shows them all."""
-    now = measurement.scenario
-    swap = lambda cell: replace(now, cell=cell, gate="all", cell_path_only=False).measure()
-    return [measurement if cell == now.cell else swap(cell) for cell in CELLS]
-
-
 def domain(measurement, look):
-    return base.decades(*(each.log_row for each in others(measurement)))
+    return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
 
 
 def _factor(measurement):
@@ -94,7 +86,7 @@ def _factor(measurement):
 
 
 def data(measurement, look, kept, domain):
-    each = others(measurement)
+    each = in_every_cell(measurement).values()
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     steps = base.steps_back(measurement)
     name = measurement.scenario.cell
@@ -136,6 +128,5 @@ def say(measurement, look):
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
     now = measurement.scenario.cell
-    first, *rest = sorted(zip(CELLS, others(measurement), strict=True), key=lambda pair: pair[0] != now)
-    told = "; ".join(f"{cell} {_factor(one)}" for cell, one in rest)
-    return f"The {first[0]} has {_factor(first[1])}, beside {told}."
+    told = "; ".join(f"{cell} {_factor(one)}" for cell, one in in_every_cell(measurement).items() if cell != now)
+    return f"The {now} has {_factor(measurement)}, beside {told}."

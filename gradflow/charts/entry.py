@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gradflow.charts import base
 from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
+from gradflow.look import place
 from gradflow.reading import number
 from gradflow.scenario import gate_names
 
@@ -76,14 +77,6 @@ def spec():
         *base.headings(),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, "The sum, term by term; the text below says it.")
-
-
-def place(measurement, look):
-    """The entry as (field, row, col), inside the weight; col is None for a bias."""
-    field = measurement.field["weight"]
-    shape = getattr(measurement.scenario.weights(), field).shape
-    row = min(look.row, shape[0] - 1)
-    return field, row, (min(look.col, shape[1] - 1) if len(shape) == 2 else None)
 
 
 def called(measurement, look):

@@ -14,15 +14,8 @@ def spec():
     return curves.spec("lags kept", "The part of the gradient that truncation leaves out; the text beside it says it.")
 
 
-def missing(measurement):
-    """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
-    tails = measurement.lags.log_tail_sums(**measurement.scenario.rows)
-    with np.errstate(invalid="ignore"):
-        return np.append(tails, -np.inf) - measurement.log_partial[-1]
-
-
 def data(measurement):
-    logs = missing(measurement)
+    logs = measurement.log_missing
     drawn = [("all of it", np.zeros(len(logs)), GREY, "dotted"), ("what is left out", logs, BLUE, "solid")]
     return curves.tables(
         measurement,
@@ -41,6 +34,6 @@ def say(measurement):
     """What is missing after a few numbers of lags, in a sentence."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
-    logs = missing(measurement)
+    logs = measurement.log_missing
     told = [f"{k} lags miss {number(logs[k])}" for k in (5, 10, 20, 50) if k < len(logs) - 1]
     return f"Of the whole gradient, {', '.join(told)}." if told else "There is nothing to truncate."

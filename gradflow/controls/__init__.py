@@ -7,13 +7,12 @@
 from gradflow.controls.labels import LABELS
 from gradflow.controls.live import live_ranges, take
 from gradflow.controls.sidebar import live_panels, sidebar
-from gradflow.controls.state import choice, go_to, link, read_link, show_lesson
+from gradflow.controls.state import go_to, link, read_link, show_lesson
 from gradflow.controls.tools import bottom, tools, views
 
 __all__ = [
     "LABELS",
     "bottom",
-    "choice",
     "go_to",
     "link",
     "live_panels",

@@ -56,7 +56,7 @@ class LagTerms:
 
     def log_partial_sums(self, weight="weight_hh", gate=None):
         """log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F, f64[t+1]. Args and Raises: as in `GradientMap`."""
-        return self._log_sums(weight, gate, np.arange(len(self._delta)))[: self.t + 1]
+        return self._log_sums(weight, gate, slice(None))[: self.t + 1]
 
     def log_tail_sums(self, weight="weight_hh", gate=None):
         """log ‖Σ_{u'≥u} dC(t)/dW(t−u')‖_F: all that backpropagation truncated to the lags below u leaves out.

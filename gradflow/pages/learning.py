@@ -7,6 +7,7 @@ import time
 import numpy as np
 import streamlit as st
 
+from gradflow.pages.live_picture import draw_chart
 from gradflow.reading import number
 from gradflow.scenario import RECALL_LAG
 
@@ -16,24 +17,24 @@ PACE = 0.1  # s between two chunks, for the eye
 
 
 class Turn:
-    """Who trains: one session at a time; one that falls silent has left."""
+    """Who trains: one visitor at a time; one that falls silent has left."""
 
     def __init__(self):
         self._lock, self._holder, self._seen = threading.Lock(), None, 0.0
 
-    def take(self, session):
-        """Whether it is this session's turn, now or still."""
+    def take(self, visitor):
+        """Whether it is this visitor's turn, now or still."""
         with self._lock:
             now = time.monotonic()
-            if self._holder not in (None, session) and now - self._seen < EXPIRES:
+            if self._holder not in (None, visitor) and now - self._seen < EXPIRES:
                 return False
-            self._holder, self._seen = session, now
+            self._holder, self._seen = visitor, now
             return True
 
-    def leave(self, session):
+    def leave(self, visitor):
         """Let the next one train."""
         with self._lock:
-            if self._holder == session:
+            if self._holder == visitor:
                 self._holder = None
 
 
@@ -57,7 +58,7 @@ def _progress(scenario):
     from gradflow import training
 
     state = st.session_state.get("training")
-    session = st.session_state.setdefault("trainee", secrets.token_hex(4))
+    visitor = st.session_state.setdefault("trainee", secrets.token_hex(4))
     if state is None or not state["active"]:
         if st.button("Train" if state is None else "Train again", type="primary"):
             _start(scenario)
@@ -68,10 +69,10 @@ def _progress(scenario):
     if state is None:
         return
     if state["active"]:
-        if not TURN.take(session):
+        if not TURN.take(visitor):
             st.info("Waiting: somebody else is training on this server.")
             return
-        _step(training, state, session)
+        _step(training, state)
     _draw(training, state)
     if state["active"] and state["done"]:
         _stop()
@@ -100,7 +101,7 @@ def _stop():
     TURN.leave(st.session_state.trainee)
 
 
-def _step(training, state, session):
+def _step(training, state):
     """One chunk, and before the first what credit there is."""
     if state["credit"] is None:
         state["credit"] = training.credit(state["run"])
@@ -110,15 +111,12 @@ def _step(training, state, session):
 
 
 def _draw(training, state):
-    from gradflow.charts import base
     from gradflow.charts import learning as chart
 
-    chunks = state["losses"].reshape(len(state["names"]), -1, training.CHUNK).mean(axis=2)
+    chunks = training.chunk_means(state["losses"])
     points = training.STEPS // training.CHUNK
     datasets = chart.data(dict(zip(state["names"], chunks, strict=True)), training.CHANCE, points)
-    datasets = base.framed(datasets, dark=st.context.theme.type == "dark")
-    spec = {**chart.spec(training.CHUNK), "datasets": datasets}
-    st.vega_lite_chart(spec=spec, key="learning", width="stretch")
+    draw_chart(chart.spec(training.CHUNK), datasets, "learning")
     for name, said in sentences(training, state).items():
         st.markdown(f"**{name}**: {said}")
 

@@ -5,11 +5,10 @@ import streamlit as st
 from gradflow import controls
 from gradflow.lessons import LESSONS
 from gradflow.pages.learning import learning
-from gradflow.pages.live_picture import HERE, apology, begin, dress
-from gradflow.scenario import CHOICES, Scenario
+from gradflow.pages.live_picture import HERE, apology, begin, draw_chart, dress
+from gradflow.scenario import Scenario
 
 WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
-GUESSED = "guess"  # the key of the widget that takes the prediction
 
 
 def page():
@@ -29,15 +28,12 @@ def page():
     text, right = st.columns([1, 2], gap="medium")
     with text:
         st.markdown(lesson.prose)
-        for field in filter(CHOICES.__contains__, lesson.controls):
-            controls.choice(st.selectbox, field, CHOICES[field], getattr(st.session_state.scenario, field))
         ranges = st.container(key="lesson_ranges")
         measured = settled(lesson, number, answers) if revealed else ask(lesson, number, answers)
 
     def draw(target):
         with ranges:
-            fields = [field for field in lesson.controls if field not in CHOICES]
-            controls.live_ranges("ranges", fields, target=target)
+            controls.live_ranges("ranges", lesson.controls, target=target)
 
     def also(measurement, look):
         if revealed:
@@ -111,7 +107,7 @@ def ask(lesson, number, answers):
     """The prediction, and the button that ends the waiting."""
     guess = lesson.guess
     st.markdown(f"**Your prediction.** {guess.question}")
-    how = {"label": guess.question, "label_visibility": "collapsed", "key": f"{GUESSED}_{number}"}
+    how = {"label": guess.question, "label_visibility": "collapsed", "key": f"guess_{number}"}
     if guess.options:
         value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
     else:
@@ -175,12 +171,10 @@ def tell(rows):
 
 def truncation(where, measurement):
     """What truncated backpropagation leaves out of the present gradient, as a curve over the lags it keeps."""
-    from gradflow.charts import base, truncation
+    from gradflow.charts import truncation
 
-    datasets = base.framed(truncation.data(measurement), dark=st.context.theme.type == "dark")
     with where:
-        spec = {**truncation.spec(), "datasets": datasets}
-        st.vega_lite_chart(spec=spec, key="truncation", width="stretch")
+        draw_chart(truncation.spec(), truncation.data(measurement), "truncation")
         st.markdown(truncation.say(measurement))
 
 

@@ -13,11 +13,15 @@ import numpy as np
 import streamlit as st
 
 from gradflow import controls
-from gradflow.scenario import MAX_HORIZON, RANGES
+from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES
 from gradflow.wire import send_at_once
 
 HERE = Path(__file__).parent
-UNSAID = {"factor": "", "total": "", **{f"factor{k}": "" for k in range(6)}}  # what a picture says of itself
+UNSAID = {
+    "factor": "",
+    "total": "",
+    **{f"factor{k}": "" for k in range(len(CHOICES["cell"]))},
+}  # what a picture says of itself
 
 
 def dress(large=False):
@@ -60,6 +64,19 @@ def live_picture(top, ranges, also, quiet):
         settle_memory()
 
 
+def draw_chart(spec, datasets, key):
+    """Draw a chart beside the live picture; its specification is constant, and its letters follow the page's theme."""
+    from gradflow.charts import base
+
+    datasets = base.framed(datasets, dark=dark())
+    st.vega_lite_chart(spec={**spec, "datasets": datasets}, key=key, width="stretch")
+
+
+def dark():
+    """Whether the page is dark."""
+    return st.context.theme.type == "dark"
+
+
 def measure(scenario):
     """The measurement; a message if the first of this cell and size lets people wait."""
     if (scenario.cell, scenario.hidden) in compiled():
@@ -100,7 +117,7 @@ def prepare(measurement, look, moves, quiet):
         domain = frame(chart, measurement, look, kept, moves, last)
         # a sweep of the horizon draws into its widest frame
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        fields = {"dark": st.context.theme.type == "dark", "horizon": steps} | (UNSAID if quiet else {})
+        fields = {"dark": dark(), "horizon": steps} | (UNSAID if quiet else {})
         datasets = base.framed(chart.data(measurement, look, kept, domain), **fields)
         images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
         shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
