@@ -10,7 +10,7 @@ import pytest
 from oracle import Answer, costs, plain
 
 import gradflow as gf
-from gradflow.charts import CHARTS, base, curves, entry, network
+from gradflow.charts import CHARTS, base, cells, curves, entry, network
 from gradflow.look import Look
 from gradflow.reading import number
 from gradflow.scenario import CHOICES, PRESETS, Scenario
@@ -465,3 +465,21 @@ def test_the_earlier_copies_hold_the_rest_of_the_terms():
     count, percent = words.split(" earlier copies hold ")
     assert int(count) == LENGTH - network.STEPS
     assert float(percent.split(" %")[0]) == pytest.approx(part, rel=0.06)
+
+
+# ------------------------------------------------------------------------------------------- cells side by side
+
+
+@pytest.mark.parametrize("cell, gates", [("lstm", ["forget", "input"]), ("gru", ["update"])])
+def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
+    """A pinned gate is open by its value, except that one write in so many steps shuts or opens it."""
+    scenario = Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.8, update=0.8, input=0.6, write_every=5)
+    measurement, look = scenario.measure(), Look(show="cells")
+    table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell].to_pandas()
+    for gate in gates:
+        foot = cells.PINNABLE[cell].index(gate) + 1
+        strip = table[table.foot == foot].sort_values("lag")
+        opened = (strip.foot - strip.open) * cells.STRIP / cells.OPEN
+        pins = Scenario(**vars(scenario) | {"cell": cell}).pins()[gate][:LENGTH]
+        np.testing.assert_allclose(opened, pins[::-1], atol=1e-6)
+        assert len(set(pins)) == 2, "nothing is written"

@@ -28,6 +28,7 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
     PURPLE: ("#8233b3", "#c598e2"),
 }
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
+GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
 STACK = 620  # px: a narrower view stacks its panels
 

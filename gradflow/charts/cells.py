@@ -8,12 +8,14 @@ from gradflow.charts import base
 from gradflow.charts.base import BLUE, FRAME, GREY, LIGHT, ORANGE, Panel, at, cut, words
 from gradflow.compare import in_every_cell
 from gradflow.reading import number
-from gradflow.scenario import CHOICES
+from gradflow.scenario import CHOICES, PINNABLE
 
 CELLS = CHOICES["cell"]
 GAP = 60  # px between panels, for the labels of their axes
-ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels
-HEIGHT = 430
+ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
+GATED = tuple(k for k, cell in enumerate(CELLS) if cell in PINNABLE)
+STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
+HEIGHT = 470
 
 
 def _places():
@@ -57,19 +59,42 @@ def spec():
                 *base.columns(panel, "column"),
             )
         )
+    strips = [_strips(panels[k], CELLS[k]) for k in GATED]
     plain = {"align": "left", "limit": alt.expr("right")}
     heading = (
         words("0", at("12"), "title", **plain),
         words("0", at("31"), "subtitle", size=13, **plain),
-        words("right", at("narrow ? bottom + 66 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
-        words("0", at("bottom + 42"), "alarm", BLUE, **plain),
-        base.read_out("bottom + 42"),
+        words("right", at("narrow ? bottom + 112 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
+        words("0", at("bottom + 88"), "alarm", BLUE, **plain),
+        base.read_out("bottom + 88"),
     )
     return base.specification(
-        (*groups, (FRAME.mark_point(opacity=0), *heading)),
+        (*groups, *strips, (FRAME.mark_point(opacity=0), *heading)),
         LAYOUT,
         HEIGHT,
         "The terms by lag of every cell on one scale; the text below says it.",
+    )
+
+
+def _strips(panel, cell):
+    """Under the panel of a gated cell, for each gate how open it was at the step of each lag."""
+    gates, names = alt.Chart(alt.Data(name=cell)), [base.GATE_WORDS.get(gate, gate) for gate in PINNABLE[cell]]
+    across = alt.Scale(domain=[-0.5, alt.expr("horizon - 0.5")], range=[alt.expr(panel.left), alt.expr(panel.right)])
+    down = alt.Scale(domain=[0, 1], range=[alt.expr(f"{panel.bottom} + {26 + STRIP * k}") for k in (0, 1)])
+    foot = gates.transform_filter("datum.lag == 0").encode(alt.Y("foot:Q", axis=None, scale=down))
+    return (
+        gates.mark_area(color=GREY, opacity=0.8, interpolate="step").encode(
+            alt.X("lag:Q", axis=None, scale=across), alt.Y("open:Q", axis=None, scale=down), y2="foot", detail="foot:N"
+        ),
+        foot.mark_text(
+            text=alt.expr(f"{names}[datum.foot - 1]"),
+            align="right",
+            baseline="bottom",
+            fontSize=12,
+            fontWeight="bold",
+            color=base.ink(GREY),
+        ).encode(x=at(f"{panel.left} - 5")),
+        foot.mark_rule(color=GREY).encode(x=at(panel.left), x2=at(panel.right)),
     )
 
 
@@ -86,7 +111,7 @@ def _factor(measurement):
 
 
 def data(measurement, look, kept, domain):
-    each = in_every_cell(measurement).values()
+    each = in_every_cell(measurement)
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     steps = base.steps_back(measurement)
     name = measurement.scenario.cell
@@ -100,14 +125,17 @@ def data(measurement, look, kept, domain):
         "subtitle": "same inputs, same scale of weights",
         "kept": base.kept_words(measurement, kept),
         "alarm": base.overflowed(measurement),
-        **{f"factor{k}": _factor(one) for k, one in enumerate(each)},
+        **{f"factor{k}": _factor(one) for k, one in enumerate(each.values())},
     }
     grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
     rows = len(kept.log_row) if kept else 0
     blank = pa.nulls(rows, pa.float32())
     return {
         "frame": base.frame_table(**frame),
-        "cells": pa.table({"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each)}}),
+        "cells": pa.table(
+            {"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each.values())}}
+        ),
+        **{CELLS[k]: _gates(each[CELLS[k]]) for k in GATED},
         "kept": pa.table(
             {
                 "lag": np.arange(rows, dtype=np.int16),
@@ -121,6 +149,21 @@ def data(measurement, look, kept, domain):
             }
         ),
     }
+
+
+def _gates(measurement):
+    """One row a gate and lag: the foot of the gate's strip, and how far over it the gate is open."""
+    gates = np.array([gate[measurement.t :: -1] for gate in measurement.gates.values()])  # [G, t + 1]
+    foot, lag = np.indices(gates.shape)
+    foot += 1
+    opened = np.where(np.isfinite(gates), foot - OPEN / STRIP * gates, np.nan)
+    return pa.table(
+        {
+            "lag": lag.ravel().astype(np.int16),
+            "foot": foot.ravel().astype(np.int8),
+            "open": pa.array(opened.ravel(), pa.float32(), from_pandas=True),
+        }
+    )
 
 
 def say(measurement, look):

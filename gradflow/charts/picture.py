@@ -45,7 +45,6 @@ MARKS = {  # a term that is no number on the axis: its mark, colour and words
 HEIGHT = 530  # px, in a wide view
 GATE_FIELDS = ("gate0", "gate1", "gate2")  # a cell with fewer gates leaves strips blank
 BASELINES = (0.9, 1.9, 2.9)
-SHOWN = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom")
 SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom")
@@ -379,7 +378,7 @@ def _odd(states, domain):
 
 def _names(gates):
     """For each strip its name and the top of its track; nothing where there is no gate."""
-    names = [SHOWN.get(gate, gate) for gate in gates] + len(BASELINES) * [""]
+    names = [base.GATE_WORDS.get(gate, gate) for gate in gates] + len(BASELINES) * [""]
     strips = list(zip(GATE_FIELDS, BASELINES, names, strict=False))
     tops = {field: base - 0.8 if name else None for field, base, name in strips}
     return {f"name{k}": name for k, (_, _, name) in enumerate(strips)} | tops
