@@ -5,8 +5,10 @@ present scenario, each verdict by medians over `SEEDS` draws of weights and inpu
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +39,14 @@ class Evidence(NamedTuple):
     numbers: str
 
 
+class Example(NamedTuple):
+    """Another network to look at, by a button."""
+
+    label: str
+    scenario: Scenario
+    says: str  # what there is to see
+
+
 class Verdict(NamedTuple):
     """How the claim fares, and in which case."""
 
@@ -56,15 +66,15 @@ class Lesson:
     look: Look
     controls: tuple[str, ...]  # the ranges that stay live
     guess: Guess
-    reveal: Callable  # (measurement, look) -> what was measured, in a sentence
+    reveal: Callable  # (measurement, look) -> what was measured, in plain words
     conclusion: str
     verdicts: tuple[Verdict, ...]
-    counter: Scenario
-    counter_says: str
+    examples: tuple[Example, ...]  # the last is the counter-example
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
-    trains: bool = False  # ends in learning for real
+    curves: tuple[str, ...] = ()  # of what these change in the gradient: "clipping", "truncation"
+    ends_in: str = ""  # what else there is to try: "layers", "learning"
 
 
 BENGIO = "Bengio, Simard & Frasconi 1994, Learning long-term dependencies with gradient descent is difficult"
@@ -77,6 +87,33 @@ HOCHREITER_91 = "Hochreiter 1991, Untersuchungen zu dynamischen neuronalen Netze
 JOZEFOWICZ = "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures"
 TALLEC = "Tallec & Ollivier 2018, Can recurrent neural networks warp time?"
 CHO = "Cho et al. 2014, Learning phrase representations using RNN encoder–decoder"
+
+
+WORDS = {  # explained wherever a lesson uses them
+    "cell path": "the way back through an LSTM's cell state alone, not through its gates",
+    "chaotic": "the smallest difference grows until it decides everything",
+    "clipping": "a gradient that is longer than a limit is cut to that length",
+    "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
+    "draw": "one throw of the dice for weights and inputs",
+    "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
+    "healthy": "neither vanishing nor huge: of the size of its nearest terms",
+    "initialisation": "the weights as they are drawn, before any training",
+    "orthogonal": "said of weights that turn the state and keep its length",
+    "truncating": "going back only so many lags, and leaving out what comes from before",
+    "‖δ‖": "the size of the error as it arrives at a layer",
+    "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
+}
+
+
+def explained(*texts):
+    """The `WORDS` that these texts use: "**gain**: the scale …" each."""
+    used = lambda word: re.search(rf"(?<!\w){word}s?(?!\w)", " ".join(texts), re.IGNORECASE)
+    return [f"**{word}**: {meaning}" for word, meaning in WORDS.items() if used(word)]
+
+
+def stops(scenario, says):
+    """The counter-example: where the claim stops holding."""
+    return Example("Show where it stops", scenario, says)
 
 
 def drawn(scenario):
@@ -135,7 +172,7 @@ def _reveal_sum(measurement, look):
     _, row, col = place(measurement, look)
     total, whole = added_up(measurement, row, col)
     return (
-        f"The {measurement.t + 1} terms of this weight add up to {plain(total)}; `jax.grad` of the shared weight "
+        f"The {measurement.t + 1} terms of this weight add up to {plain(total)}; jax.grad of the shared weight "
         f"gives {plain(whole)}."
     )
 
@@ -168,7 +205,7 @@ SUM = Lesson(
         "copy that worked **$u$ steps before** time $t$, and $u$ is called the **lag**. Change one copy alone by a "
         "little: how much the error at time $t$, $C(t)$, then changes is that copy's **term**, $dC(t)/dW(t-u)$. The "
         "bars show the terms of one single weight, the nearest twelve lags one by one and all earlier ones "
-        "together. Blue adds to the sum, orange takes away from it, and each bar starts where the one before it "
+        "together. Blue adds to the sum, red takes away from it, and each bar starts where the one before it "
         "ended."
     ),
     scenario=Scenario(),
@@ -189,9 +226,13 @@ SUM = Lesson(
         Verdict("holds", "for every cell, to rounding", _sums_agree),
         Verdict("fails when", "the network is chaotic, in practice: a rounding error grows as the terms do", _chaos),
     ),
-    counter=CHAOS,
-    counter_says="Weights so large that the network is chaotic: two computations that round differently soon follow "
-    "different paths, and agree on no gradient.",
+    examples=(
+        stops(
+            CHAOS,
+            "Weights so large that the network is chaotic: two computations that round differently soon follow "
+            "different paths, and agree on no gradient.",
+        ),
+    ),
     try_this="Move the row: some weights get a sum that is smaller than most of their terms. Which bars did that?",
     sources=((WERBOS, "the sum over the copies of a shared weight"),),
 )
@@ -268,8 +309,12 @@ HEALTHY = Lesson(
             ),
         ),
     ),
-    counter=TURNING,
-    counter_says="Sixteen linear units that turn their state: each step keeps 0.98, but most of the sum cancels.",
+    examples=(
+        Example("Show a real network", Scenario(), "An LSTM of 16 units as training finds it: the same picture."),
+        stops(
+            TURNING, "Sixteen linear units that turn their state: each step keeps 0.98, but most of the sum cancels."
+        ),
+    ),
     try_this="Set the gain to 0.95, then 0.99. How many lags must you add before the sum stops growing?",
     sources=(
         (BENGIO, "why the terms shrink"),
@@ -302,33 +347,48 @@ def _explodes():
     return Evidence(reading.growth.shape == "exponential", "ρ = 1.05: exponential")
 
 
-def clipped(scenario):
-    """Clipping by norm at the median, over sequences for the same weights: (what is missing, cosine).
+LIMITS = 2.0 ** np.arange(-4, 4.5, 0.5)  # of clipping, in medians of ‖g_i‖
 
-    g_i is the gradient of one sequence; compared are the means of g_i min(1, c / ‖g_i‖) and of g_i, with c the median
-    of ‖g_i‖. "Missing" is the norm of their difference over that of the latter.
-    """
+
+@lru_cache(maxsize=2 * len(SEEDS))
+def gradients(scenario):
+    """dC(t)/dW_hh of each sequence of `SEEDS` for the same weights, f64[8, ·]."""
     from gradflow.flow import whole_gradient
 
     problem, t = scenario.problem(), min(scenario.time, scenario.horizon - 1)
-    rows = []
-    for seed in SEEDS:
-        data = replace(scenario, seed=seed).data()
-        gradient = whole_gradient(**problem | {"inputs": data.inputs, "targets": data.targets}, t=t)
-        rows.append(np.ravel(gradient.weight_hh).astype(float))
+    sequences = [replace(scenario, seed=seed).data() for seed in SEEDS]
+    each = [problem | {"inputs": data.inputs, "targets": data.targets} for data in sequences]
+    return np.array([np.ravel(whole_gradient(**one, t=t).weight_hh) for one in each], float)
+
+
+def clipped(rows, limit):
+    """Clipping by norm, over sequences: (what it changes, cosine).
+
+    Compared are the means of g_i min(1, c / ‖g_i‖) and of g_i, the rows, with c so many times the median of ‖g_i‖.
+    What it changes is the norm of their difference over that of the latter.
+    """
     norms = np.linalg.norm(rows, axis=1)
     full = np.mean(rows, axis=0)
-    cut = np.mean(rows * np.minimum(1, np.median(norms) / norms)[:, None], axis=0)
+    cut = np.mean(rows * np.minimum(1, limit * np.median(norms) / norms)[:, None], axis=0)
     size = np.linalg.norm(full)
     return float(np.linalg.norm(cut - full) / size), float(cut @ full / size / np.linalg.norm(cut))
 
 
+def clipping_curve(gain):
+    """By limit, of `LIMITS`: (log of what clipping changes, cosine), medians over `SEEDS` draws of the weights."""
+    draws = [gradients(Scenario(gain=gain, horizon=60, seed=seed)) for seed in SEEDS]
+    found = np.median([[clipped(rows, limit) for limit in LIMITS] for rows in draws], axis=0)
+    with np.errstate(divide="ignore"):  # nothing is changed
+        return np.log(found[:, 0]), found[:, 1]
+
+
 def _clipping(gain):
     def evidence():
-        found = [clipped(Scenario(gain=gain, horizon=60, seed=seed)) for seed in SEEDS]
-        missing, cosine = np.median(found, axis=0)
-        numbers = f"gain {gain:g}: the mean changes by {plain(missing)} of its size and turns, cosine {plain(cosine)}"
-        return Evidence(missing < 0.6 and cosine > 0.9 if gain < 2 else missing > 0.9 and cosine < 0.8, numbers)
+        logs, cosines = clipping_curve(gain)
+        (at,) = np.flatnonzero(LIMITS == 1)
+        changed, cosine = float(np.exp(logs[at])), float(cosines[at])
+        numbers = f"gain {gain:g}: the mean changes by {plain(changed)} of its size and turns, cosine {plain(cosine)}"
+        return Evidence(changed < 0.6 and cosine > 0.9 if gain < 2 else changed > 0.9 and cosine < 0.8, numbers)
 
     return evidence
 
@@ -371,8 +431,14 @@ GROWTH = Lesson(
         Verdict("fails when", "the terms keep their size and turn: they cancel", _cancels),
         Verdict("holds if", "the terms grow from lag to lag", _explodes),
     ),
-    counter=ORTHOGONAL,
-    counter_says="Orthogonal weights: no term vanishes, and hardly anything is left of their sum.",
+    examples=(
+        Example(
+            "Show factors above one",
+            replace(PRESETS["Constant"], gain=1.05),
+            "Each step back multiplies by 1.05: now the sum explodes.",
+        ),
+        stops(ORTHOGONAL, "Orthogonal weights: no term vanishes, and hardly anything is left of their sum."),
+    ),
     try_this="Find the gain at which the last sum is a thousand times the error. It is closer to 1 than you think.",
     sources=(
         (PASCANU, "the condition for exploding gradients is necessary, not sufficient; clipping by norm"),
@@ -390,6 +456,7 @@ GROWTH = Lesson(
             _clipping(8.0),
         ),
     ),
+    curves=("clipping", "truncation"),
 )
 
 
@@ -461,8 +528,17 @@ LSTM = Lesson(
         ),
         Verdict("fails", "as a reason: the gate's value sets the pace, not a derivative", _gate_sets_the_pace),
     ),
-    counter=PRESETS["LSTM that explodes"],
-    counter_says="The same cell with recurrent weights twelve times as large: terms and sum grow with every lag.",
+    examples=(
+        Example(
+            "Show the carousel",
+            replace(CELL_PATH, forget=1.0),
+            "Forget gate 1: what comes back on the cell path is what went in, at any lag.",
+        ),
+        stops(
+            PRESETS["LSTM that explodes"],
+            "The same cell with recurrent weights twelve times as large: terms and sum grow with every lag.",
+        ),
+    ),
     try_this="Take the forget gate to 1, then raise the gain. The pace stays: on the cell path $W$ only starts a term.",
     sources=(
         (HOCHREITER, "the cell path, and the gradient truncated to it"),
@@ -530,7 +606,7 @@ DEPTH = Lesson(
         ("About as much", "Something like a thousandth", "Less than a millionth"),
     ),
     reveal=lambda m, look: (
-        f"Each layer down multiplies by {plain(factor(m))}. Tied, $W$ gets {number(m.reading.log_sum)}; untied, the "
+        f"Each layer down multiplies by {plain(factor(m))}. Tied, W gets {number(m.reading.log_sum)}; untied, the "
         f"lowest layer that has a state to read gets {number(bottom_share(m))} of that."
     ),
     conclusion="Tied, the gradient is the sum. Untied, each layer has but its own term: the bottom one starves.",
@@ -560,13 +636,15 @@ DEPTH = Lesson(
             ),
         ),
     ),
-    counter=ORTHOGONAL_LAYERS,
-    counter_says="Linear layers with orthogonal weights: the bottom layer gets what the top one gets.",
+    examples=(
+        stops(ORTHOGONAL_LAYERS, "Linear layers with orthogonal weights: the bottom layer gets what the top one gets."),
+    ),
     try_this="Raise the gain until the bottom layer gets a tenth. How wide is the range of gains that works?",
     sources=(
         (HOCHREITER_91, "vanishing gradients, in time and in depth"),
         (SAXE, "orthogonal weights between layers"),
     ),
+    ends_in="layers",
 )
 
 
@@ -576,6 +654,15 @@ DEPTH = Lesson(
 def factors_by_cell(measurement):
     """Cell -> what each step back multiplies a term by, everything else being equal."""
     return {cell: factor(one) for cell, one in in_every_cell(measurement).items()}
+
+
+def _reveal_cells(measurement, look):
+    found = factors_by_cell(measurement)
+    low, high = min(found, key=found.get), max(found, key=found.get)
+    return (
+        f"The terms of {low} fall fastest: each step back multiplies them by {plain(found[low])}. Those of {high} last "
+        f"longest: by {plain(found[high])}."
+    )
 
 
 def _typical_factors():
@@ -611,11 +698,7 @@ ANY = Lesson(
         lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m), key=found.get)),
         CHOICES["cell"],
     ),
-    reveal=lambda m, look: (
-        "Each step back multiplies by: "
-        + "; ".join(f"{cell} {plain(value)}" for cell, value in factors_by_cell(m).items())
-        + "."
-    ),
+    reveal=_reveal_cells,
     conclusion="Every cell makes the same kind of sum; weights and activation set its pace, and a gate can change it.",
     verdicts=(
         Verdict(
@@ -625,8 +708,17 @@ ANY = Lesson(
         ),
         Verdict("holds", "a gate moves the pace", _gates_choose),
     ),
-    counter=Scenario(cell="rnn-relu", gain=2.0, horizon=80, weight="bias_hh"),
-    counter_says="ReLU units at twice the scale have no gate that could hold them: the terms grow.",
+    examples=(
+        Example(
+            "Let the gates write",
+            Scenario(horizon=80, gates="pinned", forget=0.97, update=0.97, write_every=12),
+            "The gates of LSTM and GRU write once in twelve steps: of the LSTM's terms only the writes are left.",
+        ),
+        stops(
+            Scenario(cell="rnn-relu", gain=2.0, horizon=80, weight="bias_hh"),
+            "ReLU units at twice the scale have no gate that could hold them: the terms grow.",
+        ),
+    ),
     try_this="Move the forget gate, which only the LSTM has; then the gain. Which cells ever leave the others behind?",
     sources=((HOCHREITER, "the gates of an LSTM"), (CHO, "the gated recurrent unit")),
 )
@@ -705,8 +797,12 @@ IGNORES = Lesson(
         Verdict("holds", "on the cell path: 1/12 for each lag up to 11, then nothing", _twelfth),
         Verdict("fails when", "the other paths count: earlier writes reappear, smaller", _reappears),
     ),
-    counter=replace(STRIPE, cell_path_only=False),
-    counter_says="All paths together: the write before the last one is seen as well, twelve lags further back.",
+    examples=(
+        stops(
+            replace(STRIPE, cell_path_only=False),
+            "All paths together: the write before the last one is seen as well, twelve lags further back.",
+        ),
+    ),
     try_this="Move the time by one step at a time past a multiple of 12, and watch the lit lag.",
     sources=((HOCHREITER, "input gates that protect what is stored"),),
 )
@@ -766,8 +862,9 @@ HIDES = Lesson(
         Verdict("fails when", "the forget gate rests at 0.73: a healthy sum without reach", _reach(SHORT, False)),
         Verdict("holds if", "the forget gate rests at 0.97: a healthy sum with reach", _reach(LONG, True)),
     ),
-    counter=LONG,
-    counter_says="The network in grey: nearly half of the terms' total size comes from the far half of the lags.",
+    examples=(
+        stops(LONG, "The network in grey: nearly half of the terms' total size comes from the far half of the lags."),
+    ),
     try_this="Find the smallest forget gate at which a tenth of the credit comes from the far half.",
     sources=(
         (BENGIO, "credit that fades makes long dependencies hard to learn"),
@@ -794,7 +891,8 @@ HIDES = Lesson(
             ),
         ),
     ),
-    trains=True,
+    curves=("truncation",),
+    ends_in="learning",
 )
 
 LESSONS = (SUM, HEALTHY, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES)

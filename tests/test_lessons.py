@@ -1,6 +1,7 @@
 """Each lesson says what is measured: its verdicts recomputed, its prediction scored, its page from first to last."""
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import numpy as np
@@ -9,11 +10,14 @@ from browser import ROOT
 from streamlit.testing.v1 import AppTest
 
 import gradflow as gf
-from gradflow.charts import truncation
-from gradflow.lessons import LESSONS, SEEDS, added_up, by_layer, drawn, mean_shares
+from gradflow.charts import clipping, truncation
+from gradflow.charts import layers as net
+from gradflow.flow import layer_gradients
+from gradflow.flow.layers import draw_net
+from gradflow.lessons import LESSONS, SEEDS, WORDS, added_up, by_layer, clipped, drawn, explained, mean_shares
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look, parse_look
-from gradflow.pages import learning
+from gradflow.pages import layers, learning
 from gradflow.pages.learning import TURN
 from gradflow.scenario import CHOICES, PRESETS, RANGES, Scenario, parse, pinnable_gates
 from gradflow.training import CHUNK, STEPS, learned_at, variants
@@ -36,7 +40,9 @@ def opened(**params):
 
 
 def words(app):
-    return " ".join(element.value for element in (*app.header, *app.markdown, *app.info, *app.success, *app.subheader))
+    written = (*app.header, *app.markdown, *app.info, *app.success, *app.subheader, *app.caption)
+    over_the_picture = [unescape(element.proto.body) for element in app.get("html")]
+    return " ".join([*(element.value for element in written), *over_the_picture])
 
 
 @every_lesson
@@ -52,7 +58,9 @@ def test_every_verdict_is_what_is_measured_over_eight_draws(lesson):
 def test_a_lesson_is_short_and_whole(lesson):
     assert 60 <= len(lesson.prose.split()) <= 120
     assert "$dC(t)/dW(t-u)$" in lesson.prose, "the picture's own term is not named"
-    assert lesson.sources and lesson.verdicts and lesson.counter != lesson.scenario
+    assert lesson.sources and lesson.verdicts
+    assert lesson.scenario not in [example.scenario for example in lesson.examples]
+    assert lesson.examples[-1].label == "Show where it stops"
     for field in lesson.controls:
         assert field in RANGES.keys() | LOOK_RANGES.keys()
         assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
@@ -99,9 +107,12 @@ def test_a_wrong_prediction_is_told_what_was_measured(lesson):
 def test_the_counter_example_and_the_way_back(lesson):
     number = LESSONS.index(lesson) + 1
     app = opened(lesson=number, answers=f"{number}:0")
-    press(app, "Show where it stops")
-    assert app.session_state.scenario == lesson.counter
-    assert not app.exception
+    for example in lesson.examples:
+        press(app, example.label)
+        assert app.session_state.scenario == example.scenario
+        assert not app.exception
+        assert example.says in words(app)
+        assert lesson.reveal(example.scenario.measure(), app.session_state.look) in words(app)
     press(app, "Back to the lesson's example")
     assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
 
@@ -188,6 +199,101 @@ def test_who_falls_silent_has_left(turn, monkeypatch):
     now = learning.time.monotonic()
     monkeypatch.setattr(learning.time, "monotonic", lambda: now + learning.EXPIRES + 1)
     assert turn.take("two") and not turn.take("one")
+
+
+@every_lesson
+def test_a_word_is_explained_where_it_is_used(lesson):
+    number = LESSONS.index(lesson) + 1
+    asked, told = words(opened(lesson=number)), words(opened(lesson=number, answers=f"{number}:0"))
+    used = lambda word, *texts: f" {word} " in re.sub(r"[^\w‖/]+", " ", f" {' '.join(texts)} ").lower()
+    for word, meaning in WORDS.items():
+        if used(word.lower(), lesson.claim, lesson.prose, lesson.guess.question):
+            assert meaning in asked
+        if used(word.lower(), *(verdict.case for verdict in (*lesson.verdicts, *lesson.remedies)), lesson.conclusion):
+            assert meaning in told
+
+
+def test_every_word_that_is_explained_is_used():
+    texts = []
+    for lesson in LESSONS:
+        texts += [lesson.claim, lesson.prose, lesson.conclusion, lesson.try_this]
+        texts += [example.says for example in lesson.examples]
+        for verdict in (*lesson.verdicts, *lesson.remedies):
+            texts += [verdict.case, verdict.evidence().numbers]
+    assert len(explained(*texts)) == len(WORDS)
+    assert explained("drawn again") == [] and len(explained("Eight draws")) == 1
+
+
+# -------------------------------------------------------------------------------------- the net of the fifth lesson
+
+
+def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
+    app = opened(lesson=5, answers="5:2", activation="tanh", depth="12", width="4", scale="1.3", net_seed="7")
+    assert net.say(layer_gradients("tanh", 12, 4, gain=1.3, seed=7)) in words(app)
+    app.slider(key="depth").set_value(31).run()
+    assert app.query_params["depth"] == "31"
+    assert net.say(layer_gradients("tanh", 31, 4, gain=1.3, seed=7)) in words(app)
+    app.slider(key="depth").set_value(layers.FIELDS["depth"][0]).run()
+    assert "depth" not in app.query_params and not app.exception
+
+
+@pytest.mark.parametrize("name, raw", [("activation", "swish"), ("depth", "1"), ("width", "17"), ("scale", "nan")])
+def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
+    app = opened(lesson=5, answers="5:2", **{name: raw})
+    assert not app.exception
+    assert name in app.warning[0].value and raw in app.warning[0].value
+    usual = {field: default for field, (default, *_) in layers.FIELDS.items()}
+    said = net.say(layer_gradients(usual["activation"], usual["depth"], usual["width"]))
+    assert said in words(app)
+
+
+def test_the_curves_of_a_net_are_those_of_backpropagation_by_hand():
+    drawn, depth = draw_net(64, 16, 0.9, 3), 9
+    states = [drawn.input]
+    for weight in drawn.weights[:depth]:
+        states.append(np.tanh(weight @ states[-1]))
+    delta = drawn.readout * (drawn.readout @ states[-1] - drawn.target)
+    expected = {}
+    for below in range(depth):
+        delta = delta * (1 - states[depth - below] ** 2)
+        met = states[depth - below - 1]
+        expected[below] = [np.linalg.norm(met), np.linalg.norm(delta), np.linalg.norm(np.outer(delta, met))]
+        delta = drawn.weights[depth - below - 1].T @ delta
+    table = net.data(layer_gradients("tanh", depth, 16, gain=0.9, seed=3))["curves"].to_pandas()
+    for below, sizes in expected.items():
+        at = table[table.x == below].sort_values("curve").y
+        np.testing.assert_allclose(at, np.log10(sizes), atol=2e-4)
+
+
+def test_a_net_with_a_dead_layer_and_one_that_overflows_say_so():
+    dead = layer_gradients("relu", 20, 4)
+    assert "exact zero" in net.say(dead) and net.data(dead)["frame"]["alarm"][0].as_py() == net.say(dead)
+    broken = dead._replace(log_terms=np.full(20, np.nan), overflow=6)
+    assert "layer 7" in net.say(broken)
+
+
+def test_flat_gradients_are_explained_only_where_the_error_fades():
+    assert "flat" in net.say(layer_gradients("relu", 20, 64))
+    assert "flat" not in net.say(layer_gradients("sigmoid", 20, 64))
+    assert "flat" not in net.say(layer_gradients("linear", 20, 64))
+
+
+# ------------------------------------------------------------------------------------------------------ clipping
+
+
+def test_clipping_by_hand():
+    rows = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 30.0]])
+    changed, cosine = clipped(rows, 1)  # the median norm is 2: the last becomes (0, 2)
+    np.testing.assert_allclose(changed, 28 / np.hypot(1, 32))
+    np.testing.assert_allclose(cosine, (1 + 32 * 4) / np.hypot(1, 32) / np.hypot(1, 4))
+    assert clipped(rows, 100) == (0, pytest.approx(1))
+
+
+def test_the_curves_of_clipping_fall_to_nothing_where_no_gradient_is_longer():
+    table = clipping.data()["curves"].to_pandas()
+    mild, wild = (table[table.curve == curve].y.to_numpy() for curve in (0, 1))
+    assert np.isnan(mild[-1]) and np.isfinite(wild).all()
+    assert (np.diff(wild) <= 1e-6).all() and (wild[1:] >= np.nan_to_num(mild[1:], nan=-9)).all()
 
 
 @pytest.mark.parametrize("number", [8])

@@ -1,7 +1,7 @@
 """The charts, by name: each a constant specification, its data, the frame that can be held still, and its message.
 
 Read `base` (what they share), then `picture` (the first view), `entry`, `curves`, `network`, `cells`; a new chart is
-one entry of `CHARTS`.
+one entry of `CHARTS`. What stands under a lesson is a file of its own: `truncation`, `clipping`, `layers`, `learning`.
 """
 
 from collections.abc import Callable

@@ -16,6 +16,7 @@ ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of p
 GATED = tuple(k for k, cell in enumerate(CELLS) if cell in PINNABLE)
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 HEIGHT = 470
+ROUND = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
 
 
 def _places():
@@ -53,8 +54,8 @@ def spec():
         groups.append(
             (
                 scales.add_params(base.hovering()) if k == 0 else scales,
-                KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55).encode(x="lag:Q", y=f"term{k}:Q"),
-                CURVE.mark_line(color=BLUE, strokeWidth=3, strokeJoin="round").encode(x="lag:Q", y=f"term{k}:Q"),
+                KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
+                CURVE.mark_line(color=BLUE, strokeWidth=4, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
                 words(f"{panel.left} + 6", at(f"{panel.bottom} - 12"), f"factor{k}", ORANGE, size=13, align="left"),
                 *base.columns(panel, "column"),
             )

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
+from gradflow.charts.base import BLUE, FRAME, GREY, ORANGE, RED, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
 from gradflow.look import place
 from gradflow.reading import number
 from gradflow.scenario import gate_names
@@ -145,7 +145,7 @@ def data(measurement, look, kept, domain):
     drawn = []
     for x, (name, start, stop, change) in enumerate(rows):
         last = x >= len(rows) - (2 if look.whole else 1)
-        colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else ORANGE
+        colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
         end = clip(stop) if change else clip(start)
         down = change < 0
         if down and end - floor < 0.2 * (ceiling - floor):  # no room under the bar

@@ -7,7 +7,7 @@
 from gradflow.controls.labels import LABELS
 from gradflow.controls.live import live_ranges, take
 from gradflow.controls.sidebar import live_panels, sidebar
-from gradflow.controls.state import go_to, link, read_link, show_lesson
+from gradflow.controls.state import go_to, link, read_link, show, show_lesson
 from gradflow.controls.tools import bottom, tools, views
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "live_panels",
     "live_ranges",
     "read_link",
+    "show",
     "show_lesson",
     "sidebar",
     "take",

@@ -31,7 +31,8 @@ def page():
             words.markdown(definitions(measurement, look))
 
     with picture:
-        begin(lambda target: controls.live_panels(first, more, target), define, look.stage)
+        verdict = lambda measurement, look: measurement.reading.verdict
+        begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
 
 
 def computed_on():

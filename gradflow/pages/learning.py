@@ -41,27 +41,27 @@ class Turn:
 TURN = Turn()
 
 
-def learning(scenario):
-    """Train the scenario's cell on recall, three biases of its keeping gate side by side, and draw it live."""
+def learning():
+    """Train the present scenario's cell on recall, three biases of its keeping gate side by side, and draw it live."""
     st.subheader("Learning for real")
     st.markdown(
-        f"Read {RECALL_LAG + 1} random inputs, then say the first one. The {scenario.cell} with {HIDDEN} units is "
-        "trained from the same draw with three biases of the gate that keeps its state; Adam, 600 steps, every batch "
-        "new. How much credit reaches the first input is measured before the first step."
+        f"Read {RECALL_LAG + 1} random inputs, then say the first one. The cell of the picture, its gain and its draw "
+        f"with {HIDDEN} units, is trained with three biases of the gate that keeps its state; Adam, 600 steps, every "
+        "batch new. How much credit reaches the first input is measured before the first step."
     )
     training = st.session_state.get("training")
     active = training is not None and training["active"]
-    st.fragment(_progress, run_every=PACE if active else None)(scenario)
+    st.fragment(_progress, run_every=PACE if active else None)()
 
 
-def _progress(scenario):
+def _progress():
     from gradflow import training
 
     state = st.session_state.get("training")
     visitor = st.session_state.setdefault("trainee", secrets.token_hex(4))
     if state is None or not state["active"]:
         if st.button("Train" if state is None else "Train again", type="primary"):
-            _start(scenario)
+            _start(st.session_state.scenario)
             st.rerun()  # the whole page, which alone sets the pace of this fragment
     elif st.button("Stop"):
         _stop()
@@ -91,6 +91,7 @@ def _start(scenario):
         "done": False,
         "run": run,
         "names": names,
+        "of": f"{scenario.cell}, gain {scenario.gain:g}, draw {scenario.seed}",
         "credit": None,
         "losses": np.empty((len(names), 0)),
     }
@@ -117,6 +118,7 @@ def _draw(training, state):
     points = training.STEPS // training.CHUNK
     datasets = chart.data(dict(zip(state["names"], chunks, strict=True)), training.CHANCE, points)
     draw_chart(chart.spec(training.CHUNK), datasets, "learning")
+    st.caption(f"Trained: {state['of']}.")
     for name, said in sentences(training, state).items():
         st.markdown(f"**{name}**: {said}")
 

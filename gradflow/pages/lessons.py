@@ -3,7 +3,8 @@
 import streamlit as st
 
 from gradflow import controls
-from gradflow.lessons import LESSONS
+from gradflow.lessons import LESSONS, explained
+from gradflow.pages.layers import layers
 from gradflow.pages.learning import learning
 from gradflow.pages.live_picture import HERE, apology, begin, draw_chart, dress
 from gradflow.scenario import Scenario
@@ -29,25 +30,31 @@ def page():
     with text:
         st.markdown(lesson.prose)
         ranges = st.container(key="lesson_ranges")
-        measured = settled(lesson, number, answers) if revealed else ask(lesson, number, answers)
+        side = settled if revealed else ask
+        side(lesson, number, answers)
+        st.caption("; ".join(explained(lesson.claim, lesson.prose, lesson.guess.question)))
 
     def draw(target):
         with ranges:
             controls.live_ranges("ranges", lesson.controls, target=target)
 
+    def measured(measurement, look):
+        broken = measurement.overflow is not None
+        return measurement.reading.verdict if broken else lesson.reveal(measurement, look)
+
     def also(measurement, look):
-        if revealed:
-            measured.markdown(f"**Measured now.** {lesson.reveal(measurement, look)}")
-        if revealed and lesson.remedies:
+        if remedy is not None:
             truncation(remedy, measurement)
 
     with right:
         picture = st.container(key="picture")
+        if revealed:
+            examples(lesson)
     remedy = conclude(lesson) if revealed else None
     with picture:
-        begin(draw, also, quiet=not revealed)
-    if revealed and lesson.trains:
-        learning(lesson.scenario)
+        begin(draw, also, measured if revealed else None)
+    if revealed and lesson.ends_in:
+        {"layers": layers, "learning": learning}[lesson.ends_in]()
 
 
 def chosen():
@@ -121,7 +128,7 @@ def ask(lesson, number, answers):
 
 
 def settled(lesson, number, answers):
-    """The prediction against the measurement; the container for what is measured now."""
+    """The prediction against the measurement."""
     guess, said = lesson.guess, answers[number]
     found = guess.answer(lesson.scenario.measure())
     if guess.options:
@@ -137,28 +144,37 @@ def settled(lesson, number, answers):
     def again():
         write_answers({k: value for k, value in answers.items() if k != number})
 
-    measured = st.container()
     st.markdown(lesson.conclusion)
     st.button("Judge again", on_click=again, help="Hides the measurement, for the next room.")
-    return measured
+
+
+def examples(lesson):
+    """Other networks for the picture above, and the way back."""
+    for label, scenario, says in lesson.examples:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(label, on_click=controls.go_to, args=(scenario,))
+            st.markdown(says, width=420)
+    st.button("Back to the lesson's example", on_click=controls.show_lesson, args=(lesson,), type="tertiary")
 
 
 def conclude(lesson):
-    """Where the claim holds and where it stops, each with its numbers; the container for what truncation does."""
+    """Where the claim holds and where it stops, each with its numbers; where truncation is drawn, if it is."""
     st.subheader("How the claim fares")
     st.caption("The sentence at the top, measured. Median of eight draws of weights and inputs (lowest to highest).")
     with st.spinner("Measuring over eight draws. This happens once."):
         rows, remedies = verdicts(lesson.title)
     tell(rows)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("Show where it stops", on_click=controls.go_to, args=(lesson.counter,))
-        st.button("Back to the lesson's example", on_click=controls.show_lesson, args=(lesson,))
-        st.markdown(lesson.counter_says)
     st.markdown(f"**Try this.** {lesson.try_this}")
     if remedies:
         st.subheader("What people do about it")
         tell(remedies)
-    remedy = st.container()
+    curves = st.columns(2, gap="medium") if lesson.curves else ()
+    if "clipping" in lesson.curves:
+        with curves[1]:
+            clipping()
+    remedy = curves[0] if "truncation" in lesson.curves else None
+    said = [lesson.conclusion, lesson.try_this, *(example.says for example in lesson.examples)]
+    st.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
     return remedy
@@ -167,6 +183,13 @@ def conclude(lesson):
 def tell(rows):
     for word, case, numbers in rows:
         st.markdown(f":{WORDS[word]}[**{word}**] {case}  \n{numbers}")
+
+
+def clipping():
+    """What clipping by norm changes in the mean gradient, as a curve over the limit."""
+    from gradflow.charts import clipping
+
+    draw_chart(clipping.spec(), clipping.data(), "clipping")
 
 
 def truncation(where, measurement):

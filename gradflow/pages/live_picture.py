@@ -32,33 +32,34 @@ def dress(large=False):
         st.html(HERE / "stage.css")
 
 
-def begin(ranges, also, large=False, quiet=False):
+def begin(ranges, also, verdict, large=False):
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
     from gradflow.charts.picture import PLACES  # after the shell is on screen
 
     st.html(f"<style>{PLACES[large].style()}</style>")
-    live_picture(st.container(key="verdict"), ranges, also, quiet)
+    live_picture(st.container(key="verdict"), ranges, also, verdict)
 
 
 @st.fragment
-def live_picture(top, ranges, also, quiet):
+def live_picture(top, ranges, also, verdict):
     """Draw the picture where it stands, and again at each move.
 
     Args:
         top: the container of the verdict.
         ranges: (target) -> None, draws the ranges that move it.
         also: (measurement, look) -> None, draws what else follows them.
-        quiet: leave out what the numbers mean, for a person who is to say it first.
+        verdict: (measurement, look) -> the sentence over it; None leaves out all that tells what the numbers mean, for
+            a person who is to say it first.
     """
     with apology():
         moves = controls.take()
         look = st.session_state.look
         measurement = measure(st.session_state.scenario)
-        verdict, shown = prepare(measurement, look, moves, quiet)
+        said, shown = prepare(measurement, look, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
         spec = {**specification(look), "datasets": shown.datasets}
         st.vega_lite_chart(spec=spec, key="flow", width="stretch")
-        top.html(verdict)
+        top.html(said)
         also(measurement, look)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
         settle_memory()
@@ -99,7 +100,7 @@ class Shown(NamedTuple):
     playing: str | None
 
 
-def prepare(measurement, look, moves, quiet):
+def prepare(measurement, look, moves, verdict):
     """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
     from gradflow import charts  # after the first paint
     from gradflow.charts import base, picture
@@ -109,23 +110,21 @@ def prepare(measurement, look, moves, quiet):
         last = None
     broken = moves.held and last and last.overflow is None and measurement.overflow is not None
     if broken:
-        sentence = f"The network overflows at step {measurement.overflow}; this was just before."
+        sentence = f"The network overflows at step {measurement.overflow}; this was just before." if verdict else ""
         said, shown = "", last
     else:
         kept = kept_measurement(look.kept)
-        sentence, said = measurement.reading.verdict, chart.say(measurement, look)
+        sentence, said = (verdict(measurement, look), chart.say(measurement, look)) if verdict else ("", "")
         domain = frame(chart, measurement, look, kept, moves, last)
         # a sweep of the horizon draws into its widest frame
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        fields = {"dark": dark(), "horizon": steps} | (UNSAID if quiet else {})
+        fields = {"dark": dark(), "horizon": steps} | ({} if verdict else UNSAID)
         datasets = base.framed(chart.data(measurement, look, kept, domain), **fields)
         images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
         shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
         st.session_state.last = shown
     seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
     images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]
-    if quiet:
-        sentence, said = "", ""
     # plain HTML in one element: a quarter of the time that a header and a text take
     html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2><p class={seen}>{escape(said)}</p>"
     return html + "".join(images), shown

@@ -1,0 +1,42 @@
+"""What clipping by norm changes in the mean gradient, by the limit, where nothing explodes and where terms do."""
+
+from functools import cache
+
+import numpy as np
+
+from gradflow.charts import curves
+from gradflow.charts.base import BLUE, RED
+from gradflow.lessons import LIMITS, clipping_curve, plain
+
+STYLES = {1.0: (BLUE, "solid"), 8.0: (RED, "dashed")}  # of each gain
+
+
+@cache
+def spec():
+    every = {"labelExpr": f"pow(2, datum.value / 2 - {len(LIMITS) // 4})", "tickMinStep": 2, "tickCount": 6}
+    said = "What clipping changes in the mean gradient, by the limit; the text beside it says it."
+    return curves.spec("limit, in median norms", said, every)
+
+
+@cache
+def data():
+    found = {gain: clipping_curve(gain) for gain in STYLES}  # gain -> (log of what is changed, cosine), by limit
+    drawn = [(f"gain {gain:g}", found[gain][0], *style) for gain, style in STYLES.items()]
+    words = [
+        f"limit ×{plain(limit)}: "
+        + "; ".join(
+            f"gain {gain:g} ‖change‖ {plain(np.exp(log[k]))}, cosine {plain(cosine[k])}"
+            for gain, (log, cosine) in found.items()
+        )
+        for k, limit in enumerate(LIMITS)
+    ]
+    return curves.tables(
+        None,
+        drawn,
+        (-2, 0),
+        length=len(LIMITS),
+        title="What clipping changes in the mean gradient",
+        subtitle="‖mean of the clipped − mean‖ / ‖mean‖, medians of eight",
+        lit=-1,
+        words=words,
+    )
