@@ -96,9 +96,13 @@ WORDS = {  # explained wherever a lesson uses them
     "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
     "draw": "one throw of the dice for weights and inputs",
     "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
-    "healthy": "neither vanishing nor huge: of the size of its nearest terms",
+    "healthy": "neither next to nothing nor huge",
+    "horizon": "how many steps the network runs",
     "initialisation": "the weights as they are drawn, before any training",
+    "jax.grad": "the derivative that the library JAX takes of the whole computation, as training would",
+    "lstm": "a recurrent cell with gates, numbers from 0 to 1 that multiply what passes",
     "orthogonal": "said of weights that turn the state and keep its length",
+    "recurrent": "said of a network that reads one input a step and hands its state on to the next step",
     "truncating": "going back only so many lags, and leaving out what comes from before",
     "‖δ‖": "the size of the error as it arrives at a layer",
     "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
@@ -183,7 +187,10 @@ def _sums_agree():
         for measurement in drawn(Scenario(cell=cell, horizon=60)):
             total, whole = added_up(measurement)
             worst = max(worst, abs(total - whole) / abs(whole))
-    return Evidence(worst < 1e-3, f"six cells, eight draws each: the two differ by at most {plain(worst)} of the value")
+    return Evidence(
+        worst < 1e-3,
+        f"six kinds of network, eight draws each: sum and jax.grad differ by at most {plain(worst)} of the value",
+    )
 
 
 CHAOS = Scenario(gain=12.0, horizon=256)
@@ -193,7 +200,8 @@ def _chaos():
     apart = [abs(total - whole) / max(abs(total), abs(whole)) for total, whole in map(added_up, drawn(CHAOS))]
     return Evidence(
         np.median(apart) > 0.5,
-        f"gain 12, 256 steps: the two differ by {three(np.median(apart), min(apart), max(apart))} of the larger",
+        f"gain 12, 256 steps: sum and jax.grad differ by {three(np.median(apart), min(apart), max(apart))} of the "
+        "larger",
     )
 
 
@@ -201,12 +209,11 @@ SUM = Lesson(
     title="A sum over lags",
     claim="A recurrent network uses one weight many times, so its gradient is a sum with one term for each use.",
     prose=(
-        "At every step the network multiplies by the same matrix $W$. Give each use its own name: $W(t-u)$ is the "
-        "copy that worked **$u$ steps before** time $t$, and $u$ is called the **lag**. Change one copy alone by a "
-        "little: how much the error at time $t$, $C(t)$, then changes is that copy's **term**, $dC(t)/dW(t-u)$. The "
-        "bars show the terms of one single weight, the nearest twelve lags one by one and all earlier ones "
-        "together. Blue adds to the sum, red takes away from it, and each bar starts where the one before it "
-        "ended."
+        "At every step the network multiplies its state by the same matrix $W$. Give each use its own name: $W(t-u)$ "
+        "is the copy that worked **$u$ steps before** time $t$, and $u$ is called the **lag**. Change one copy alone "
+        "by a little: how much the error at time $t$, $C(t)$, then changes is that copy's **term**, $dC(t)/dW(t-u)$. "
+        "The bars show the terms of one single weight, the nearest twelve lags one by one and all earlier ones "
+        "together. Blue adds to the sum, red takes away from it, and each bar starts where the one before it ended."
     ),
     scenario=Scenario(),
     look=Look(closer=True, show="entry", row=40, col=1),  # the largest gradient of all
@@ -224,7 +231,11 @@ SUM = Lesson(
     conclusion="The gradient of a shared weight is the sum of its terms: $dC(t)/dW = \\sum_u dC(t)/dW(t-u)$.",
     verdicts=(
         Verdict("holds", "for every cell, to rounding", _sums_agree),
-        Verdict("fails when", "the network is chaotic, in practice: a rounding error grows as the terms do", _chaos),
+        Verdict(
+            "fails when",
+            "the network is chaotic, in the arithmetic alone: rounding errors grow as the terms do",
+            _chaos,
+        ),
     ),
     examples=(
         stops(
@@ -233,7 +244,7 @@ SUM = Lesson(
             "different paths, and agree on no gradient.",
         ),
     ),
-    try_this="Move the row: some weights get a sum that is smaller than most of their terms. Which bars did that?",
+    try_this="Move the row until the sum is smaller than the largest bar. Which bars did that?",
     sources=((WERBOS, "the sum over the copies of a shared weight"),),
 )
 
@@ -247,11 +258,11 @@ def in_first_terms(measurement):
 
 
 def _reveal_healthy(measurement, look):
-    row = measurement.log_row
-    rho = math.exp((row[-1] - row[0]) / (len(row) - 1))
+    near, *_, far = measurement.log_row
+    whole, lag = measurement.reading.log_sum, measurement.t
     return (
-        f"Each step back multiplies by {plain(rho)}; the term at lag {len(row) - 1} is "
-        f"{number(row[-1] - row[0])} of the nearest. The sum is {plain(in_first_terms(measurement))} times the nearest."
+        f"Each step back multiplies by {number((far - near) / lag)}; the term at lag {lag} is {number(far - near)} of "
+        f"the nearest. The sum, {number(whole)}, is {plain(in_first_terms(measurement))} times the nearest, {number(near)}."
     )
 
 
@@ -268,12 +279,12 @@ HEALTHY = Lesson(
     title="Vanishing terms, healthy sum",
     claim="Terms that vanish with the lag are no disease: the weight still gets a proper gradient, for it is the sum.",
     prose=(
-        "Here is the smallest network there is: one linear unit, a number that keeps a share $\\rho$ of itself at "
-        "every step. $W$ is its bias here. Each step back multiplies the **term**, $dC(t)/dW(t-u)$, by $\\rho = "
-        "0.8$; on the left the terms fall on a straight line, because the axis counts powers of ten. The hundredth "
-        "term is less than a billionth of the first. People call this the vanishing gradient, and conclude that the "
-        "weight does not learn. But no single term is what the weight gets. It gets what is drawn on the right: "
-        "their **running sum**."
+        "Here is the smallest network there is: one linear unit, a number that keeps a share $\\rho$, the gain, of "
+        "itself at every step. $W$ is the bias that it adds. Each step back multiplies the **term**, $dC(t)/dW(t-u)$, "
+        "by $\\rho = 0.8$; on the left the terms fall on a straight line, because the axis counts powers of ten. The "
+        "hundredth term is less than a billionth of the first. People call this the vanishing gradient, and conclude "
+        "that the weight does not learn. But no single term is what the weight gets. It gets what is drawn on the "
+        "right: their **running sum**."
     ),
     scenario=PRESETS["Vanishing"],
     look=Look(),
@@ -339,7 +350,7 @@ def _which_growth(measurement):
 
 def _linear():
     ratios = [doubling(replace(PRESETS["Constant"], horizon=horizon).measure()) for horizon in (50, 100, 200)]
-    return Evidence(max(abs(r - 2) for r in ratios) < 0.01, f"ρ = 1: from half the horizon on ×{plain(ratios[-1])}")
+    return Evidence(max(abs(r - 2) for r in ratios) < 0.01, f"ρ = 1: twice the horizon, ×{plain(ratios[-1])}")
 
 
 def _explodes():
@@ -408,11 +419,11 @@ GROWTH = Lesson(
     claim="If the terms did not vanish, the sum would explode.",
     prose=(
         "Let $\\rho$ be what one step back multiplies the **term** by. Below one the terms vanish and the sum "
-        "settles, above one they grow and the sum explodes. This lesson is about the border, $\\rho = 1$: every "
-        "copy of the weight, however far back, gets the same term, $dC(t)/dW(t-u)$. The picture shows the size of "
-        "the sum at every time $t$, in blue divided by the error it answers to, beside three shapes: one that "
-        "stays, one in straight proportion, and one that multiplies at every step. The axis counts powers of ten, "
-        "on which a straight proportion bends over."
+        "settles, above one they grow and the sum explodes. This lesson is about the border, $\\rho = 1$: every copy "
+        "of the weight, however far back, gets the same term, $dC(t)/dW(t-u)$. The picture shows the size of the sum "
+        "at every time $t$: in purple as it is, in blue divided by the error at $t$. Beside it are three shapes: one "
+        "that stays, one in straight proportion (under the blue), and one that multiplies at every step. The axis "
+        "counts powers of ten, on which a straight proportion bends over."
     ),
     scenario=PRESETS["Constant"],
     look=Look(closer=True, show="growth", relative=True),
@@ -447,7 +458,8 @@ GROWTH = Lesson(
     remedies=(
         Verdict(
             "cost of",
-            "clipping each gradient to the median norm of eight, where nothing explodes: their mean is hardly turned",
+            "clipping the gradients of eight sequences to their median size, where nothing explodes: it hardly turns "
+            "their mean",
             _clipping(1.0),
         ),
         Verdict(
@@ -477,10 +489,10 @@ LSTM = Lesson(
     prose=(
         "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 "
         "to 1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the gradient "
-        "back through this state alone, the **cell path**, with the forget gate held at 0.90; all paths together "
-        "are in grey. Each point is the size of one term, $dC(t)/dW(t-u)$. The claim says why it must fall: sigmoid "
-        "has a derivative of at most ¼ and tanh of at most 1, and they multiply. Look at the equation, and judge "
-        "which factor meets the gradient at each step."
+        "back through this state alone, the **cell path**, with the forget gate held at 0.90; all paths together are "
+        "in grey. Each point is the size of one term, $dC(t)/dW(t-u)$. The claim says why it must fall: sigmoid has a "
+        "derivative of at most ¼ and tanh of at most 1, and they multiply. Look at the equation, and judge which "
+        "factor meets the gradient at each step."
     ),
     scenario=CELL_PATH,
     look=Look(kept=replace(CELL_PATH, cell_path_only=False)),
@@ -492,9 +504,11 @@ LSTM = Lesson(
         near=0.02,
     ),
     reveal=lambda m, look: (
-        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}."
+        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}. What else "
+        "differs from lag to lag is what each step starts with."
     ),
-    conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*.",
+    conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*. "
+    "All paths together, in grey, have a pace of their own, which the weights set.",
     verdicts=(
         Verdict(
             "holds",
@@ -532,7 +546,7 @@ LSTM = Lesson(
         Example(
             "Show the carousel",
             replace(CELL_PATH, forget=1.0),
-            "Forget gate 1: what comes back on the cell path is what went in, at any lag.",
+            "Forget gate 1: on the cell path nothing fades any more.",
         ),
         stops(
             PRESETS["LSTM that explodes"],
@@ -593,9 +607,9 @@ DEPTH = Lesson(
         "Read the same network upright: every step becomes a **layer**, and lag $u$ means $u$ layers below the top. "
         "Now untie the weights, so that each layer has a $W$ of its own, equal in value to the others. Then the "
         "**terms** $dC(t)/dW(t-u)$ in the picture do not change by a digit: the one at lag $u$ is now the whole "
-        "gradient of layer $t-u$. What changes is that nobody adds them up. In time, the one shared $W$ got "
-        "the sum on the right. In depth, each layer has to live on its own point on the left. These are sigmoid units "
-        "at an ordinary scale."
+        "gradient of layer $t-u$. What changes is that nobody adds them up. In time, the one shared $W$ got the sum "
+        "on the right. In depth, each layer has to live on its own point on the left. These are sigmoid units at an "
+        "ordinary scale."
     ),
     scenario=LAYERS,
     look=Look(),
@@ -621,8 +635,8 @@ DEPTH = Lesson(
         Verdict("holds", "for a plain feed-forward net, each layer with random weights of its own", _own_weights),
         Verdict(
             "fails when",
-            "you look at the weights' gradients alone: where the forward signal fades upwards as fast as ‖δ‖ does "
-            "downwards, their product is flat",
+            "the forward signal fades upwards as fast as ‖δ‖ does downwards: then all layers' gradients are of one "
+            "size, and ‖δ‖ alone shows what fades",
             _looks_flat,
         ),
         Verdict(
@@ -660,8 +674,8 @@ def _reveal_cells(measurement, look):
     found = factors_by_cell(measurement)
     low, high = min(found, key=found.get), max(found, key=found.get)
     return (
-        f"The terms of {low} fall fastest: each step back multiplies them by {plain(found[low])}. Those of {high} last "
-        f"longest: by {plain(found[high])}."
+        f"In this draw the terms of {low} fall fastest: each step back multiplies them by {plain(found[low])}. Those "
+        f"of {high} last longest: by {plain(found[high])}."
     )
 
 
@@ -775,12 +789,12 @@ IGNORES = Lesson(
     title="The output that ignores ten inputs",
     claim="An output may ignore the last ten inputs and depend on the one eleven steps back: that lag has not faded.",
     prose=(
-        "Once in twelve steps this LSTM **writes**: its forget gate shuts, which wipes the state, and its input "
-        "gate opens and takes in one input. Between, the state is kept as it is. Just before a write, the last "
-        "write is **eleven steps** back: the inputs since then do not count, and lag 11 has not faded. One step "
-        "later a new write has come, lag 11 is an exact zero and everything comes from lag 0. In the map each row "
-        "is a time $t$, each column a lag $u$, and the colour is the size of the term, $dC(t)/dW(t-u)$: a stripe "
-        "that moves one lag at a time."
+        "Once in twelve steps this LSTM **writes**: its forget gate shuts, which wipes the state, and its input gate "
+        "opens and takes in one input. Between, the state is kept as it is. Just before a write, the last write is "
+        "**eleven steps** back: the present input and the ten before it do not count, lag 11 has not faded. One step "
+        "later a new write has come, lag 11 is an exact zero and everything comes from lag 0. In the map each row is "
+        "a time $t$, each column a lag $u$, and the colour is the size of the term, $dC(t)/dW(t-u)$, which changes "
+        "with the error at $t$: a stripe that moves one lag at a time."
     ),
     scenario=STRIPE,
     look=Look(closer=True, lag=11),
@@ -842,14 +856,14 @@ HIDES = Lesson(
         "the right is neither tiny nor huge. But a sum does not say where it comes from. Its **terms**, "
         "$dC(t)/dW(t-u)$, on the left do: the share of their total size that comes from lags of 50 and more is the "
         "**credit** that reaches back that far. If it is nearly nothing, the weight moves all the same, and learns "
-        "what the last few steps teach it. In grey there is the same network but for one thing, a forget gate at "
-        "0.97 instead of 0.73."
+        "what the last few steps teach it. In grey there is the same network but for one thing, a forget gate at 0.97 "
+        "instead of 0.73."
     ),
     scenario=SHORT,
     look=Look(closer=True, kept=LONG, lag=50),
     controls=("forget", "gain"),
     guess=Guess(
-        "What share of the blue network's gradient comes from the far half of the lags?",
+        "What share of the total size of the blue network's terms comes from the far half of the lags, 50 and more?",
         _which_reach,
         ("More than a quarter", "Some per cent", "Less than one per cent"),
     ),

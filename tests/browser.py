@@ -1,6 +1,7 @@
 """A real browser on a real server: what the browser tests and the page benchmark share."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -79,8 +80,13 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def serve(script):
+def serve(script, env=None, prefix=()):
     """Run a Streamlit script on a free port, as `streamlit run` does, until the end of the block.
+
+    Args:
+        script: its path.
+        env: environment variables beside the present ones.
+        prefix: a command that runs it, and its arguments.
 
     Raises:
         RuntimeError: it does not answer in time; with its log.
@@ -90,12 +96,15 @@ def serve(script):
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     options = {"headless": "true", "address": "127.0.0.1", "port": str(port), "fileWatcherType": "none"}
-    command = [sys.executable, "-m", "streamlit", "run", str(script)]
+    command = [*prefix, sys.executable, "-m", "streamlit", "run", str(script)]
     for name, value in options.items():
         command += [f"--server.{name}", value]
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
-        with log_file.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as process:
+        with (
+            log_file.open("w") as out,
+            subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **(env or {})}) as process,
+        ):
             server = Server(address, process.pid, log_file)
             try:
                 _wait_until_healthy(server, process)

@@ -163,6 +163,7 @@ def conclude(lesson):
     st.caption("The sentence at the top, measured. Median of eight draws of weights and inputs (lowest to highest).")
     with st.spinner("Measuring over eight draws. This happens once."):
         rows, remedies = verdicts(lesson.title)
+    words = st.container()
     tell(rows)
     st.markdown(f"**Try this.** {lesson.try_this}")
     if remedies:
@@ -174,7 +175,7 @@ def conclude(lesson):
             clipping()
     remedy = curves[0] if "truncation" in lesson.curves else None
     said = [lesson.conclusion, lesson.try_this, *(example.says for example in lesson.examples)]
-    st.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
+    words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
     return remedy

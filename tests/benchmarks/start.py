@@ -1,0 +1,85 @@
+"""From opening the page to its picture, and from starting the process: warm, with a compilation cache, and without.
+
+    python tests/benchmarks/start.py            # the table, as Markdown
+    python tests/benchmarks/start.py --fast     # one round instead of five
+
+The shell is there when the verdict's place, the sidebar and its first control are; the charts when the last text of
+the picture is on the canvas. A fresh browser profile each time, so nothing is in its cache; the browser runs already.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from browser import INK, ROOT, launch, serve
+
+SHELL = "[data-testid=stSidebar] [data-testid=stSelectbox]"
+PICTURE = "ink().some(({ text }) => text.startsWith('sum')) && document.querySelector('.st-key-picture img')?.complete"
+GOALS = {  # s, of (shell, charts)
+    "a server that is warm": (1.0, 1.5),
+    "process start, with a compilation cache": (None, 2.5),
+    "process start, nothing compiled": (None, 4.0),
+}
+
+
+def opened(browser, url, start):
+    """Seconds from `start` to the shell and to the charts of a first visit."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.add_init_script(INK)
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector(SHELL, timeout=120_000)
+    shell = time.perf_counter() - start
+    page.wait_for_function(PICTURE, timeout=120_000)
+    charts = time.perf_counter() - start
+    context.close()
+    return shell, charts
+
+
+def rounds(browser, count):
+    """name of a case -> [(shell, charts)]."""
+    found = {case: [] for case in GOALS}
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder) / "compiled"
+        for _ in range(count):
+            shutil.rmtree(cache, ignore_errors=True)
+            for case in list(GOALS)[::-1]:
+                warm = case.endswith("warm")
+                start = time.perf_counter()
+                with serve(ROOT / "app.py", env={"JAX_COMPILATION_CACHE_DIR": str(cache)}) as server:
+                    if warm:
+                        opened(browser, server.url, start)
+                        start = time.perf_counter()
+                    found[case].append(opened(browser, server.url, start))
+    return found
+
+
+def table(found):
+    lines = ["| from | shell | all charts | goal |", "| --- | ---: | ---: | ---: |"]
+    for case, times in found.items():
+        shell, charts = np.median(times, axis=0)
+        goals = " / ".join(f"{goal:g} s" for goal in GOALS[case] if goal)
+        lines.append(f"| {case} | {shell:.2f} s | {charts:.2f} s | {goals} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fast", action="store_true", help="one round")
+    count = 1 if parser.parse_args().fast else 5
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        print(table(rounds(browser, count)))
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
