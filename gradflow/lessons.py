@@ -258,11 +258,11 @@ def in_first_terms(measurement):
 
 
 def _reveal_healthy(measurement, look):
-    near, *_, far = measurement.log_row
-    whole, lag = measurement.reading.log_sum, measurement.t
+    near, far, lag = *measurement.log_row[[0, -1]], max(measurement.t, 1)
     return (
         f"Each step back multiplies by {number((far - near) / lag)}; the term at lag {lag} is {number(far - near)} of "
-        f"the nearest. The sum, {number(whole)}, is {plain(in_first_terms(measurement))} times the nearest, {number(near)}."
+        f"the nearest. The sum, {number(measurement.reading.log_sum)}, is {plain(in_first_terms(measurement))} times "
+        f"the nearest, {number(near)}."
     )
 
 

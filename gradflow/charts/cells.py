@@ -43,7 +43,7 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-CURVE, KEPT = (alt.Chart(alt.Data(name=name)) for name in ("cells", "kept"))
+CURVE, KEPT = base.marks("cells", "kept")
 
 
 def spec():
@@ -79,7 +79,7 @@ def spec():
 
 def _strips(panel, cell):
     """Under the panel of a gated cell, for each gate how open it was at the step of each lag."""
-    gates, names = alt.Chart(alt.Data(name=cell)), [base.GATE_WORDS.get(gate, gate) for gate in PINNABLE[cell]]
+    (gates,), names = base.marks(cell), [base.GATE_WORDS.get(gate, gate) for gate in PINNABLE[cell]]
     across = alt.Scale(domain=[-0.5, alt.expr("horizon - 0.5")], range=[alt.expr(panel.left), alt.expr(panel.right)])
     down = alt.Scale(domain=[0, 1], range=[alt.expr(f"{panel.bottom} + {26 + STRIP * k}") for k in (0, 1)])
     foot = gates.transform_filter("datum.lag == 0").encode(alt.Y("foot:Q", axis=None, scale=down))

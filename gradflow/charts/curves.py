@@ -33,7 +33,7 @@ LAYOUT = {
 }
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
 STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE, GREY, RED, GREEN, PURPLE))
-CURVE, NAME = (alt.Chart(alt.Data(name=name)) for name in ("curves", "names"))
+CURVE, NAME = base.marks("curves", "names")
 
 
 def spec(x_title, description, x_axis=None):

@@ -29,7 +29,7 @@ LAYOUT = {
     "lit": "data('frame')[0].lit",
     "column": "right / bars",
 }
-BAR, LINK = (alt.Chart(alt.Data(name=name)) for name in ("bars", "links"))
+BAR, LINK = base.marks("bars", "links")
 
 
 def spec():

@@ -23,7 +23,7 @@ LAYOUT = {
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
 BESIDE = {"forget": (-0.5, 0), "update": (-0.5, 0), "input": (0, 1), "reset": (0, 1), "output": (0, -1)}  # of a state
-ARROW, UNIT, GATE = (alt.Chart(alt.Data(name=name)) for name in ("arrows", "units", "gates"))
+ARROW, UNIT, GATE = base.marks("arrows", "units", "gates")
 
 
 def spec():

@@ -126,9 +126,7 @@ LARGE = {  # what moves to make room for larger letters
 
 # ----------------------------------------------------------------------------------------- the specification
 
-TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = (
-    alt.Chart(alt.Data(name=name)) for name in ("terms", "sums", "odd", "letters", "kept", "front", "chains")
-)
+TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
