@@ -1,9 +1,6 @@
 """The live picture, for every page that has one: verdict, chart and ranges in one fragment, and what keeps it fast."""
 
 import gc
-import logging
-import secrets
-from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from gradflow import controls
+from gradflow.messages import apology
 from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES
 from gradflow.wire import send_at_once
 
@@ -185,15 +183,3 @@ def settle_memory():
     """Once everything is loaded: take it out of the garbage collector's rounds, which cost 100 ms each."""
     gc.collect()
     gc.freeze()
-
-
-@contextmanager
-def apology():
-    """Say sorry, with a number to look for in the server's log, which alone gets the traceback."""
-    try:
-        yield
-    except Exception:
-        number = secrets.token_hex(3)
-        logging.getLogger("gradflow").exception("error %s", number)
-        st.error(f"Sorry, this did not work. The server's log has the reason under {number}.")
-        st.html('<a href="?">Start again</a>')
