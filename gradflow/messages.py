@@ -43,10 +43,10 @@ def safely(work):
 
 
 def own_up():
-    """Say sorry for what broke since the last full run; to be called by each."""
-    for number in _broken():
-        _apologise(number)
-    _broken().clear()
+    """Say sorry for what broke outside the page, until it is closed; to be called by each full run."""
+    if _broken():
+        _apologise(*_broken())
+        st.button("Close", on_click=_broken().clear)
 
 
 def log():
@@ -57,12 +57,12 @@ def log():
 
 
 def regret():
-    """Own up to the present exception in the next full run."""
+    """Own up to the present exception from the next full run on."""
     _broken().append(log())
 
 
-def _apologise(number):
-    st.error(f"Sorry, this did not work. The server's log has the reason under {number}.")
+def _apologise(*numbers):
+    st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
     st.caption("What was set, to send along or to open again:")
     st.code(f"{st.context.url or ''}?{urlencode(_set())}", language=None, wrap_lines=True)
     st.html('<a href="?">Start again</a>')

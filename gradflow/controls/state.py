@@ -40,7 +40,7 @@ def read_link(*own):
     said = [*st.session_state.pop("notices", ()), *notices, *more]
     said += [f"{short(name)} is there more than once; the last one counts." for name in repeated]
     if unknown:
-        named = ", ".join(f"“{short(name)}”" for name in unknown[:MENTIONED])
+        named = ", ".join(f"“{short(f'{name}={given[name]}')}”" for name in unknown[:MENTIONED])
         others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
         said.append(f"A link here has no {named}{others}, only {', '.join(known)}; the rest is left out.")
     return said
