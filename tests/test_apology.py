@@ -139,9 +139,14 @@ def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(mon
     assert caplog.text.count(SECRET) == 1
 
 
-def test_what_escapes_every_apology_is_not_shown_either():
-    opened()
-    assert st.get_option("client.showErrorDetails") == "none"
+def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
+    st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
+    monkeypatch.setattr("gradflow.controls.sidebar", broken)
+    monkeypatch.setattr("gradflow.messages._apologise", broken)
+    app = opened()
+    assert len(app.exception) == 1
+    shown = everything(app)
+    assert SECRET not in shown and "Traceback" not in shown and "test_apology.py" not in shown
 
 
 FAULTY = f"""
