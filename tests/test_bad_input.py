@@ -121,7 +121,7 @@ def test_a_name_that_is_there_twice_is_said_and_the_last_one_counts():
     at = opened(gain=["1.5", "2.5"], text=["a", "b"])
     assert (shown(at).gain, shown(at).text) == (2.5, "b")
     (notice,) = notices(at)
-    assert "gain is there more than once; the last one counts." in notice and "text is there" in notice
+    assert "gain is there more than once; the last one counts, “2.5”." in notice and "text is there" in notice
     assert link(at) == to_params(shown(at)) and not notices(checked(at.run()))
 
 

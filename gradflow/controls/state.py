@@ -38,7 +38,9 @@ def read_link(*own):
     if repeated or any(clean.get(name) != text for name, text in given.items() if name not in own):
         write_link(without=unknown)
     said = [*st.session_state.pop("notices", ()), *notices, *more]
-    said += [f"{short(name)} is there more than once; the last one counts." for name in repeated]
+    said += [
+        f"{short(name)} is there more than once; the last one counts, “{short(given[name])}”." for name in repeated
+    ]
     if unknown:
         named = ", ".join(f"“{short(f'{name}={given[name]}')}”" for name in unknown[:MENTIONED])
         others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
