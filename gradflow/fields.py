@@ -22,7 +22,7 @@ def write(value):
     """A value as the text a link carries; `read` gives it back, to the last digit."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.10g}" if isinstance(value, (int, float)) else value
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def read(name, raw, default, allowed):
@@ -57,5 +57,6 @@ def read(name, raw, default, allowed):
 
 
 def short(text):
-    """At most 40 characters of a text, for a notice."""
-    return text if len(text) <= 40 else text[:40] + "…"
+    """At most 40 characters of a text, all of which can be drawn, for a notice."""
+    drawn = "".join(letter if letter.isprintable() else "�" for letter in text[:40])
+    return drawn if len(text) <= 40 else drawn + "…"

@@ -55,6 +55,11 @@ def look_params(look):
     return {name: _write(getattr(look, name)) for name, value in asdict(Look()).items() if getattr(look, name) != value}
 
 
+def link_params(scenario, look):
+    """What a link to this look at this scenario carries."""
+    return to_params(scenario) | look_params(look)
+
+
 def parse_look(params):
     """Read what a link says beside the scenario; other names are left alone. Never raises.
 
@@ -84,9 +89,12 @@ def _write(value):
 
 
 def _read_kept(name, raw, default, allowed):
-    params = dict(parse_qsl(raw))
+    pairs = parse_qsl(raw, keep_blank_values=True)
+    params = dict(pairs)
     scenario, _, notices = parse(params)
-    if not params.keys() & to_params(scenario).keys() or notices:
+    notices += tuple(f"{short(other)} is not a field." for other in params.keys() - to_params(scenario).keys())
+    notices += ("a field is there twice.",) * (len(params) < len(pairs))
+    if not pairs or notices:
         why = f": {notices[0]}" if notices else "."
         return default, f"{name} “{short(raw)}” is no scenario, so nothing is kept{why}"
     return scenario, None

@@ -217,11 +217,9 @@ def parse(params: Mapping[str, str]):
     """
     notices = []
     name = params.get("preset", CUSTOM)
-    if name not in (*PRESETS, CUSTOM):
-        notices.append(f"preset “{short(name)}” is unknown; there are {', '.join(PRESETS)}.")
     given = {field: params[field] for field in asdict(Scenario()) if field in params}
     if not given and name in PRESETS:
-        return PRESETS[name], name, tuple(notices)
+        return PRESETS[name], name, ()
     values = {}
     for field, raw in given.items():
         values[field], notice = _read(field, str(raw))
@@ -231,7 +229,12 @@ def parse(params: Mapping[str, str]):
     if values.get("gate", "all") not in allowed:
         notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
     scenario = Scenario(**values)
-    return scenario, preset_of(scenario), tuple(notices)
+    preset = preset_of(scenario)
+    if name not in (*PRESETS, CUSTOM):
+        notices.append(f"preset “{short(name)}” is not one of {', '.join(PRESETS)}; it is now {preset}.")
+    elif name not in (preset, CUSTOM):
+        notices.append(f"preset “{name}” has other values than are given beside it, which count; it is now {preset}.")
+    return scenario, preset, tuple(notices)
 
 
 def _read(field, raw):
@@ -242,8 +245,10 @@ def _read(field, raw):
     if field == "text":
         if not raw:
             return default, f"text is empty; it is now “{default}”."
-        cut = raw[:TEXT_LENGTH]
-        return cut, None if cut == raw else f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used."
+        whole = raw.encode("utf-8", "replace").decode()  # a link cannot carry half a character
+        cut = whole[:TEXT_LENGTH]
+        said = f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used." if cut != whole else ""
+        return cut, said or (None if cut == raw else "text has halves of characters; each is now “?”.")
     return read(field, raw, default, CHOICES.get(field) or RANGES.get(field))
 
 

@@ -138,8 +138,10 @@ def test_a_link_shows_the_same_numbers_and_survives_reload_and_back(visit):
 def test_a_bad_link_gives_one_notice_and_a_clean_address(visit):
     script = "<script>document.title = 'caught'</script>"
     page = visit({"cell": "transformer", "gain": "1e999", "seed": "\x00", "text": script, "init": script})
-    expect(page.get_by_test_id("stAlert")).to_have_count(1)
-    expect(page.get_by_test_id("stAlert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text(f"init “{script[:40]}…” is not one of normal")
+    assert page.title() != "caught"
     assert link(page) == to_params(parse(link(page))[0])
     assert not parse(link(page))[2]
     assert "Traceback" not in page.locator("body").inner_text()
@@ -220,7 +222,7 @@ def test_every_control_moves_the_page(visit):
             arg=[field, before],
         )
         expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
-        expect(page.get_by_test_id("stAlert")).to_have_count(0)
+        expect(page.get_by_role("alert")).to_have_count(0)
         moved.add(field)
     assert moved == first_view
 

@@ -215,7 +215,7 @@ def test_what_is_taken_away_and_brought_back(visit, tmp_path):
     button(page, "Take away").click()
     files = body.locator("input[type=file]")
     files.set_input_files(broken)
-    alert = page.get_by_test_id("stAlertContentError")
+    alert = page.get_by_role("alert")
     expect(alert).to_contain_text("version is 9")
     assert link(page) == changed
     files.set_input_files(saved)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from browser import ROOT
 from streamlit.testing.v1 import AppTest
+from test_page import notices
 
 import gradflow as gf
 from gradflow.charts import clipping, truncation
@@ -129,13 +130,18 @@ def test_the_path_leads_from_first_to_last():
 @pytest.mark.parametrize("raw", ["0", "9", "x", "", "١", "1.5", "-1"])
 def test_an_unknown_lesson_is_the_first_and_says_so(raw):
     app = opened(lesson=raw)
-    assert app.header[0].value.startswith("1. ") and raw in app.warning[0].value
+    (notice,) = notices(app)
+    assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to 8" in notice
+    assert app.query_params["lesson"] == "1"
 
 
 @pytest.mark.parametrize("raw", ["x", "1", "1:", "9:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"])
-def test_answers_that_cannot_be_read_are_none(raw):
+def test_answers_that_cannot_be_read_are_left_out_and_said(raw):
     app = opened(lesson=1, answers=raw)
     assert not app.exception and not app.info and not app.success
+    (notice,) = notices(app)
+    assert notice.startswith("answers: “") and notice.endswith(f" {raw.count(',') + 1} left out.")
+    assert app.query_params["answers"] == ""
 
 
 def test_what_is_set_in_a_link_stays():
@@ -241,7 +247,9 @@ def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
 def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
     app = opened(lesson=5, answers="5:2", **{name: raw})
     assert not app.exception
-    assert name in app.warning[0].value and raw in app.warning[0].value
+    (notice,) = notices(app)
+    assert name in notice and raw in notice
+    assert name not in app.query_params or app.query_params[name] != raw
     usual = {field: default for field, (default, *_) in layers.FIELDS.items()}
     said = net.say(layer_gradients(usual["activation"], usual["depth"], usual["width"]))
     assert said in words(app)

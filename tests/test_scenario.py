@@ -53,7 +53,13 @@ def test_no_link_raises(params):
 
 def test_a_missing_field_has_its_fixed_default():
     assert parse({}) == (Scenario(), DEFAULT_PRESET, ())
-    assert parse({"preset": "GRU", "gain": "1.5"}) == (Scenario(gain=1.5), CUSTOM, ())
+
+
+def test_a_preset_beside_other_values_gives_way_and_says_so():
+    scenario, preset, (notice,) = parse({"preset": "GRU", "gain": "1.5"})
+    assert (scenario, preset) == (Scenario(gain=1.5), CUSTOM)
+    assert notice.startswith("preset “GRU”") and notice.endswith("it is now Custom.")
+    assert parse({"preset": "GRU", "cell": "gru"}) == (PRESETS["GRU"], "GRU", ())
 
 
 @pytest.mark.parametrize("name", PRESETS)

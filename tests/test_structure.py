@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
 ROOMS = {
-    "streamlit": {"app.py", "gradflow/controls", "gradflow/pages"},
+    "streamlit": {"app.py", "gradflow/messages.py", "gradflow/controls", "gradflow/pages"},
     "altair": {"gradflow/charts", "gradflow/pages"},
     "jax": {
         "gradflow/cells.py",
@@ -34,6 +34,7 @@ ORDER = [
     "takeaway",
     "training",
     "charts",
+    "messages",
     "controls",
     "wire",
     "pages",

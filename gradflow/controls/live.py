@@ -74,13 +74,15 @@ def take():
 
 
 def _take(key):
-    report = (st.session_state.get(key) or {}).get("moved")
-    if not report:
-        return Moves(False, None)
-    if report["turn"] != seen(key):
-        st.session_state[f"{key}_seen"] = report["turn"]
-        change(**report["values"])
-    return Moves(report["held"] is not None, report.get("playing"))
+    match st.session_state.get(key):
+        case {"moved": {"values": dict(values), "turn": int(turn), "held": str() | None as held, **rest}}:
+            if turn != seen(key):
+                st.session_state[f"{key}_seen"] = turn
+                ranges = RANGES.keys() | LOOK_RANGES.keys()
+                change(**{name: value for name, value in values.items() if name in ranges})
+            playing = rest.get("playing")
+            return Moves(held is not None, playing if playing in tuple(RANGES) else None)
+    return Moves(False, None)  # no report yet, or none that our ranges make
 
 
 def seen(key):

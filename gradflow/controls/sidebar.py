@@ -4,7 +4,7 @@ import streamlit as st
 
 from gradflow.controls.live import live_ranges
 from gradflow.controls.state import choice, described, show
-from gradflow.scenario import CHOICES, CUSTOM, MAX_HORIZON, PRESETS, RANGES, gate_names, pinnable_gates, preset_of
+from gradflow.scenario import CHOICES, CUSTOM, PRESETS, RANGES, gate_names, pinnable_gates, preset_of
 
 
 def sidebar():
@@ -34,7 +34,7 @@ def _more(scenario):
         choice(st.selectbox, field, CHOICES[field], getattr(scenario, field))
     if scenario.sequence == "sentence":
         show("text", scenario.text)
-        st.text_input(**described("text"), max_chars=MAX_HORIZON)
+        st.text_input(**described("text"))  # no max_chars: it would cut without a word
     choice(st.selectbox, "weight", CHOICES["weight"], scenario.weight)
     choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
     show("seed", scenario.seed)

@@ -8,18 +8,23 @@ a discrete widget) reads the record from there; the fragment with the live range
 import streamlit as st
 
 from gradflow.controls.labels import LABELS
-from gradflow.fields import write
-from gradflow.look import Look, look_params, parse_look
-from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, parse, to_params
+from gradflow.fields import short, write
+from gradflow.look import Look, link_params, parse_look
+from gradflow.messages import safely
+from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, Scenario, parse, to_params
 
 PAST = 50  # scenarios that can be gone back to
+MENTIONED = 5  # unknown names that a notice repeats
 
 
-def read_link():
+def read_link(*own):
     """Adopt what the address bar says and tidy it; to be called by each full run.
 
+    Args:
+        own: names in the address bar that the page reads itself.
+
     Returns:
-        One sentence for each value that could not be used as it was.
+        One sentence for each value that could not be used as it was, also of a control that was moved.
     """
     given = st.query_params.to_dict()
     scenario, preset, notices = parse(given)
@@ -27,34 +32,46 @@ def read_link():
     st.session_state.scenario, st.session_state.look = scenario, look
     if preset != CUSTOM:
         st.session_state.origin = preset
-    clean, known = link(), known_names()
-    used = {name: text for name, text in given.items() if name in known}
-    if any(clean.get(name) != text for name, text in used.items()):
-        write_link()
-    return (*notices, *more)
+    clean, known = link(), (*names(), *own)
+    unknown = [name for name in given if name not in known]
+    repeated = [name for name in given if len(st.query_params.get_all(name)) > 1]
+    if repeated or any(clean.get(name) != text for name, text in given.items() if name not in own):
+        write_link(without=unknown)
+    said = [*st.session_state.pop("notices", ()), *notices, *more]
+    said += [
+        f"{short(name)} is there more than once; the last one counts, “{short(given[name])}”." for name in repeated
+    ]
+    if unknown:
+        named = ", ".join(f"“{short(f'{name}={given[name]}')}”" for name in unknown[:MENTIONED])
+        others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
+        said.append(f"A link here has no {named}{others}, only {', '.join(known)}; the rest is left out.")
+    return said
 
 
 def link():
     """What the address bar holds: every field of the scenario, and what of the look differs from the first view."""
-    return to_params(st.session_state.scenario) | look_params(st.session_state.look)
+    return link_params(st.session_state.scenario, st.session_state.look)
 
 
-def known_names():
-    """The names that are ours in the address bar; others are left alone."""
-    return {*to_params(st.session_state.scenario), *vars(Look())}
+def names():
+    """The names that a link has on every page."""
+    return (*to_params(Scenario()), *vars(Look()))
 
 
-def write_link():
-    """Bring the address bar up to date."""
-    others = {name: text for name, text in st.query_params.to_dict().items() if name not in known_names()}
+def write_link(without=()):
+    """Bring the address bar up to date; names that are not ours stay, but for those."""
+    drop = (*names(), *without)
+    others = {name: text for name, text in st.query_params.to_dict().items() if name not in drop}
     st.query_params.from_dict(others | link())
 
 
 def change(**values):
-    """Replace fields of scenario and look; `parse` keeps them valid."""
+    """Replace fields of scenario and look; `parse` keeps them valid, and the next full run says how."""
     params = link() | {name: write(value) for name, value in values.items()}
-    st.session_state.scenario = parse(params)[0]
-    st.session_state.look = parse_look(params)[0]
+    del params["preset"]  # which these values had
+    st.session_state.scenario, _, notices = parse(params)
+    st.session_state.look, more = parse_look(params)
+    st.session_state.notices = (*notices, *more)
 
 
 def settle():
@@ -138,7 +155,7 @@ def show(field, value):
 def described(field):
     """What every widget of a field is given: its words, its key, and what follows when it moves."""
     label, sentence = LABELS[field]
-    return {"label": label, "help": sentence, "key": field, "on_change": _chosen, "args": (field,)}
+    return {"label": label, "help": sentence, "key": field, "on_change": safely(_chosen), "args": (field,)}
 
 
 def _chosen(field):

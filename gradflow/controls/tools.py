@@ -9,6 +9,7 @@ from gradflow.compare import opposite
 from gradflow.controls import state
 from gradflow.controls.state import choice, switch
 from gradflow.look import CHOICES, SHOWN
+from gradflow.messages import notice, safely
 from gradflow.scenario import CUSTOM, preset_of
 
 
@@ -25,7 +26,7 @@ def views():
         if look.show == "entry":
             switch("whole")
             if not look.whole:
-                st.button("Largest", on_click=_largest, help="Goes to the weight with the largest gradient.")
+                st.button("Largest", on_click=safely(_largest), help="Goes to the weight with the largest gradient.")
         elif look.show == "factors":
             switch("relative")
         return _stage() if look.stage else None
@@ -64,14 +65,14 @@ def _switches(scenario):
 
 def _comparing(look, scenario):
     if look.kept is None:
-        st.button("Keep to compare", on_click=_keep, help="Leaves this in grey, to compare with what comes.")
+        st.button("Keep to compare", on_click=safely(_keep), help="Leaves this in grey, to compare with what comes.")
     else:
-        st.button("Stop comparing", on_click=state.keep, args=(None,), help="Takes the grey picture away.")
-    st.button("Show the opposite", on_click=_oppose, help="Keeps this in grey beside its opposite.")
-    st.button("Undo", on_click=state.undo, disabled=not state.past(), help="Takes the last change back.")
+        st.button("Stop comparing", on_click=safely(state.keep), args=(None,), help="Takes the grey picture away.")
+    st.button("Show the opposite", on_click=safely(_oppose), help="Keeps this in grey beside its opposite.")
+    st.button("Undo", on_click=safely(state.undo), disabled=not state.past(), help="Takes the last change back.")
     origin = state.origin()
-    back = {"on_click": state.go_to, "args": (state.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
-    st.button("Back to preset", **back, help=f"Sets everything as “{origin}” has it.")
+    back = {"args": (state.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
+    st.button("Back to preset", on_click=safely(state.go_to), **back, help=f"Sets everything as “{origin}” has it.")
 
 
 def _keep():
@@ -94,9 +95,9 @@ def _oppose():
 def _stage():
     """All that a stage needs in one row: the presets, for a clicker or the keys, and the tools behind one button."""
     look, scenario = st.session_state.look, st.session_state.scenario
-    st.button("◀", on_click=state.next_preset, args=(-1,), shortcut="PageUp", help="The preset before.")
+    st.button("◀", on_click=safely(state.next_preset), args=(-1,), shortcut="PageUp", help="The preset before.")
     st.markdown(f"**{preset_of(scenario)}**", width="content")
-    st.button("▶", on_click=state.next_preset, args=(1,), shortcut="PageDown", help="The next preset.")
+    st.button("▶", on_click=safely(state.next_preset), args=(1,), shortcut="PageDown", help="The next preset.")
     with st.popover("Tools"):
         with st.container(horizontal=True):
             _comparing(look, scenario)
@@ -110,11 +111,9 @@ def _take_away(scenario, files):
     st.code(f"{st.context.url or ''}?{urlencode(state.link())}", language=None, wrap_lines=True)
     with st.container(horizontal=True):
         for label, (name, kind, make) in files.items():
-            st.download_button(label, data=make, file_name=name, mime=kind, on_click="ignore")
-    upload = {"key": "upload", "on_change": _load, "max_upload_size": 1}
-    st.file_uploader("Load a scenario (JSON)", type=["json"], **upload)
-    if st.session_state.get("refused"):
-        st.error(st.session_state.pop("refused"))
+            st.download_button(label, data=safely(make), file_name=name, mime=kind, on_click="ignore")
+    st.file_uploader("Load a scenario (JSON)", type=["json"], key="upload", on_change=safely(_load))
+    notice(st.session_state.pop("refused", ()))
     st.caption("The same numbers in Python")
     st.code(takeaway.python(scenario), language="python")
 
@@ -126,7 +125,7 @@ def _load():
     try:
         state.go_to(takeaway.from_json(given.getvalue()))
     except ValueError as error:
-        st.session_state.refused = str(error)
+        st.session_state.refused = [str(error)]
 
 
 def bottom():

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from gradflow import controls
-from gradflow.pages.live_picture import apology, begin, dress, kept_measurement
+from gradflow.messages import notice
+from gradflow.pages.live_picture import begin, dress, kept_measurement
 
 
 def page():
@@ -12,8 +13,7 @@ def page():
     if look.stage:
         st.set_page_config(initial_sidebar_state="collapsed")
     dress(look.stage)
-    if notices:
-        st.warning(" ".join(notices))
+    notice(notices)
     first, more = controls.sidebar()
     words = controls.views() if look.closer else None
     picture = st.container(key="picture")
@@ -69,5 +69,4 @@ def files():
     }
 
 
-with apology():
-    page()
+page()

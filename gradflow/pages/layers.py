@@ -4,7 +4,8 @@ import streamlit as st
 
 from gradflow.controls import show
 from gradflow.fields import Range, read, write
-from gradflow.pages.live_picture import apology, draw_chart
+from gradflow.messages import apology, notice, safely
+from gradflow.pages.live_picture import draw_chart
 
 FIELDS = {  # name in the address bar -> (default, what is allowed, label)
     "activation": ("sigmoid", ("sigmoid", "tanh", "relu", "linear"), "Activation"),
@@ -38,12 +39,12 @@ def layers():
 def _control(name):
     """The widget of a field; its value, which the address bar holds where it is not the default."""
     default, allowed, label = FIELDS[name]
-    value, notice = read(name, st.query_params.get(name, write(default)), default, allowed)
-    if notice:
-        st.warning(notice)
+    value, wrong = read(name, st.query_params.get(name, write(default)), default, allowed)
+    if wrong:
+        notice([wrong])
         st.query_params[name] = write(value)
     show(name, value)
-    how = {"label": label, "key": name, "on_change": _moved, "args": (name,)}
+    how = {"label": label, "key": name, "on_change": safely(_moved), "args": (name,)}
     if isinstance(allowed, Range):
         return st.slider(min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
     return st.segmented_control(options=allowed, required=True, **how)

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import streamlit as st
 
+from gradflow.messages import apology, regret
 from gradflow.pages.live_picture import draw_chart
 from gradflow.reading import number
 from gradflow.scenario import RECALL_LAG
@@ -55,6 +56,19 @@ def learning():
 
 
 def _progress():
+    """The training as far as it is; one that breaks is given up, or it would break ten times a second."""
+    with apology():
+        try:
+            _train()
+        except Exception:
+            if st.session_state.pop("training", None) is None:
+                raise
+            TURN.leave(st.session_state.trainee)
+            regret()
+            st.rerun()  # the whole page, which alone stops the clock
+
+
+def _train():
     from gradflow import training
 
     state = st.session_state.get("training")

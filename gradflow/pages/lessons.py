@@ -3,11 +3,12 @@
 import streamlit as st
 
 from gradflow import controls
+from gradflow.fields import short
 from gradflow.lessons import LESSONS, explained
-from gradflow.pages.layers import layers
+from gradflow.messages import notice, safely
+from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import learning
-from gradflow.pages.live_picture import HERE, apology, begin, draw_chart, dress
-from gradflow.scenario import Scenario
+from gradflow.pages.live_picture import HERE, begin, draw_chart, dress
 
 WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
 
@@ -15,13 +16,12 @@ WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "
 def page():
     dress()
     st.html(HERE / "lessons.css")
-    number = chosen()
-    lesson, answers = LESSONS[number - 1], read_answers()
-    if not st.query_params.keys() & vars(Scenario()).keys():
+    number, unknown = chosen()
+    answers, unread = read_answers()
+    lesson = LESSONS[number - 1]
+    if not st.query_params.keys() & {*controls.names()}:
         controls.show_lesson(lesson)
-    notices = controls.read_link()
-    if notices:
-        st.warning(" ".join(notices))
+    notice([*unknown, *unread, *controls.read_link("lesson", "answers", *FIELDS)])
     path(number, answers)
     st.header(f"{number}. {lesson.title}", anchor=False)
     st.markdown(f"> {lesson.claim}")
@@ -58,35 +58,51 @@ def page():
 
 
 def chosen():
-    """The lesson that the address bar names; the first where it names none."""
+    """The lesson that the address bar names, the first where it names none, and notices."""
     raw = st.query_params.get("lesson", "1")
-    if raw not in map(str, range(1, len(LESSONS) + 1)):
-        st.warning(f"lesson is “{raw[:20]}”; there are lessons 1 to {len(LESSONS)}. This is the first.")
-        st.query_params["lesson"] = raw = "1"
-    return int(raw)
+    if raw in map(str, range(1, len(LESSONS) + 1)):
+        return int(raw), []
+    st.query_params["lesson"] = "1"
+    return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
 
 
 def read_answers():
-    """What was predicted, lesson -> number; what cannot be read is left out."""
-    answers = {}
-    for part in st.query_params.get("answers", "").split(","):
+    """What was predicted, lesson -> number, and notices; what cannot be read is left out."""
+    raw = st.query_params.get("answers", "")
+    answers, wrong = {}, []
+    for part in raw.split(",") if raw else ():
         lesson, _, guess = part.partition(":")
         try:
             number, value = int(lesson), float(guess)
         except ValueError:
-            continue
-        if 1 <= number <= len(LESSONS) and valid(LESSONS[number - 1].guess, value):
+            number = 0
+        if number not in range(1, len(LESSONS) + 1) or number in answers:
+            wrong.append(f"“{short(part)}” is not a lesson from 1 to {len(LESSONS)}, once, a colon and a number")
+        elif not valid(LESSONS[number - 1].guess, value):
+            low, high = limits(LESSONS[number - 1].guess)
+            wrong.append(f"“{short(part)}” is not between {low:g} and {high:g}")
+        else:
             answers[number] = value
-    return answers
+    if "answers" in st.query_params and raw != written(answers):
+        write_answers(answers)
+    return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
+
+
+def limits(guess):
+    return (0, len(guess.options) - 1) if guess.options else guess.range[:2]
 
 
 def valid(guess, value):
-    low, high = (0, len(guess.options) - 1) if guess.options else guess.range[:2]
+    low, high = limits(guess)
     return low <= value <= high and (not guess.options or value == int(value))
 
 
+def written(answers):
+    return ",".join(f"{number}:{value:g}" for number, value in sorted(answers.items()))
+
+
 def write_answers(answers):
-    st.query_params["answers"] = ",".join(f"{number}:{value:g}" for number, value in sorted(answers.items()))
+    st.query_params["answers"] = written(answers)
 
 
 def open_lesson(number):
@@ -99,13 +115,13 @@ def path(number, answers):
     with st.container(horizontal=True, vertical_alignment="center", key="path"):
         last = len(LESSONS)
         back = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
-        st.button("◀", on_click=open_lesson, help="The lesson before.", **back)
+        st.button("◀", on_click=safely(open_lesson), help="The lesson before.", **back)
         for k, lesson in enumerate(LESSONS, 1):
             kind = "primary" if k == number else "secondary"
             label = f"{k} ✓" if k in answers else str(k)
-            st.button(label, on_click=open_lesson, args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
+            st.button(label, on_click=safely(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
         on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
-        st.button("▶", on_click=open_lesson, help="The next lesson.", **on)
+        st.button("▶", on_click=safely(open_lesson), help="The next lesson.", **on)
         if st.button("Open in Explore", type="tertiary"):
             st.switch_page("gradflow/pages/explore.py", query_params=controls.link())
 
@@ -124,7 +140,7 @@ def ask(lesson, number, answers):
     def reveal():
         write_answers(answers | {number: float(value)})
 
-    st.button("Show what is measured", on_click=reveal, type="primary", disabled=value is None)
+    st.button("Show what is measured", on_click=safely(reveal), type="primary", disabled=value is None)
 
 
 def settled(lesson, number, answers):
@@ -145,16 +161,16 @@ def settled(lesson, number, answers):
         write_answers({k: value for k, value in answers.items() if k != number})
 
     st.markdown(lesson.conclusion)
-    st.button("Judge again", on_click=again, help="Hides the measurement, for the next room.")
+    st.button("Judge again", on_click=safely(again), help="Hides the measurement, for the next room.")
 
 
 def examples(lesson):
     """Other networks for the picture above, and the way back."""
     for label, scenario, says in lesson.examples:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(label, on_click=controls.go_to, args=(scenario,))
+            st.button(label, on_click=safely(controls.go_to), args=(scenario,))
             st.markdown(says, width=420)
-    st.button("Back to the lesson's example", on_click=controls.show_lesson, args=(lesson,), type="tertiary")
+    st.button("Back to the lesson's example", on_click=safely(controls.show_lesson), args=(lesson,), type="tertiary")
 
 
 def conclude(lesson):
@@ -214,5 +230,4 @@ def verdicts(title):
     return [*map(found, lesson.verdicts)], [*map(found, lesson.remedies)]
 
 
-with apology():
-    page()
+page()

@@ -1,9 +1,6 @@
 """The live picture, for every page that has one: verdict, chart and ranges in one fragment, and what keeps it fast."""
 
 import gc
-import logging
-import secrets
-from contextlib import contextmanager
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from gradflow import controls
+from gradflow.messages import apology
 from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES
 from gradflow.wire import send_at_once
 
@@ -124,10 +122,11 @@ def prepare(measurement, look, moves, verdict):
         shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
         st.session_state.last = shown
     seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
-    images = [f'<img alt="" decoding="sync" class={name} src="{url}">' for name, url in shown.images.items()]
+    image = '<img alt="" decoding="sync"'
+    images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
-    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2><p class={seen}>{escape(said)}</p>"
-    return html + "".join(images), shown
+    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2>"
+    return "".join([html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
 
 
 def frame(chart, measurement, look, kept, moves, last):
@@ -184,15 +183,3 @@ def settle_memory():
     """Once everything is loaded: take it out of the garbage collector's rounds, which cost 100 ms each."""
     gc.collect()
     gc.freeze()
-
-
-@contextmanager
-def apology():
-    """Say sorry, with a number to look for in the server's log, which alone gets the traceback."""
-    try:
-        yield
-    except Exception:
-        number = secrets.token_hex(3)
-        logging.getLogger("gradflow").exception("error %s", number)
-        st.error(f"Sorry, this did not work. The server's log has the reason under {number}.")
-        st.html('<a href="?">Start again</a>')

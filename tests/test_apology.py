@@ -1,0 +1,199 @@
+"""Whatever breaks, a visitor reads a short apology with a number, and the server's log alone has the reason."""
+
+import importlib
+import re
+import sys
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import streamlit as st
+from browser import INK, PATIENCE, ROOT, at_rest, drawn, serve
+from playwright.sync_api import expect
+from streamlit.testing.v1 import AppTest
+
+from gradflow import training
+from gradflow.scenario import Scenario, to_params
+
+SECRET = "secret detail"
+SET = to_params(Scenario(gain=3.21))
+
+
+def broken(*arguments, **named):
+    raise RuntimeError(SECRET)
+
+
+def opened(page=None, **params):
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params.update(params)
+    if page:
+        app.switch_page(f"gradflow/pages/{page}.py")
+    return app.run()
+
+
+def everything(app):
+    """All that a page says, as one text."""
+    return " ".join(str(element.proto) for element in (*app.main, *app.sidebar))
+
+
+def number(app, caplog):
+    """The number of the apology, after a look at page and log."""
+    assert not app.exception, "the visitor sees a box of Streamlit's"
+    (error,) = app.error
+    number = re.fullmatch(r"Sorry, this did not work\. The server's log has the reason under (\w{6})\.", error.value)[1]
+    assert SECRET not in everything(app) and "Traceback" not in everything(app)
+    assert number in caplog.text and SECRET in caplog.text and "Traceback" in caplog.text
+    assert '<a href="?">Start again</a>' in [html.proto.body for html in app.get("html")]
+    return number
+
+
+def copied(app):
+    """What the scenario to copy holds, name -> text."""
+    (link,) = (code.value for code in app.code if "?" in code.value)
+    return {name: text for name, (text,) in parse_qs(urlsplit(link).query).items()}
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "streamlit.navigation",
+        "gradflow.controls.read_link",
+        "gradflow.controls.sidebar",
+        "gradflow.controls.bottom",
+        "gradflow.pages.live_picture.dress",
+        "gradflow.pages.live_picture.begin",
+        "gradflow.scenario.Scenario.measure",
+        "gradflow.pages.live_picture.prepare",
+        "gradflow.controls.take",
+        "gradflow.controls.live_panels",
+        "gradflow.look.look_params",
+        "gradflow.scenario.Scenario.__hash__",
+    ],
+)
+def test_a_page_apologises(where, monkeypatch, caplog):
+    monkeypatch.setattr(where, broken)
+    app = opened(**SET)
+    number(app, caplog)
+    assert copied(app) == SET
+
+
+@pytest.mark.parametrize("module", ["gradflow.pages.live_picture", "gradflow.controls", "gradflow.charts"])
+def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, module, None)  # an import of it raises
+    parent, _, name = module.rpartition(".")
+    monkeypatch.delattr(importlib.import_module(parent), name, raising=False)
+    app = opened(**SET)
+    assert not app.exception and len(app.error) == 1
+    assert "ImportError" in caplog.text or "ModuleNotFoundError" in caplog.text
+    assert copied(app) == SET
+
+
+@pytest.mark.parametrize("where", ["gradflow.controls.names", "gradflow.scenario.Scenario.measure"])
+def test_a_lesson_apologises(where, monkeypatch, caplog):
+    monkeypatch.setattr(where, broken)
+    app = opened("lessons", **SET, lesson="2")
+    number(app, caplog)
+    assert copied(app) == SET | {"lesson": "2"}
+
+
+def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
+    app = opened(**SET)
+    monkeypatch.setattr("gradflow.controls.state.settle", broken)
+    app.selectbox(key="preset").set_value("GRU").run()
+    first = number(app, caplog)
+    assert app.session_state["scenario"] == Scenario(gain=3.21)
+    assert copied(app)["cell"] == "gru", "what was asked for and broke"
+    assert any("<h2" in html.proto.body for html in app.get("html")), "the picture is gone"
+    monkeypatch.undo()
+    app.selectbox(key="cell").set_value("gru").run()
+    assert number(app, caplog) == first, "the apology went before it was closed"
+    next(button for button in app.button if button.label == "Close").click().run()
+    assert not app.error and not app.exception
+    assert app.session_state["scenario"] == Scenario(gain=3.21, cell="gru")
+
+
+def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
+    app = opened("lessons", lesson="2", answers="2:0")
+    monkeypatch.setattr("gradflow.controls.state.settle", broken)
+    next(button for button in app.button if button.label == "Show where it stops").click().run()
+    number(app, caplog)
+    assert app.header[0].value.startswith("2. ")
+
+
+@pytest.mark.parametrize("where", ["begin", "credit", "advance", "chunk_means"])
+def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
+    app = opened("lessons", lesson="8", answers="8:0")
+    monkeypatch.setattr(training, where, broken)
+    next(button for button in app.button if button.label == "Train").click().run()
+    number(app, caplog)
+    assert "training" not in app.session_state
+    assert caplog.text.count(SECRET) == 1, "it breaks again and again"
+    app.run()
+    assert caplog.text.count(SECRET) == 1
+    assert [button.label for button in app.button].count("Train") == 1
+
+
+def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(monkeypatch, caplog):
+    monkeypatch.setattr("gradflow.pages.learning._train", broken)
+    app = opened("lessons", lesson="8", answers="8:0")
+    number(app, caplog)
+    app.session_state["trainee"] = "who trained before"
+    number(app.run(), caplog)
+    assert caplog.text.count(SECRET) == 2
+
+
+def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
+    st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
+    monkeypatch.setattr("gradflow.controls.sidebar", broken)
+    monkeypatch.setattr("gradflow.messages._apologise", broken)
+    app = opened()
+    assert len(app.exception) == 1
+    shown = everything(app)
+    assert SECRET not in shown and "Traceback" not in shown and "test_apology.py" not in shown
+
+
+FAULTY = f"""
+import importlib, sys
+sys.path.insert(0, {str(ROOT)!r})
+import streamlit as st
+
+def broken(*arguments):
+    raise RuntimeError({SECRET!r})
+
+importlib.import_module("gradflow.takeaway").to_json = broken
+importlib.import_module("gradflow.takeaway").from_json = broken
+importlib.import_module("gradflow.controls.tools")._oppose = broken
+pages = {str(ROOT)!r} + "/gradflow/pages"
+exec(open({str(ROOT / "app.py")!r}).read().replace("gradflow/pages", pages))
+"""
+
+
+def test_in_the_browser_a_download_a_file_and_a_button_that_break(chromium, tmp_path):
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    file = tmp_path / "scenario.json"
+    file.write_text("{}")
+    with serve(tmp_path / "faulty.py") as server, chromium.new_context() as context:
+        context.set_default_timeout(1000 * PATIENCE)
+        page = context.new_page()
+        page.add_init_script(INK)
+        page.goto(f"{server.url}/?closer=true&gain=3.21")
+        drawn(page)
+        sorry = page.get_by_test_id("stAlertContentError")
+        page.get_by_role("button", name="Take away").click()
+        page.get_by_role("button", name="Scenario, JSON").click()
+        expect(page.get_by_text("Failed to generate file for download")).to_be_visible()
+        page.locator("input[type=file]").set_input_files(file)
+        expect(sorry).to_contain_text(re.compile(r"under \w{6}, \w{6}\.$"))
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Show the opposite").click()
+        expect(sorry).to_contain_text(re.compile(r"under \w{6}, \w{6}, \w{6}\.$"))
+        assert "gain=3.21" in page.url and page.locator("canvas").count()
+        numbers = re.findall(r"\b[0-9a-f]{6}\b", sorry.inner_text())
+        at_rest(page)
+        assert SECRET not in page.content() and "RuntimeError" not in page.content()
+        for each in numbers:
+            assert f"error {each}\nTraceback" in server.log()
+        assert server.log().count(SECRET) >= 3
+        page.get_by_text("Start again").click()
+        drawn(page)
+        expect(sorry).to_have_count(0)
+        assert "gain=3.21" not in page.url
