@@ -111,7 +111,7 @@ WORDS = {  # explained wherever a lesson uses them
 
 def explained(*texts):
     """The `WORDS` that these texts use: "**gain**: the scale …" each."""
-    used = lambda word: re.search(rf"(?<!\w){word}s?(?!\w)", " ".join(texts), re.IGNORECASE)
+    used = lambda word: re.search(rf"(?:^|\W){word}s?(?:\W|$)", " ".join(texts), re.IGNORECASE)
     return [f"**{word}**: {meaning}" for word, meaning in WORDS.items() if used(word)]
 
 
