@@ -53,11 +53,11 @@ def live_picture(top, ranges, also, verdict):
         moves = controls.take()
         look = st.session_state.look
         measurement = measure(st.session_state.scenario)
-        said, shown = prepare(measurement, look, moves, verdict)
+        markup, shown = prepare(measurement, look, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
         spec = {**specification(look), "datasets": shown.datasets}
         st.vega_lite_chart(spec=spec, key="flow", width="stretch")
-        top.html(said)
+        top.html(markup)
         also(measurement, look)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
         settle_memory()
