@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
+from threading import Lock
 
 import numpy as np
 
@@ -59,6 +60,16 @@ def pinnable_gates(cell):
     return PINNABLE.get(cell, ())
 
 
+# Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
+# a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
+_TURN, _FIRST, _MEASURED = Lock(), Lock(), set()
+
+
+def measured_kinds():
+    """The kinds of scenario that were measured in this process, and compile no more."""
+    return frozenset(_MEASURED)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Everything a link carries. `parse` makes valid ones out of anything; `Scenario(...)` raises on a bad field."""
@@ -105,8 +116,19 @@ class Scenario:
         return {"weight": self.weight, "gate": None if self.gate == "all" else self.gate}
 
     def measure(self):
-        """Compute what the page shows of this scenario, a `Measurement`."""
-        return _measure(self)
+        """Compute what the page shows of this scenario, a `Measurement`.
+
+        The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
+        """
+        with _TURN if self.kind in _MEASURED else _FIRST:
+            measurement = _measure(self)
+        _MEASURED.add(self.kind)
+        return measurement
+
+    @property
+    def kind(self):
+        """What one compilation serves: a cell, a size, and for an lstm whether the cell path stands alone."""
+        return self.cell, self.hidden, self.cell_path_only and self.cell == "lstm"
 
     def weights(self):
         """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness)."""
@@ -324,7 +346,7 @@ def _plain_logs(values):
         return np.log(np.where(np.isfinite(values), values, np.nan))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def _measure(scenario):
     from gradflow.reading import read
 
@@ -365,6 +387,6 @@ def _gradient_map(scenario):
     return gradient_map(**scenario.problem())
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _lag_terms(scenario, t):
     return _gradient_map(scenario).lags(t)

@@ -79,21 +79,26 @@ class Server(NamedTuple):
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextlib.contextmanager
-def serve(script, env=None, prefix=()):
+def serve(script, port=None, prefix=(), **environment):
     """Run a Streamlit script on a free port, as `streamlit run` does, until the end of the block.
 
     Args:
         script: its path.
-        env: environment variables beside the present ones.
+        port: that one instead.
         prefix: a command that runs it, and its arguments.
+        environment: variables that the server has beside those of this process.
 
     Raises:
         RuntimeError: it does not answer in time; with its log.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     options = {"headless": "true", "address": "127.0.0.1", "port": str(port), "fileWatcherType": "none"}
     command = [*prefix, sys.executable, "-m", "streamlit", "run", str(script)]
@@ -101,10 +106,8 @@ def serve(script, env=None, prefix=()):
         command += [f"--server.{name}", value]
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
-        with (
-            log_file.open("w") as out,
-            subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env={**os.environ, **(env or {})}) as process,
-        ):
+        run = {"cwd": ROOT, "env": os.environ | environment}
+        with log_file.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, **run) as process:
             server = Server(address, process.pid, log_file)
             try:
                 _wait_until_healthy(server, process)

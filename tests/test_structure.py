@@ -19,6 +19,7 @@ ROOMS = {
     },
 }
 ORDER = [
+    "once",
     "weights",
     "sequences",
     "cells",
@@ -36,7 +37,7 @@ ORDER = [
     "charts",
     "messages",
     "controls",
-    "wire",
+    "process",
     "pages",
 ]
 

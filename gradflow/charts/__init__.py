@@ -5,10 +5,10 @@ one entry of `CHARTS`. What stands under a lesson is a file of its own: `truncat
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 from gradflow.charts import base, cells, curves, entry, network, picture
+from gradflow.once import once
 
 __all__ = ["CHARTS", "Chart", "file_specification", "specification"]
 
@@ -37,7 +37,7 @@ CHARTS = {
 }
 
 
-@cache
+@once
 def specification(name, large=False):
     """The specification of a chart on the page; large: for a stage."""
     spec = picture.spec(large=large) if name == "terms" else CHARTS[name].spec()

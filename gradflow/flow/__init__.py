@@ -6,9 +6,10 @@ leaves here as a logarithm.
 
 Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
 backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `whole` (their sum by `jax.grad`),
-`layers` (a feed-forward net), `device`.
+`layers` (a feed-forward net), `device`, `compiled` (what outlives the process).
 """
 
+from gradflow.flow.compiled import keep_compiled
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
 from gradflow.flow.layers import LayerGradients, layer_gradients
@@ -20,6 +21,7 @@ __all__ = [
     "LagTerms",
     "LayerGradients",
     "gradient_map",
+    "keep_compiled",
     "lag_terms",
     "layer_gradients",
     "select_device",

@@ -1,11 +1,11 @@
 """What JAX computes on."""
 
-from functools import cache
-
 import jax
 
+from gradflow.once import once
 
-@cache
+
+@once
 def select_device():
     """Settle, once per process, what JAX computes on.
 

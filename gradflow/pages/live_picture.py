@@ -11,8 +11,8 @@ import streamlit as st
 
 from gradflow import controls
 from gradflow.messages import apology
-from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES
-from gradflow.wire import send_at_once
+from gradflow.process import few_arenas, release_memory, send_at_once
+from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
 
 HERE = Path(__file__).parent
 UNSAID = {
@@ -24,7 +24,7 @@ UNSAID = {
 
 def dress(large=False):
     """The style of a page with a live picture; large: for a stage."""
-    settle_sockets()
+    settle_process()
     st.html(HERE / "picture.css")
     if large:
         st.html(HERE / "stage.css")
@@ -60,7 +60,7 @@ def live_picture(top, ranges, also, verdict):
         top.html(markup)
         also(measurement, look)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
-        settle_memory()
+        settle_memory(len(measured_kinds()))
 
 
 def draw_chart(spec, datasets, key):
@@ -78,12 +78,13 @@ def dark():
 
 def measure(scenario):
     """The measurement; a message if the first of this cell and size lets people wait."""
-    if (scenario.cell, scenario.hidden) in compiled():
+    if scenario.kind in measured_kinds():
         return scenario.measure()
+    from gradflow.flow import keep_compiled  # after the shell is on screen
+
+    keep_compiled()
     with st.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
-        measurement = scenario.measure()
-    compiled().add((scenario.cell, scenario.hidden))
-    return measurement
+        return scenario.measure()
 
 
 class Shown(NamedTuple):
@@ -167,19 +168,20 @@ def target(shown):
 
 
 @st.cache_resource(show_spinner=False)
-def compiled():
-    """Cells and sizes that were measured before."""
-    return set()
-
-
-@st.cache_resource(show_spinner=False)
-def settle_sockets():
-    """Once: what is drawn by many small messages must not wait for them one by one."""
+def settle_process():
+    """Once: what is drawn by many small messages must not wait for them one by one; many visitors share memory."""
     send_at_once()
+    few_arenas()
 
 
 @st.cache_resource(show_spinner=False)
-def settle_memory():
-    """Once everything is loaded: take it out of the garbage collector's rounds, which cost 100 ms each."""
+def settle_memory(kinds):
+    """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
+
+    Args:
+        kinds: of scenarios measured so far; each leaves much that stays.
+    """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
+    release_memory()

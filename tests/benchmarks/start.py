@@ -54,7 +54,7 @@ def rounds(browser, count):
             for case in list(GOALS)[::-1]:
                 warm = case.endswith("warm")
                 start = time.perf_counter()
-                with serve(ROOT / "app.py", env={"JAX_COMPILATION_CACHE_DIR": str(cache)}) as server:
+                with serve(ROOT / "app.py", JAX_COMPILATION_CACHE_DIR=str(cache)) as server:
                     if warm:
                         opened(browser, server.url, start)
                         start = time.perf_counter()

@@ -1,8 +1,11 @@
-"""The server's sockets: small messages leave at once."""
+"""What the whole process is told, once: small messages leave at once, and memory that is free goes back."""
 
 import contextlib
+import ctypes
 import os
 import socket
+
+M_ARENA_MAX = -8  # malloc.h
 
 
 def send_at_once():
@@ -21,3 +24,15 @@ def send_at_once():
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             finally:
                 each.detach()  # it stays its owner's
+
+
+def few_arenas():
+    """Let all threads share two pools of memory, not eight a core: what is free in them is used again (glibc)."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+
+
+def release_memory():
+    """Give memory that compiling took and left free back to the system, where the C library can (glibc)."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

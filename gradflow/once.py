@@ -1,0 +1,19 @@
+"""Computed once, by whoever comes first, while the others wait."""
+
+from functools import cache, wraps
+from threading import RLock
+
+
+def once(function):
+    """`functools.cache` for many threads: the same arguments are never computed by two of them.
+
+    Every result is kept, so the arguments must be few; they are positional and hashable.
+    """
+    kept, locks = cache(function), {}
+
+    @wraps(function)
+    def first(*arguments):
+        with locks.setdefault(arguments, RLock()):
+            return kept(*arguments)
+
+    return first

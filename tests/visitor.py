@@ -1,0 +1,115 @@
+"""A visitor without a browser: Streamlit's own messages over a WebSocket, kept as they come and read afterwards."""
+
+import json
+import re
+import time
+from html import unescape
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import numpy as np
+import pyarrow as pa
+import websockets
+from streamlit.proto.Alert_pb2 import Alert
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from gradflow.charts.base import numbers
+from gradflow.scenario import parse, to_params
+
+BRIEF = 300  # bytes: what ends a run is shorter, so only such messages are read while others wait
+EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN
+
+
+class Run(NamedTuple):
+    """What one run of the script sent."""
+
+    sent: float  # seconds, when it was asked for
+    finished: float  # when its last message came
+    raw: tuple  # of bytes
+
+    @property
+    def seconds(self):
+        return self.finished - self.sent
+
+    def messages(self):
+        return [ForwardMsg.FromString(data) for data in self.raw]
+
+    def elements(self, kind):
+        """(message, element) of every new element of a kind."""
+        for message in self.messages():
+            if message.delta.new_element.WhichOneof("type") == kind:
+                yield message, getattr(message.delta.new_element, kind)
+
+    def errors(self):
+        """Every exception and every apology, as text."""
+        alerts = [alert.body for _, alert in self.elements("alert") if alert.format == Alert.ERROR]
+        return [*alerts, *(exception.message for _, exception in self.elements("exception"))]
+
+    def verdict(self):
+        bodies = [html.body for _, html in self.elements("html") if "<h2" in html.body]
+        return unescape(re.search("<h2.*?>(.*?)</h2>", bodies[-1])[1])
+
+    def tables(self):
+        """The data of the chart, name -> Arrow table."""
+        _, chart = list(self.elements("vega_lite_chart"))[-1]
+        return {each.name: pa.ipc.open_stream(each.data.data).read_all() for each in chart.datasets}
+
+
+class Visitor:
+    """One session: opens a link, then moves the live ranges."""
+
+    def __init__(self, scenario):
+        self.scenario = scenario
+        self.turn = 0
+
+    async def connect(self, url):
+        stream = url.replace("http", "ws", 1) + "/_stcore/stream"
+        self.socket = await websockets.connect(stream, subprotocols=["streamlit"], max_size=None)
+
+    async def open(self):
+        """Open the link of the scenario; the `Run` that draws the page."""
+        run = await self._run(BackMsg())
+        panels = [each for each in run.elements("bidi_component") if each[1].id.endswith("-ranges")]
+        if not panels:
+            raise RuntimeError(f"the page has no ranges: {run.errors()}")
+        message, panel = panels[0]
+        self.fragment, self.panel = message.delta.fragment_id, panel.id
+        return run
+
+    async def move(self, held=None, **values):
+        """Report other values, as a live range does; the `Run` of the fragment that follows."""
+        self.turn += 1
+        self.scenario = parse(to_params(self.scenario) | {name: f"{value:g}" for name, value in values.items()})[0]
+        message = BackMsg()
+        message.rerun_script.fragment_id = self.fragment
+        report = {"values": values, "held": held, "playing": None, "turn": self.turn}
+        message.rerun_script.widget_states.widgets.add(id=self.panel, json_value=json.dumps({"moved": report}))
+        return await self._run(message)
+
+    async def _run(self, message):
+        message.rerun_script.query_string = urlencode(to_params(self.scenario))
+        sent, raw = time.perf_counter(), []
+        await self.socket.send(message.SerializeToString())
+        while True:
+            raw.append(await self.socket.recv())
+            if len(raw[-1]) < BRIEF:
+                brief = ForwardMsg.FromString(raw[-1])
+                if brief.WhichOneof("type") == "script_finished" and brief.script_finished != EARLY:
+                    return Run(sent, time.perf_counter(), tuple(raw))
+
+    async def leave(self):
+        await self.socket.close()
+
+
+def foreign(run, scenario):
+    """What of a run is not this scenario's: compared with the engine, in this process."""
+    measurement, tables = scenario.measure(), run.tables()
+    low, high = (tables["frame"][name][0].as_py() for name in ("low", "high"))
+    shown, here = tables["sums"]["sum"].to_numpy(), np.clip(measurement.log_partial / np.log(10), low, high)
+    same = {
+        "verdict": run.verdict() == measurement.reading.verdict,
+        "terms": tables["sums"]["term"].to_pylist() == numbers(measurement.log_row),
+        "running sum": len(shown) == len(here) and np.allclose(shown, here, atol=1e-5),
+    }
+    return [name for name, agrees in same.items() if not agrees]
