@@ -63,10 +63,11 @@ def pinnable_gates(cell):
 # Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
 # a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
 _TURN, _FIRST, _MEASURED = Lock(), Lock(), set()
+KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
 
 
 def measured_kinds():
-    """The kinds of scenario that were measured in this process, and compile no more."""
+    """The kinds of scenario that are compiled in this process."""
     return frozenset(_MEASURED)
 
 
@@ -120,10 +121,15 @@ class Scenario:
 
         The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
         """
-        with _TURN if self.kind in _MEASURED else _FIRST:
+        if self.kind in _MEASURED:
+            with _TURN:
+                return _measure(self)
+        with _FIRST:
+            if self.kind not in _MEASURED and len(_MEASURED) >= KINDS:
+                _forget_compiled()
             measurement = _measure(self)
-        _MEASURED.add(self.kind)
-        return measurement
+            _MEASURED.add(self.kind)
+            return measurement
 
     @property
     def kind(self):
@@ -338,6 +344,13 @@ class Measurement:
             log_row=_plain_logs(self.lags.unscaled_terms(**rows)),
             log_partial=_plain_logs(self.lags.unscaled_partial_sums(**rows)),
         )
+
+
+def _forget_compiled():
+    from gradflow.flow import forget_compiled
+
+    _MEASURED.clear()
+    forget_compiled()
 
 
 def _plain_logs(values):

@@ -2,9 +2,12 @@
 
 import gc
 import random
+from dataclasses import replace
 
+import numpy as np
 from benchmarks.load import load, resident
 
+from gradflow import scenario
 from gradflow.process import release_memory
 from gradflow.scenario import CHOICES, RANGES, Scenario, gate_names
 
@@ -51,3 +54,17 @@ def anything(dice):
     fields |= {name: limits.snap(dice.uniform(limits.low, limits.high)) for name, limits in RANGES.items()}
     gate = dice.choice(("all", *gate_names(fields["cell"])))
     return Scenario(**fields, gate=gate, cell_path_only=dice.random() < 0.3, text=str(dice.random()))
+
+
+def test_only_so_many_kinds_stay_compiled(monkeypatch, compilations):
+    monkeypatch.setattr(scenario, "KINDS", 3)
+    sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
+    scenario._forget_compiled()
+    for each in sizes:
+        each.measure()
+    assert scenario.measured_kinds() == {sizes[-1].kind}, "the first three are still there"
+    compilations.clear()
+    replace(sizes[-1], seed=98).measure()
+    assert not compilations
+    again = replace(sizes[0], seed=98).measure()
+    assert compilations and np.isfinite(again.log_row[0])

@@ -27,6 +27,7 @@ class Run(NamedTuple):
     sent: float  # seconds, when it was asked for
     finished: float  # when its last message came
     raw: tuple  # of bytes
+    times: tuple  # seconds, when each of them came
 
     @property
     def seconds(self):
@@ -65,7 +66,7 @@ class Visitor:
 
     async def connect(self, url):
         stream = url.replace("http", "ws", 1) + "/_stcore/stream"
-        self.socket = await websockets.connect(stream, subprotocols=["streamlit"], max_size=None)
+        self.socket = await websockets.connect(stream, subprotocols=["streamlit"], max_size=None, ping_interval=None)
 
     async def open(self):
         """Open the link of the scenario; the `Run` that draws the page."""
@@ -89,14 +90,15 @@ class Visitor:
 
     async def _run(self, message):
         message.rerun_script.query_string = urlencode(to_params(self.scenario))
-        sent, raw = time.perf_counter(), []
+        sent, raw, times = time.perf_counter(), [], []
         await self.socket.send(message.SerializeToString())
         while True:
             raw.append(await self.socket.recv())
+            times.append(time.perf_counter())
             if len(raw[-1]) < BRIEF:
                 brief = ForwardMsg.FromString(raw[-1])
                 if brief.WhichOneof("type") == "script_finished" and brief.script_finished != EARLY:
-                    return Run(sent, time.perf_counter(), tuple(raw))
+                    return Run(sent, times[-1], tuple(raw), tuple(times))
 
     async def leave(self):
         await self.socket.close()

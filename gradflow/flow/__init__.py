@@ -9,7 +9,7 @@ backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t)
 `layers` (a feed-forward net), `device`, `compiled` (what outlives the process).
 """
 
-from gradflow.flow.compiled import keep_compiled
+from gradflow.flow.compiled import forget_compiled, keep_compiled
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
 from gradflow.flow.layers import LayerGradients, layer_gradients
@@ -20,6 +20,7 @@ __all__ = [
     "GradientMap",
     "LagTerms",
     "LayerGradients",
+    "forget_compiled",
     "gradient_map",
     "keep_compiled",
     "lag_terms",

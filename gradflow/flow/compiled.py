@@ -36,5 +36,10 @@ def keep_compiled():
     return folder
 
 
+def forget_compiled():
+    """Give up all compiled code of this process; what is asked for again comes from the folder, or is compiled."""
+    jax.clear_caches()
+
+
 def _cache_home():
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))

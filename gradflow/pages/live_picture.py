@@ -60,7 +60,7 @@ def live_picture(top, ranges, also, verdict):
         top.html(markup)
         also(measurement, look)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
-        settle_memory(len(measured_kinds()))
+        settle_memory(measured_kinds())
 
 
 def draw_chart(spec, datasets, key):
@@ -174,12 +174,12 @@ def settle_process():
     few_arenas()
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, max_entries=1)
 def settle_memory(kinds):
     """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
 
     Args:
-        kinds: of scenarios measured so far; each leaves much that stays.
+        kinds: of scenarios that are compiled; each leaves much that stays.
     """
     gc.unfreeze()
     gc.collect()
