@@ -4,6 +4,7 @@ import gc
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,8 @@ def dress(large=False):
 
 def begin(ranges, also, verdict, large=False):
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
-    from gradflow.charts.picture import PLACES  # after the shell is on screen
+    get_ready(st.session_state.scenario)
+    from gradflow.charts.picture import PLACES
 
     st.html(f"<style>{PLACES[large].style()}</style>")
     live_picture(st.container(key="verdict"), ranges, also, verdict)
@@ -52,7 +54,7 @@ def live_picture(top, ranges, also, verdict):
     with apology():
         moves = controls.take()
         look = st.session_state.look
-        measurement = measure(st.session_state.scenario)
+        measurement = st.session_state.scenario.measure()
         markup, shown = prepare(measurement, look, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
         spec = {**specification(look), "datasets": shown.datasets}
@@ -76,15 +78,16 @@ def dark():
     return st.context.theme.type == "dark"
 
 
-def measure(scenario):
-    """The measurement; a message if the first of this cell and size lets people wait."""
+def get_ready(scenario):
+    """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size."""
     if scenario.kind in measured_kinds():
-        return scenario.measure()
-    from gradflow.flow import keep_compiled  # after the shell is on screen
-
-    keep_compiled()
+        return
     with st.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
-        return scenario.measure()
+        Thread(target=specification, args=(st.session_state.look,)).start()  # the compiler leaves it time to run
+        from gradflow.flow import keep_compiled
+
+        keep_compiled()
+        scenario.measure()
 
 
 class Shown(NamedTuple):
