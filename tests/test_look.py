@@ -87,6 +87,9 @@ def test_no_link_raises_and_no_field_has_two_sentences(params):
         ("kept", "transformer", "nothing is kept"),
         ("kept", "other=1", "nothing is kept"),
         ("kept", "gain=99", "between 0 and 12"),
+        ("kept", "gain=2&gain=3", "a field is there twice"),
+        ("kept", "gain=2&text=", "text is empty"),
+        ("kept", "gain=2&gian=3", "gian is not a field"),
         ("kept", "preset=Nirvana", "Vanishing"),
     ],
 )

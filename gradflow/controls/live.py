@@ -75,7 +75,7 @@ def take():
 
 def _take(key):
     match st.session_state.get(key):
-        case {"moved": {"values": dict(values), "turn": int(turn), "held": str() | None as held, **rest}}:
+        case {"moved": {"values": dict(values), "turn": int(turn), "held": held, **rest}}:
             if turn != seen(key):
                 st.session_state[f"{key}_seen"] = turn
                 ranges = RANGES.keys() | LOOK_RANGES.keys()
