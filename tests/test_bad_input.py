@@ -38,7 +38,7 @@ def taken(name, raw, value):
 
 
 @given(links())
-@examples(500, 100_000)
+@examples(300, 100_000)
 def test_a_link_changes_nothing_in_silence(params):
     scenario, preset, notices = parse(params)
     look, more = parse_look(params)
@@ -94,7 +94,7 @@ def bare():
 
 
 @given(links(most=12))
-@examples(15, 2_000)
+@examples(10, 2_000)
 def test_the_page_takes_any_link(caplog, params):
     at = bare()
     params = {name: text.encode("utf-8", "replace").decode() for name, text in params.items()}
@@ -175,7 +175,7 @@ def test_what_is_typed_is_shown_as_it_is(text):
     {"values": {}, "turn": 1, "held": "gain", "playing": "lag"}, {"values": {}, "turn": 2, "held": [], "playing": 3}
 )
 @example({"values": {"gain": 10**400}, "turn": 1, "held": None}, {"values": {"gain": "1"}, "turn": 1e9, "held": None})
-@examples(15, 1_000)
+@examples(6, 1_000)
 def test_no_report_of_a_range_breaks_the_page(caplog, first, second):
     at = opened(closer="true")
     for report in (first, second):
@@ -215,7 +215,7 @@ def lessons(**params):
 
 
 @given(st.dictionaries(st.sampled_from(["lesson", "answers", "preset", "gain", "stage", "x"]), texts))
-@examples(10, 300)
+@examples(6, 300)
 def test_the_lessons_take_any_link(params):
     params = {name: text.encode("utf-8", "replace").decode() for name, text in params.items()}
     at = lessons(**params)
