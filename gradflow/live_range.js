@@ -19,6 +19,8 @@ const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
 const NARROW = 620; // px: a narrower view stacks its panels
 
+let line = null; // one watch for all ranges of the page
+
 export default function ({ parentElement, data, setStateValue }) {
   const panel = parentElement.querySelector(".ranges");
   const live = (panel.live ??= start(data, panel));
@@ -48,7 +50,25 @@ export default function ({ parentElement, data, setStateValue }) {
   };
 }
 
+// After the line was lost there may be another server at its end, which knows nothing of this page. Streamlit then waits
+// for a touch, forgets what it was, and lets ranges report in vain; so its own key for a new run is pressed.
+
+function watchLine() {
+  const app = document.querySelector("[data-test-connection-state]");
+  const connected = () => app.dataset.testConnectionState === "CONNECTED";
+  let before = connected();
+  const key = { key: "r", code: "KeyR", keyCode: 82, which: 82, bubbles: true };
+  const look = () => {
+    if (connected() && !before) for (const type of ["keydown", "keyup"]) document.body.dispatchEvent(new KeyboardEvent(type, key));
+    before = connected();
+  };
+  const line = new MutationObserver(look);
+  line.observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
+  return line;
+}
+
 function start(data, panel) {
+  line ??= watchLine();
   const live = {
     turn: data.turn, // of our last report
     sent: 0, // when

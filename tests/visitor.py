@@ -1,8 +1,10 @@
 """A visitor without a browser: Streamlit's own messages over a WebSocket, kept as they come and read afterwards."""
 
+import asyncio
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -102,6 +104,12 @@ class Visitor:
 
     async def leave(self):
         await self.socket.close()
+
+
+def wait_for(coroutine):
+    """What a coroutine gives, whether or not this thread has a loop running; a browser of Playwright has one."""
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, coroutine).result()
 
 
 def foreign(run, scenario):

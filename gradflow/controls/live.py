@@ -85,6 +85,10 @@ def _take(key):
     return Moves(False, None)  # no report yet, or none that our ranges make
 
 
+def _turn(key):
+    return ((st.session_state.get(key) or {}).get("moved") or {"turn": 0})["turn"]
+
+
 def seen(key):
     """The last report that was taken over."""
     return st.session_state.get(f"{key}_seen", 0)
@@ -122,3 +126,5 @@ def live_ranges(key, fields, *, play=False, target=None):
         )
     data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
     _panel(key=key, data=data, on_moved_change=lambda: None)
+    if f"{key}_seen" not in st.session_state:  # what a page brings along from another server is in its link
+        st.session_state[f"{key}_seen"] = _turn(key)

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from browser import ROOT, launch, serve
-from visitor import Visitor, foreign
+from visitor import Visitor, foreign, wait_for
 
 from gradflow.scenario import CHOICES, RANGES, Scenario
 
@@ -71,7 +71,7 @@ def load(server, sessions, seconds, every=1.0):
     Returns:
         `Load`.
     """
-    return asyncio.run(_load(server, sessions, seconds, every))
+    return wait_for(_load(server, sessions, seconds, every))
 
 
 async def _load(server, sessions, seconds, every):
