@@ -213,7 +213,7 @@ def test_a_device_that_is_not_there_is_a_notice(platform):
         assert not run.errors() and not foreign(run, scenario)
         captions = [markdown.body for _, markdown in run.elements("markdown")]
         assert f"There is no {platform} device here: gradflow computes on the CPU." in captions
-        assert "Traceback" not in server.log()
+        assert "Traceback" not in server.log(), server.log()
 
 
 def test_without_a_place_to_keep_compiled_code_the_app_runs(tmp_path):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import altair as alt
 import numpy as np
+import pandas  # noqa: F401 - Altair looks into it as soon as any thread has begun to import it
 import pyarrow as pa
 
 from gradflow.compare import difference
