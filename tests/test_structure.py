@@ -73,3 +73,13 @@ def test_no_module_imports_what_comes_after_it(path):
 
 def test_the_front_door_pulls_nothing_heavy_in():
     assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
+
+
+def test_what_is_imported_late_is_a_package_first():
+    """Two visitors may import at once; from a package's inside and from its outside, they would wait for one another."""
+    for path in SOURCES:
+        room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.col_offset:
+                package = next((p for p in ("gradflow.charts", "gradflow.flow") if node.module.startswith(f"{p}.")), "")
+                assert not package or package == room, f"{path}: {node.module}"

@@ -34,9 +34,9 @@ def dress(large=False):
 def begin(ranges, also, verdict, large=False):
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
     get_ready(st.session_state.scenario)
-    from gradflow.charts.picture import PLACES
+    from gradflow.charts import picture  # never `gradflow.charts.picture`: two threads would wait for one another
 
-    st.html(f"<style>{PLACES[large].style()}</style>")
+    st.html(f"<style>{picture.PLACES[large].style()}</style>")
     live_picture(st.container(key="verdict"), ranges, also, verdict)
 
 
@@ -164,9 +164,9 @@ def target(shown):
     """Where a click on the map sets time and lag."""
     if not shown.look.closer or shown.look.show != "terms":
         return None
-    from gradflow.charts.picture import PLACES
+    from gradflow.charts import picture
 
-    area = PLACES[shown.look.stage].area()
+    area = picture.PLACES[shown.look.stage].area()
     return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
 
 
