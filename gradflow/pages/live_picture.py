@@ -2,6 +2,7 @@
 
 import gc
 from dataclasses import replace
+from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
 from threading import Thread
@@ -170,14 +171,14 @@ def target(shown):
     return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def settle_process():
     """Once: what is drawn by many small messages must not wait for them one by one; many visitors share memory."""
     send_at_once()
     few_arenas()
 
 
-@st.cache_resource(show_spinner=False, max_entries=1)
+@lru_cache(maxsize=1)
 def settle_memory(kinds):
     """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
 
