@@ -76,7 +76,7 @@ def test_the_front_door_pulls_nothing_heavy_in():
 
 
 def test_what_is_imported_late_is_a_package_first():
-    """Two visitors may import at once; from a package's inside and from its outside, they would wait for one another."""
+    """Two visitors may import at once: from inside a package and from outside, they would wait for one another."""
     for path in SOURCES:
         room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
