@@ -15,14 +15,14 @@ def page():
     dress(look.stage)
     notice(notices)
     first, more = controls.sidebar()
-    words = controls.views() if look.closer else None
+    words, device = controls.views() if look.closer else None, None
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)
     if not (look.closer and look.stage):
         with st.container(horizontal=True, vertical_alignment="center"):
             words = controls.bottom()
-            st.caption(computed_on())
+            device = st.empty()
 
     def define(measurement, look):
         if words is not None:
@@ -33,6 +33,8 @@ def page():
     with picture:
         verdict = lambda measurement, look: measurement.reading.verdict
         begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
+    if device is not None:
+        device.caption(computed_on())  # the engine is loaded by now
 
 
 def computed_on():
