@@ -20,6 +20,7 @@ _HOMES = {
     "Scenario": "scenario",
     "Weights": "weights",
     "gradient_map": "flow",
+    "gradient_maps": "flow",
     "lag_terms": "flow",
     "layer_gradients": "flow",
 }

@@ -5,15 +5,16 @@ a product of two norms and no matrix of derivatives is ever built. No term under
 leaves here as a logarithm.
 
 Read in this order: `powers` (of two, and logarithms), `forward` (the forward pass and its Jacobians), `sweep` (all δ,
-backwards), `plain` (the same without rescaling), `lags` (one t), `maps` (all t), `whole` (their sum by `jax.grad`),
-`layers` (a feed-forward net), `device`, `compiled` (what outlives the process).
+backwards), `plain` (the same without rescaling), `lags` (one t), `blocks` (of t, and who computes them), `maps` (all
+t), `whole` (their sum by `jax.grad`), `layers` (a feed-forward net), `device`, `compiled` (what outlives the
+process).
 """
 
 from gradflow.flow.compiled import forget_compiled, keep_compiled
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
 from gradflow.flow.layers import LayerGradients, layer_gradients
-from gradflow.flow.maps import GradientMap, gradient_map
+from gradflow.flow.maps import GradientMap, gradient_map, gradient_maps
 from gradflow.flow.whole import whole_gradient
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LayerGradients",
     "forget_compiled",
     "gradient_map",
+    "gradient_maps",
     "keep_compiled",
     "lag_terms",
     "layer_gradients",

@@ -39,7 +39,6 @@ def _copy(weights, s):
     return weights if weights.weight_hh.ndim == 2 else Weights(*(f[s] for f in weights))
 
 
-@partial(jax.jit, static_argnames="cell")
 def _forward(cell, weights, inputs, readout, targets, pins, carry):
     """(weights, inputs, trace); so the arrays reach their device at a tenth of what `device_put` costs."""
     steps = jnp.arange(len(inputs))
@@ -83,6 +82,19 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
         plain_seed=jax.vmap(_plain_seed, in_axes=(None, 0, 0))(readout, after[0], targets),
     )
     return weights, inputs, trace
+
+
+_one = jax.jit(_forward, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _all(cell, *arrays):
+    return jax.vmap(partial(_forward, cell))(*arrays)
+
+
+@jax.jit
+def _as_it_is(arrays):
+    return arrays
 
 
 def _factors(before, inputs):
@@ -169,13 +181,33 @@ class Pass(NamedTuple):
 def begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
     """Check a problem, put it on its device and run it forwards."""
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    return _passed(problem.cell, cell_path_only, *_one(problem.cell, *_arrays(problem)))
+
+
+def begin_all(problems, cell_path_only):
+    """Check several problems of one cell and size and run them forwards together; see `gradient_maps`."""
+    problems = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
+    if not problems:
+        return []
+    kinds = {(each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(_arrays(each)))) for each in problems}
+    if len(kinds) > 1:
+        raise ValueError(f"problems are of {len(kinds)} kinds; all must have the same cell, shapes and precision")
+    cell = problems[0].cell
+    stacked = jax.tree.map(lambda *a: np.stack(a), *map(_arrays, problems))
+    together = jax.tree.map(np.asarray, _all(cell, *stacked))
+    each = lambda i: _as_it_is(jax.tree.map(lambda a: a[i], together))
+    return [_passed(cell, cell_path_only, *each(i)) for i in range(len(problems))]
+
+
+def _arrays(problem):
+    """What the forward pass takes, in the working precision."""
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
-    _, *arrays, _ = problem
-    weights, inputs, trace = _forward(problem.cell, *jax.tree.map(partial(_as, dtype), arrays))
+    return jax.tree.map(partial(_as, dtype), problem[1:-1])
+
+
+def _passed(cell, cell_path_only, weights, inputs, trace):
     device = ", ".join(sorted(map(str, trace.cost.devices())))
-    return Pass(
-        problem.cell, bool(cell_path_only), weights, inputs, trace, _first(trace.broken), _first(trace.flushed), device
-    )
+    return Pass(cell, bool(cell_path_only), weights, inputs, trace, _first(trace.broken), _first(trace.flushed), device)
 
 
 def _as(dtype, a):

@@ -1,22 +1,20 @@
 """All times t at once: the map of every dC(t)/dW(t−u)."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Lock
 
 import jax
 import numpy as np
 
-from gradflow.flow.forward import Pass, begin
+from gradflow.flow.blocks import each_block, rows_of
+from gradflow.flow.forward import Pass, begin, begin_all
 from gradflow.flow.lags import lags_of
 from gradflow.flow.plain import block_squares
 from gradflow.flow.powers import LN2, log_norm, log_total, logs
 from gradflow.flow.sweep import block_norms, block_sums, totals
+from gradflow.problem import check_rows
 from gradflow.weights import Weights
 
-_THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
-_FIRST, _COMPILED = Lock(), set()
+ROOM = 2**28  # bytes: results that need more are not kept for the next question
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +38,7 @@ class GradientMap:
     underflow: int | None
     device: str
     _pass: Pass = field(repr=False)
+    _mesh: jax.sharding.Mesh | None = field(repr=False, default=None)
     _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
     _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
     _squares: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s) z(s)ᵀ‖² unscaled, likewise
@@ -58,15 +57,19 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate.
         """
-        steps = len(self.cost[:horizon])
+        check_rows(self._pass.cell, weight, gate)
+        terms = self._empty(horizon, -np.inf)
+        factors = {name: log_norm(z)[: len(terms)] for name, z in self._pass.trace.factors.items()}
 
-        def by_step(name):  # [t, s]
-            norms = self._blocks(block_norms, self._norms, steps)
-            rows = np.isin(np.arange(norms[0][0].shape[1]), self._pass.rows(name, gate))
-            delta = np.concatenate([logs(*totals(*block, rows)) for block in norms])
-            return delta[:steps, :steps] + log_norm(self._pass.trace.factors[name])[:steps]
+        def fill(low, block):
+            def by_step(name):  # [t, s]
+                rows = np.isin(np.arange(block[0].shape[1]), self._pass.rows(name, gate))
+                return logs(*totals(*block[:2], rows))[:, : len(terms)] + factors[name]
 
-        return self._by_lag(self._pass.total(weight, gate, by_step), -np.inf)
+            self._fill(terms, low, self._pass.total(weight, gate, by_step))
+
+        self._each_block(block_norms, len(terms), self._rows, fill, kept=self._norms)
+        return terms
 
     def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
@@ -76,13 +79,21 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
-        steps = len(self.cost[:horizon])
+        check_rows(self._pass.cell, weight, gate)
+        steps, _, wide, n = self._pass.trace.to_delta.shape
+        rows = min(self._rows, max(8, ROOM // (4 * steps * wide * n)))  # a sum needs δ itself at every step
 
         def by_row(name):
-            self._blocks(block_norms, self._norms, steps)
-            arguments = lambda low: (self._pass.trace.factors[name], *self._norms[low])
-            sums = self._blocks(block_sums, self._sums.setdefault(name, {}), steps, arguments)
-            return log_total(np.concatenate([logs(*block).T for block in sums])[:steps, self._pass.rows(name, gate)])
+            sums = np.empty((len(self.cost[:horizon]), wide))
+
+            def fill(low, block):
+                sums[low : low + rows] = logs(*block[2:]).T[: len(sums) - low]
+                if rows == self._rows and self._keeps:
+                    self._norms[low] = block[:2]
+
+            factors = self._pass.trace.factors[name]
+            self._each_block(block_sums, len(sums), rows, fill, factors, kept=self._sums.setdefault(name, {}))
+            return log_total(sums[:, self._pass.rows(name, gate)])
 
         sums = np.array(self._pass.total(weight, gate, by_row))
         sums[self._pass.limit :] = np.nan
@@ -101,56 +112,48 @@ class GradientMap:
         Returns:
             f[T, T] at [t, u], plain numbers in the working precision; 0 where u > t; NaN in the rows t ≥ `overflow`.
         """
-        steps = len(self.cost[:horizon])
+        check_rows(self._pass.cell, weight, gate)
+        terms = self._empty(horizon, 0, self.cost.dtype)
 
-        def squares(name):  # [t, s, D]
-            blocks = self._blocks(block_squares, self._squares, steps, cell=self._pass.cell)
-            rows = [np.asarray(block)[:steps, Weights._fields.index(name)] for block in blocks]
-            return np.moveaxis(np.concatenate(rows, axis=-1)[..., :steps], -1, 0)
+        def fill(low, block):
+            squares = lambda name: np.moveaxis(np.asarray(block)[:, Weights._fields.index(name)], -1, 0)  # [t, s, D]
+            self._fill(terms, low, self._pass.unscaled(weight, gate, squares))
 
-        return self._by_lag(self._pass.unscaled(weight, gate, squares), 0)
+        self._each_block(block_squares, len(terms), self._rows, fill, kept=self._squares, cell=self._pass.cell)
+        return terms
 
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
         return lags_of(self._pass, t)
 
-    def _by_lag(self, by_step, nothing):
-        """[t, s] as [t, u], u = t − s, with `nothing` where u > t."""
-        steps = np.arange(len(by_step))
-        s = steps[:, None] - steps
-        terms = np.take_along_axis(by_step, np.maximum(s, 0), axis=1)
-        terms[s < 0] = nothing
+    @property
+    def _rows(self):
+        steps, *_, n = self._pass.trace.to_delta.shape
+        return rows_of(n, steps)
+
+    @property
+    def _keeps(self):
+        steps, _, wide, _ = self._pass.trace.to_delta.shape
+        return 8 * steps**2 * wide <= ROOM
+
+    def _each_block(self, function, steps, rows, fill, *arguments, kept, **static):
+        kept = kept if self._keeps else None
+        each_block(self._pass, function, steps, rows, fill, *arguments, kept=kept, mesh=self._mesh, **static)
+
+    def _empty(self, horizon, nothing, dtype=float):
+        """[t, u] before anything is known."""
+        steps = len(self.cost[:horizon])
+        terms = np.full((steps, steps), nothing, dtype)
         terms[self._pass.limit :] = np.nan
         return terms
 
-    def _blocks(self, function, kept, steps, arguments=lambda low: (), **static):
-        """function(weights, trace, low, *arguments(low)) of every block that begins below `steps`, `kept` by low.
-
-        Blocks are independent: each missing one gets a thread, which takes over its caller's settings, since JAX
-        keeps them by thread. The first call of its kind compiles, alone.
-        """
-        now = self._pass
-        length, _, _, n = now.trace.to_delta.shape
-        rows = min(length, 64 if n < 256 else 128)  # little waste in the triangle, enough for the matrix product
-        wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
-        shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
-        static |= {"cell_path_only": now.cell_path_only, "rows": rows}
-        kind = (function, *static.values(), device, *shapes)
-
-        def run(low):
-            with jax.enable_x64(wide), jax.default_device(device):
-                kept[low] = jax.block_until_ready(function(now.weights, now.trace, low, *arguments(low), **static))
-
-        with _FIRST:
-            if kind not in _COMPILED:
-                run(0)
-                _COMPILED.add(kind)
-        lows = range(0, steps, rows)
-        list(_THREADS.map(run, [low for low in lows if low not in kept]))
-        return [kept[low] for low in lows]
+    def _fill(self, terms, low, by_step):
+        """Write a block's [t, s] into the rows low … of [t, u], u = t − s."""
+        for t in range(low, min(low + len(by_step), len(terms), self._pass.limit)):
+            terms[t, : t + 1] = by_step[t - low, t::-1]
 
 
-def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False):
+def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False, mesh=None):
     """Compute every dC(t)/dW(t−u) of a recurrent layer, for all t and all lags u.
 
         C(t) = ½ ‖readout · h(t) − target(t)‖²        dC(t)/dW = Σ_u dC(t)/dW(t−u)
@@ -169,6 +172,9 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
 
             δ_cell(t,s) = dC/dh(t) ⊙ o(t) ⊙ (1 − tanh² c(t)) ⊙ Π_{r=s+1..t} f(r) ⊙ i(s) ⊙ (1 − g(s)²)
 
+        mesh: a `jax.sharding.Mesh` over whose devices the blocks of t are spread; every process that shares it makes
+            the same calls and gets the same numbers. None: one device.
+
     Returns:
         `GradientMap`. Times are 0-based; lag u of t is the copy used at step t − u; there weight_hh multiplies
         h(t−u−1), at lag t the initial carry. Precision is the result type of the arrays given; tanh' is measured
@@ -180,7 +186,28 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
     Source: Werbos 1990 (backpropagation through time); Hochreiter & Schmidhuber 1997 (the truncation of the cell
     path); Pascanu, Mikolov & Bengio 2013, eq. 3–5 (the sum over lags).
     """
-    now = begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    return _map_of(begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
+
+
+def gradient_maps(problems, *, cell_path_only=False, mesh=None):
+    """Compute the `gradient_map` of several problems of one cell and size: other weights, sequences, pins, carries.
+
+    The forward passes run as one, by `jax.vmap`; the sweeps as those of as many calls.
+
+    Args:
+        problems: a sequence of dicts, each the arguments of `gradient_map` by name, all of the same shapes.
+        cell_path_only, mesh: as in `gradient_map`, for all of them.
+
+    Returns:
+        a list of `GradientMap`, in order.
+
+    Raises:
+        ValueError: as in `gradient_map`; or the problems differ in cell, shapes or precision.
+    """
+    return [_map_of(now, mesh) for now in begin_all(problems, cell_path_only)]
+
+
+def _map_of(now, mesh):
     cost = np.array(now.trace.cost)
     log_residual = log_norm(now.trace.seed) + np.asarray(now.trace.seed_exponent) * LN2
     cost[now.limit :] = log_residual[now.limit :] = np.nan
@@ -192,4 +219,5 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
         underflow=now.underflow,
         device=now.device,
         _pass=now,
+        _mesh=mesh,
     )

@@ -11,14 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.flow.powers import no_shift, normalise, power_of_two
-from gradflow.flow.sweep import Rows, cut, sweep, through_weight
+from gradflow.flow.powers import dot, no_shift, normalise, power_of_two
+from gradflow.flow.sweep import Rows, at, cut, sweep
 from gradflow.weights import Weights
 
 
 def _sweep(cell, cell_path_only, weights, trace, low, rows, emit):
     """Take the costs of t = low … low+rows−1 back to s = 0; see `sweep`."""
-    through = through_weight(cell_path_only, weights)
+    transposed = jnp.swapaxes(weights.weight_hh, -1, -2)  # [n, G·n]
+    tied = transposed.ndim == 2
     apart = [cell.gates.index(gate) for gate in cell.separate]
 
     def pull(s, ct):
@@ -26,7 +27,9 @@ def _sweep(cell, cell_path_only, weights, trace, low, rows, emit):
         _, pullback = jax.vjp(lambda *now: cell.step(*now, pins), *now)
         by_x, by_h, (h, *others) = jax.vmap(pullback, in_axes=-1, out_axes=-1)(ct)
         delta = jnp.concatenate([by_h, *(by_x[gate : gate + 1] for gate in apart)])
-        return delta, (through(s, h, delta), *others)
+        if not cell_path_only:
+            h = h + dot(transposed if tied else at(transposed, s), by_h.reshape(-1, by_h.shape[2]))
+        return delta, (h, *others)
 
     seeds = cut(trace.plain_seed, low, rows).T
     return sweep(trace, Rows(low + jnp.arange(rows), seeds, jnp.zeros(rows, jnp.int32)), pull, emit, no_shift)
@@ -39,14 +42,14 @@ def block_squares(weights, trace, low, *, cell, cell_path_only, rows):
     A row of a term is δ_i z(s)ᵀ, of norm |δ_i| ‖z(s)‖, so that its sum of squares needs no matrix.
     """
     squares = _squares(trace)
-    return _sweep(cell, cell_path_only, weights, trace, low, rows, lambda s, delta, ct: (squares(s, delta[0]),))[0]
+    return _sweep(cell, cell_path_only, weights, trace, low, rows, lambda s, delta, going: (squares(s, delta),))[0]
 
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
 def plain_deltas(weights, trace, t, *, cell, cell_path_only):
     """The same ‖δ_g(t, s) z(s)ᵀ‖² of one t, [T, 4, D], and δ(t, s) itself, [T, D, n]."""
     squares = _squares(trace)
-    emit = lambda s, delta, ct: (squares(s, delta[0]), delta[0])
+    emit = lambda s, delta, going: (squares(s, delta), delta)
     return [a[..., 0] for a in _sweep(cell, cell_path_only, weights, trace, t, 1, emit)]
 
 

@@ -20,10 +20,10 @@ def normalise(x, axis):
 def shift_of(size, axis):
     """The exponent of the largest size along `axis`, which is kept; 2^−exponent is a normal number."""
     least = jnp.finfo(size.dtype).minexp
-    return jnp.clip(_exponent(jnp.max(size, axis=axis, keepdims=True)), least, -least)
+    return jnp.clip(exponent_of(jnp.max(size, axis=axis, keepdims=True)), least, -least)
 
 
-def _exponent(x):
+def exponent_of(x):
     """floor(log2 x) of x ≥ 0, from its bits; 0 for zero."""
     info = jnp.finfo(x.dtype)
     bits = lax.bitcast_convert_type(x, jnp.int32 if info.bits == 32 else jnp.int64)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.flow.powers import LOWEST, dot, normalise, power_of_two, scaled, shift_of
+from gradflow.flow.powers import LOWEST, dot, exponent_of, normalise, power_of_two, scaled, shift_of
 
 
 class Rows(NamedTuple):
@@ -28,62 +28,95 @@ def step_back(cell_path_only, weights, trace):
 
         δ = Σ_k (∂carry_k/∂a) ct_k        ct'_j = Σ_k (∂carry_k/∂carry_j) ct_k + (j = h) W_hhᵀ δ_h
 
-    Rows ride along the last axis: sums over units then run down columns, and δ is the matrix product's operand as
-    it stands. K is one or two, so its sums are written out.
+    Rows ride along the last axis: sums over units then run down columns. K is one or two, so its sums are written
+    out.
     """
-    through = through_weight(cell_path_only, weights)
+    through = through_weight(weights, trace)
 
     def pull(s, ct):
-        to_delta, to_carry, states = trace.to_delta[s], trace.to_carry[s], range(len(ct))
-        delta = sum(to_delta[k, :, :, None] * ct[k][None] for k in states)
+        to_delta, to_carry, states = at(trace.to_delta, s), at(trace.to_carry, s), range(len(ct))
         h, *others = (sum(to_carry[k, j, :, None] * ct[k] for k in states) for j in states)
-        return delta, (through(s, h, delta), *others)
+        delta = delta_of(to_delta, ct)
+        return delta, (h if cell_path_only else h + through(s, ct, to_delta, delta), *others)
 
     return pull
 
 
-def through_weight(cell_path_only, weights):
-    """(s, h, δ) -> h + W_hhᵀ δ_h, which joins dC/dh(s−1); of δ [≥G, n, rows] the first G count."""
-    if cell_path_only:
-        return lambda s, h, delta: h
+def through_weight(weights, trace):
+    """(s, ct, ∂carry/∂a, δ) -> W_hhᵀ δ_h, which joins dC/dh(s−1).
+
+        W_hhᵀ δ_h = Σ_g W_gᵀ Σ_k (∂carry_k/∂a_g ⊙ ct_k) = Σ_k M_k ct_k        M_k = Σ_g W_gᵀ diag(∂carry_k/∂a_g)
+
+    On the right the product for all rows has K blocks of n × n, not G; it pays for making the M_k where n is large
+    enough. Which form is best from where, and which way M lies, was measured (tests/benchmarks/engine.py, the table
+    of sizes).
+    """
+    states, n = trace.to_delta.shape[1], trace.seed.shape[1]
     tied = weights.weight_hh.ndim == 2
-    transposed = jnp.swapaxes(weights.weight_hh, -1, -2)  # [n, G·n]
+    turned = jnp.swapaxes(weights.weight_hh, -1, -2)  # [n, G·n]
+    gates = turned.shape[-1] // n
+    now = lambda a, s: a if tied else at(a, s)
+    scaled_blocks = lambda blocks, scale: sum(block[None] * scale(g) for g, block in enumerate(blocks))  # [K, n, n]
 
-    def through(s, h, delta):
-        weight = transposed if tied else transposed[s]
-        return h + dot(weight, delta.reshape(-1, delta.shape[2])[: weight.shape[1]])
+    def whole(s, ct, to_delta, delta):
+        return dot(now(turned, s), delta.reshape(-1, delta.shape[2])[: gates * n])
 
-    return through
+    def lying(s, ct, to_delta, delta):  # Mᵀ, all states in one product
+        blocks = now(weights.weight_hh, s).reshape(gates, n, n)
+        return dot(scaled_blocks(blocks, lambda g: to_delta[:, g, :, None]).reshape(-1, n).T, jnp.concatenate(ct))
+
+    def standing(s, ct, to_delta, delta):
+        blocks = jnp.split(now(turned, s), gates, axis=-1)
+        return sum(map(dot, scaled_blocks(blocks, lambda g: to_delta[:, g, None, :]), ct))
+
+    if n < 64 or states == gates:
+        return whole
+    return lying if n < 128 else standing
 
 
-def sweep(trace, rows, pull, emit, shift_of=shift_of):
+def delta_of(to_delta, ct):
+    """Σ_k (∂carry_k/∂a) ct_k, [D, n, rows]."""
+    return sum(to_delta[k, :, :, None] * ct[k][None] for k in range(len(ct)))
+
+
+def at(a, s):
+    """a[s], of an s that is known to lie within."""
+    return lax.dynamic_index_in_dim(a, s, keepdims=False)
+
+
+class Going(NamedTuple):
+    """How far a sweep has come: d/d carry(s) / 2^exponent."""
+
+    ct: tuple  # K states of [n, rows]
+    exponent: jax.Array  # [rows]
+
+
+def sweep(trace, rows, pull, emit, shift_of=shift_of, spare=0):
     """Take all `Rows` from their times back to s = 0, each rescaled after each step by its `shift_of`.
 
     `pull(s, ct)` takes them one step back, d/d carry(s) -> δ(s) [D, n, rows] and d/d carry(s−1). Returns what
-    `emit(s, δ, ct)` gives at every s, with zeros beyond a row's time: a tuple of arrays [T, …, rows]. There δ is
-    (δ(s) / 2^e [D, n, rows], e [D, rows]), and ct is (d/d carry(s) / 2^e, K states of [n, rows], e [rows]).
+    `emit(s, δ, going)` gives at every s, with zeros beyond a row's time and in `spare` more steps: a tuple of arrays
+    [T + spare, …, rows]. There δ and ct are without their 2^exponent.
     """
-    steps, states, wide, n = trace.to_delta.shape
-    ct = (rows.seeds, *(jnp.zeros_like(rows.seeds) for _ in range(states - 1)))
+    steps, states = trace.to_delta.shape[:2]
     last = jnp.minimum(rows.times[-1], steps - 1)
 
     def step(i, state):
-        ct, exponent, out = state
+        going, out = state
         s = last - i
-        delta, back = pull(s, ct)
-        own = shift_of(jnp.abs(delta), axis=1)  # [D, 1, rows]
-        shift = shift_of(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
         begun = rows.times >= s  # until then a row waits
         joined = lambda new, old: jnp.where(jnp.broadcast_to(begun, new.shape), new, old)
-        now = emit(s, (delta * power_of_two(-own, delta.dtype), own[:, 0] + exponent[None]), (ct, exponent))
-        out = tuple(a.at[s].set(joined(b, 0)) for a, b in zip(out, now, strict=True))
-        ct = tuple(joined(b * power_of_two(-shift, b.dtype), c) for b, c in zip(back, ct, strict=True))
-        return ct, joined(exponent + shift[0], exponent), out
+        delta, back = pull(s, going.ct)
+        now = emit(s, delta, going)
+        out = tuple(lax.dynamic_update_index_in_dim(a, joined(b, 0), s, 0) for a, b in zip(out, now, strict=True))
+        shift = shift_of(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
+        ct = tuple(joined(b * power_of_two(-shift, b.dtype), c) for b, c in zip(back, going.ct, strict=True))
+        return Going(ct, joined(going.exponent + shift[0], going.exponent)), out
 
-    delta = jnp.zeros((wide, n, len(rows.times)), rows.seeds.dtype), jnp.zeros((wide, len(rows.times)), jnp.int32)
-    like = jax.eval_shape(emit, 0, delta, (ct, rows.exponents))
-    out = tuple(jnp.zeros((steps, *a.shape), a.dtype) for a in like)
-    return lax.fori_loop(0, last + 1, step, (ct, rows.exponents, out))[2]
+    going = Going((rows.seeds, *(jnp.zeros_like(rows.seeds) for _ in range(states - 1))), rows.exponents)
+    like = jax.eval_shape(lambda: emit(0, pull(0, going.ct)[0], going))
+    out = tuple(jnp.zeros((steps + spare, *a.shape), a.dtype) for a in like)
+    return lax.fori_loop(0, last + 1, step, (going, out))[1]
 
 
 def block(trace, low, rows):
@@ -97,11 +130,40 @@ def cut(a, low, rows):
     return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low, rows)
 
 
+def norms_of(trace, rows):
+    """The emit of a `sweep` that gives ‖δ_g(s)‖ as (mantissa, exponent), each [D, rows].
+
+    δ is of the size of ct, which is near one, so its squares are mostly numbers. Where one row's sum of them is not,
+    or is so small that some may be lost, δ is scaled before it is squared.
+    """
+    info = jnp.finfo(trace.seed.dtype)
+    least = info.tiny * 2.0**40
+    open_gates = jnp.any(trace.to_delta != 0, axis=(1, 3))  # [T, D]; a shut gate's δ is zero, and no wonder
+    asked = jnp.any(rows.seeds != 0, axis=0)
+
+    def emit(s, delta, going):
+        squares = jnp.sum(delta**2, axis=1)
+        due = at(open_gates, s)[:, None] & (asked & (rows.times >= s))[None]
+        sure = ((squares > least) & (squares <= info.max)) | ~due
+
+        at_once = jnp.sqrt(squares), jnp.zeros(squares.shape, jnp.int32)
+
+        def scaled_first(ct):  # what is rare may compute δ again; what is sure stays what it is beside any other rows
+            mantissa, own = normalise(delta_of(at(trace.to_delta, s), ct), axis=1)
+            norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0]
+            return tuple(jnp.where(sure, a, b) for a, b in zip(at_once, norm, strict=True))
+
+        mantissa, own = lax.cond(jnp.all(sure), lambda ct: at_once, scaled_first, going.ct)
+        return mantissa, own + going.exponent[None]
+
+    return emit
+
+
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
 def block_norms(weights, trace, low, *, cell_path_only, rows):
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, rows]."""
-    emit = lambda s, delta, ct: (jnp.sqrt(jnp.sum(delta[0] ** 2, axis=1)), delta[1])
-    return sweep(trace, block(trace, low, rows), step_back(cell_path_only, weights, trace), emit)
+    rows = block(trace, low, rows)
+    return sweep(trace, rows, step_back(cell_path_only, weights, trace), norms_of(trace, rows))
 
 
 @jax.jit
@@ -119,30 +181,51 @@ def _top(mantissa, exponent, axis):
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "rows"))
-def block_sums(weights, trace, low, z, mantissa, exponent, *, cell_path_only, rows):
-    """‖Σ_s δ_g(t, s) z(s)ᵀ‖ of one block, as (mantissa, exponent), each [D, rows].
+def block_sums(weights, trace, low, z, *, cell_path_only, rows):
+    """The `block_norms` and, of the same sweep, ‖Σ_s δ_g(t, s) z(s)ᵀ‖ as (mantissa, exponent), each [D, rows].
 
-    The `block_norms` tell the largest exponent of every sum, to which each term is scaled before one contraction
-    over s.
+    Every term is scaled to the largest of its sum. The contraction over s goes by some units at a time, and by as
+    many steps as the block has rows, so that what it works on stays in the cache.
     """
-    z, z_exponent = scaled(z)  # [T, c], [T, 1]
-    top = _top(mantissa, exponent + z_exponent[:, :, None], axis=0)[0]  # [D, rows]
+    steps, _, wide, n = trace.to_delta.shape
+    group, width = block(trace, low, rows), largest_divisor(n, 2**11 // rows)
+    norms = norms_of(trace, group)
+    emit = lambda s, delta, going: (*norms(s, delta, going), delta, going.exponent)
+    *norm, delta, exponent = sweep(trace, group, step_back(cell_path_only, weights, trace), emit, spare=-steps % rows)
+    z, z_exponent = (jnp.pad(a, ((0, len(delta) - steps), (0, 0))) for a in scaled(z))  # [T, c], [T, 1]
+    size = norm[1] + exponent_of(norm[0]) + z_exponent[:, :, None]
+    top = _top(norm[0], size, axis=0)  # [1, D, rows]
+    scale = power_of_two(exponent[:, None] + z_exponent[:, :, None] - top, z.dtype)  # [T, D, rows]
 
-    def emit(s, delta, ct):
-        delta, exponent = delta
-        return (delta * power_of_two(exponent + z_exponent[s][:, None] - top, delta.dtype)[:, None],)
+    def of_units(gate, unit):
+        def add(i, total):
+            part = lax.dynamic_slice(delta, (i * rows, gate, unit, 0), (rows, 1, width, rows))[:, 0]
+            weigh = lax.dynamic_slice(scale, (i * rows, gate, 0), (rows, 1, rows))
+            z_now = lax.dynamic_slice_in_dim(z, i * rows, rows)
+            return total + dot(z_now.T, (part * weigh).reshape(rows, -1))
 
-    (delta,) = sweep(trace, block(trace, low, rows), step_back(cell_path_only, weights, trace), emit)
-    total = dot(z.T, delta.reshape(len(z), -1)).reshape(-1, *delta.shape[1:])  # [c, D, n, rows]
-    total, own = normalise(total, axis=(0, 2))
-    return jnp.sqrt(jnp.sum(total**2, axis=(0, 2))), top + own[0, :, 0]
+        total = lax.fori_loop(0, low // rows + 1, add, jnp.zeros((z.shape[1], width * rows), z.dtype))
+        return jnp.sum(total.reshape(-1, rows) ** 2, axis=0)
+
+    units = jnp.arange(0, n, width)
+    squares = lax.map(lambda gate: lax.map(lambda unit: of_units(gate, unit), units).sum(0), jnp.arange(wide))
+    return *(a[:steps] for a in norm), jnp.sqrt(squares), top[0]
+
+
+def largest_divisor(n, most):
+    """The largest divisor of n up to `most`, at least 1."""
+    return max(d for d in range(1, n + 1) if n % d == 0 and d <= max(most, 1))
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(weights, trace, t, *, cell_path_only):
     """δ(t, s) of one t: (mantissa [T, D, n], exponent [T, D])."""
-    pull, emit = step_back(cell_path_only, weights, trace), lambda s, delta, ct: delta
-    delta, exponent = sweep(trace, block(trace, t, 1), pull, emit)
+
+    def emit(s, delta, going):
+        delta, own = normalise(delta, axis=1)
+        return delta, own[:, 0] + going.exponent[None]
+
+    delta, exponent = sweep(trace, block(trace, t, 1), step_back(cell_path_only, weights, trace), emit)
     return delta[..., 0], exponent[..., 0]
 
 
@@ -151,10 +234,9 @@ def state_norms(weights, trace, t, *, cell_path_only):
     """‖dh_i(t)/dh(s)‖ of every unit i of one t, as (mantissa, exponent), each [T(s), n]."""
     n = trace.seed.shape[1]
 
-    def emit(s, delta, ct):
-        (h, *_), exponent = ct
-        h, own = normalise(h, axis=0)
-        return jnp.sqrt(jnp.sum(h**2, axis=0)), own[0] + exponent
+    def emit(s, delta, going):
+        h, own = normalise(going.ct[0], axis=0)
+        return jnp.sqrt(jnp.sum(h**2, axis=0)), own[0] + going.exponent
 
     units = Rows(jnp.full(n, t), jnp.eye(n, dtype=trace.seed.dtype), jnp.zeros(n, jnp.int32))
     return sweep(trace, units, step_back(cell_path_only, weights, trace), emit)
