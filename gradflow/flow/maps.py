@@ -59,7 +59,8 @@ class GradientMap:
         """
         check_rows(self._pass.cell, weight, gate)
         terms = self._empty(horizon, -np.inf)
-        factors = {name: log_norm(z)[: len(terms)] for name, z in self._pass.trace.factors.items()}
+        names = Weights._fields if weight == "all" else (weight,)
+        factors = {name: log_norm(self._pass.trace.factors[name])[: len(terms)] for name in names}
 
         def fill(low, block):
             def by_step(name):  # [t, s]
