@@ -48,8 +48,7 @@ def through_weight(weights, trace):
         W_hhᵀ δ_h = Σ_g W_gᵀ Σ_k (∂carry_k/∂a_g ⊙ ct_k) = Σ_k M_k ct_k        M_k = Σ_g W_gᵀ diag(∂carry_k/∂a_g)
 
     On the right the product for all rows has K blocks of n × n, not G; it pays for making the M_k where n is large
-    enough. Which form is best from where, and which way M lies, was measured (tests/benchmarks/engine.py, the table
-    of sizes).
+    enough. Where each form begins, and which way M lies, was found by timing them on two cores.
     """
     states, n = trace.to_delta.shape[1], trace.seed.shape[1]
     tied = weights.weight_hh.ndim == 2
