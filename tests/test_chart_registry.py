@@ -142,7 +142,7 @@ def test_data_and_words_leave_the_specification_alone(name):
 
 @every_chart
 def test_the_stage_has_larger_letters_and_other_places_alone(name):
-    page, stage = charts.specification(name), charts.specification(name, large=True)
+    page, stage = charts.specification(name), charts.specification(name, True)
     assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
     letters = set()
     for path, small, large in differences(page, stage):

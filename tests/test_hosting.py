@@ -103,7 +103,7 @@ def upload(visit, tmp_path):
 def test_the_server_itself_refuses_what_is_too_large_or_has_no_token(upload):
     assert upload(b"{}") == 204
     assert upload(b"{}", token=None) == 403
-    assert upload(b" " * (2**20 + 1)) == 413
+    assert upload(b" " * (2**20 + 1)) in (413, "closed")  # the latter where it closes while we still send
     assert upload(b" " * 2**23) in (413, "closed")
 
 
