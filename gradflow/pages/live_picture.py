@@ -81,14 +81,16 @@ def dark():
 
 def get_ready(scenario):
     """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size."""
+    place = st.empty()  # always there, so that what follows keeps its place on the page
     if scenario.kind in measured_kinds():
         return
-    with st.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
+    with place.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
         Thread(target=specification, args=(st.session_state.look,)).start()  # the compiler leaves it time to run
         from gradflow.flow import keep_compiled
 
         keep_compiled()
         scenario.measure()
+    place.empty()
 
 
 class Shown(NamedTuple):
