@@ -147,9 +147,8 @@ def switch(field, **how):
 
 
 def show(field, value):
-    """Let the widget of a field show this value."""
-    if st.session_state.get(field) != value:
-        st.session_state[field] = value
+    """Let the widget of a field show this value; told at each run, since what was told before may have been lost."""
+    st.session_state[field] = value
 
 
 def described(field):
