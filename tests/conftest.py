@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 import jax
 import pytest
 from browser import INK, PATIENCE, ROOT, drawn, executable, launch, serve
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+expect.set_options(timeout=1000 * PATIENCE)
 
 
 @pytest.fixture
