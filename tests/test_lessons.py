@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from test_page import notices
 
 import gradflow as gf
+from gradflow import flow, scenario
 from gradflow.charts import clipping, truncation
 from gradflow.charts import layers as net
 from gradflow.flow import layer_gradients
@@ -116,6 +117,16 @@ def test_the_counter_example_and_the_way_back(lesson):
         assert lesson.reveal(example.scenario.measure(), app.session_state.look) in words(app)
     press(app, "Back to the lesson's example")
     assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
+
+
+def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
+    """JAX looks once, at the first compilation, whether there is a place to keep it."""
+    order, measure = [], Scenario.measure
+    monkeypatch.setattr(flow, "keep_compiled", lambda: order.append("keep"))
+    monkeypatch.setattr(Scenario, "measure", lambda self: order.append("measure") or measure(self))
+    monkeypatch.setattr(scenario, "_MEASURED", set())
+    assert not opened(lesson=5, answers="5:2").exception
+    assert order[:2] == ["keep", "measure"]
 
 
 def test_the_path_leads_from_first_to_last():

@@ -8,7 +8,7 @@ from gradflow.lessons import LESSONS, explained
 from gradflow.messages import notice, safely
 from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import learning
-from gradflow.pages.live_picture import HERE, begin, draw_chart, dress
+from gradflow.pages.live_picture import HERE, begin, draw_chart, dress, get_ready
 
 WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
 
@@ -26,6 +26,8 @@ def page():
     st.header(f"{number}. {lesson.title}", anchor=False)
     st.markdown(f"> {lesson.claim}")
     revealed = number in answers
+    if revealed:
+        get_ready(st.session_state.scenario)  # what follows measures before the picture does
     text, right = st.columns([1, 2], gap="medium")
     with text:
         st.markdown(lesson.prose)
