@@ -30,6 +30,7 @@ def over_the_picture(page):
 
 def reveal(page):
     """Answer with the first option, and see what is measured."""
+    at_rest(page)  # the radio of the lesson before is gone
     page.get_by_role("radio").first.check(force=True)
     button(page, "Show what is measured").click()
     expect(page.get_by_role("heading", name="How the claim fares")).to_be_visible(timeout=30_000)
