@@ -14,6 +14,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 expect.set_options(timeout=1000 * PATIENCE)
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes, all that needs a server goes to one of them, in a row; of the rest, each file to one."""
+    for item in items:
+        group = "server" if {"server", "fresh", "open_page", "visit"} & {*item.fixturenames} else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def float64():
     """JAX in double precision, for one test."""

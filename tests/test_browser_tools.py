@@ -91,6 +91,7 @@ def test_what_is_kept_stays_in_grey_and_in_the_link(visit):
     kept = measurement(link(page)).scenario
     button(page, "Keep to compare").click()
     expect(button(page, "Stop comparing")).to_be_visible()
+    at_rest(page)
     slider(page, "forget").press("End")
     words = "grey: kept, forget 0.73 → 1.00"
     on_canvas(page, words)
