@@ -187,9 +187,10 @@ def test_no_report_of_a_range_breaks_the_page(caplog, first, second):
         assert scenario.text == Scenario.text and scenario.cell == Scenario.cell
 
 
+@pytest.mark.parametrize("opening", [bare, opened], ids=["at once", "later"])
 @pytest.mark.parametrize("state", [None, 5, "x", [], {"moved": None}, {"moved": 3}, {"moved": {"turn": 1}}])
-def test_no_state_of_a_range_breaks_the_page(state):
-    at = opened()
+def test_no_state_of_a_range_breaks_the_page(state, opening):
+    at = opening()
     at.session_state["ranges"] = state
     checked(at.run())
     assert shown(at) == Scenario()

@@ -74,19 +74,21 @@ def take():
 
 
 def _take(key):
+    turn, values, moves = _report(key)
+    if turn not in (None, seen(key)):
+        st.session_state[f"{key}_seen"] = turn
+        ranges = RANGES.keys() | LOOK_RANGES.keys()
+        change(**{name: value for name, value in values.items() if name in ranges})
+    return moves
+
+
+def _report(key):
+    """(turn, values, `Moves`) of the newest report; turn None where there is none yet, or none that our ranges make."""
     match st.session_state.get(key):
         case {"moved": {"values": dict(values), "turn": int(turn), "held": held, **rest}}:
-            if turn != seen(key):
-                st.session_state[f"{key}_seen"] = turn
-                ranges = RANGES.keys() | LOOK_RANGES.keys()
-                change(**{name: value for name, value in values.items() if name in ranges})
             playing = rest.get("playing")
-            return Moves(held is not None, playing if playing in tuple(RANGES) else None)
-    return Moves(False, None)  # no report yet, or none that our ranges make
-
-
-def _turn(key):
-    return ((st.session_state.get(key) or {}).get("moved") or {"turn": 0})["turn"]
+            return turn, values, Moves(held is not None, playing if playing in tuple(RANGES) else None)
+    return None, {}, Moves(False, None)
 
 
 def seen(key):
@@ -127,4 +129,4 @@ def live_ranges(key, fields, *, play=False, target=None):
     data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
     _panel(key=key, data=data, on_moved_change=lambda: None)
     if f"{key}_seen" not in st.session_state:  # what a page brings along from another server is in its link
-        st.session_state[f"{key}_seen"] = _turn(key)
+        st.session_state[f"{key}_seen"] = _report(key)[0] or 0
