@@ -5,9 +5,11 @@ import random
 from dataclasses import replace
 
 import numpy as np
-from benchmarks.load import load, resident
+from benchmarks.load import load
+from memory import resident
 
 from gradflow import scenario
+from gradflow.flow.compiled import COMPILED
 from gradflow.process import release_memory
 from gradflow.scenario import CHOICES, RANGES, Scenario, gate_names
 
@@ -44,7 +46,7 @@ def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations
         if k in (200, 599):
             gc.collect()
             release_memory()
-            memory.append(resident("self"))
+            memory.append(resident())
     assert len(seen) == len(CHOICES["cell"]) * len(SIZES) + len(SIZES)  # an lstm's cell path is a kind of its own
     assert memory[1] - memory[0] < FLAT
 
@@ -61,6 +63,7 @@ def test_only_so_many_kinds_stay_compiled(monkeypatch, compilations):
     monkeypatch.setattr(scenario, "KINDS", 3)
     sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
     scenario._forget_compiled()
+    assert not COMPILED
     for each in sizes:
         each.measure()
     assert scenario.measured_kinds() == {sizes[-1].kind}, "the first three are still there"

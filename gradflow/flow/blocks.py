@@ -15,8 +15,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from gradflow.flow.compiled import COMPILED
+
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
-_FIRST, _COMPILED = Lock(), set()
+_FIRST = Lock()
 FIXED = 24  # rows that cost as much as what a step costs for any number of rows: measured, about the same for any n
 
 
@@ -69,9 +71,9 @@ def _by_threads(now, function, lows, done, arguments, static):
             done(low, jax.block_until_ready(function(now.weights, now.trace, low, *arguments, **static)))
 
     with _FIRST:
-        if lows and kind not in _COMPILED:
+        if lows and kind not in COMPILED:
             run(lows.pop())
-            _COMPILED.add(kind)
+            COMPILED.add(kind)
     list(_THREADS.map(run, lows))
 
 

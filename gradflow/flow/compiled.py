@@ -9,6 +9,7 @@ import jax
 
 from gradflow.once import once
 
+COMPILED = set()  # the kinds of block that this process has compiled; see `flow.blocks`
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 
@@ -39,6 +40,7 @@ def keep_compiled():
 def forget_compiled():
     """Give up all compiled code of this process; what is asked for again comes from the folder, or is compiled."""
     jax.clear_caches()
+    COMPILED.clear()
 
 
 def _cache_home():
