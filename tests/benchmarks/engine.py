@@ -20,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from memory import resident  # noqa: E402
 
 import gradflow as gf  # noqa: E402
 from gradflow.flow.blocks import rows_of  # noqa: E402
@@ -354,23 +356,17 @@ def measure_memory():
     """Print the peak above idle in MB: of a second call, then of the first, which compiles."""
     arrays = problem(64, 256)
     gf.gradient_map(CELL, *problem(2, 3)).log_sums()  # what any first call brings in
-    idle = resident("VmRSS")
+    idle = resident()
 
     def work():
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
         both(CELL, arrays)
-        return resident("VmHWM") - idle
+        return resident(field="VmHWM") - idle
 
     first = work()
     gc.collect()
-    idle = resident("VmRSS")
+    idle = resident()
     print(work(), first)
-
-
-def resident(field):
-    """A memory field of this process, MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def main():

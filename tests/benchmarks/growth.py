@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from engine import CELL, problem, resident
+from engine import CELL, problem
+from memory import resident
 
 import gradflow as gf
 
@@ -35,14 +36,14 @@ def measure(n, steps):
     work = lambda: gf.gradient_map(CELL, *arrays).log_terms()
     work()
     gc.collect()
-    idle = resident("VmRSS")
+    idle = resident()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     seconds, first = [], time.perf_counter()
     while not seconds or (len(seconds) < 7 and time.perf_counter() - first < 20):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)
-    return {"n": n, "T": steps, "seconds": float(np.median(seconds)), "MB": resident("VmHWM") - idle}
+    return {"n": n, "T": steps, "seconds": float(np.median(seconds)), "MB": resident(field="VmHWM") - idle}
 
 
 def in_own_process(n, steps):
@@ -70,9 +71,7 @@ def main():
 
     def run(n, steps):
         point = in_own_process(n, steps)
-        print(
-            f"| {n} | {steps} | {point['seconds']:.4f} | {point['MB']:.0f} | {steps**2 * 8 / 2**20:.0f} |", flush=True
-        )
+        print(f"| {n} | {steps} | {point['seconds']:.4f} | {point['MB']:.0f} | {steps**2 * 8 / 1e6:.0f} |", flush=True)
         return point
 
     by_steps = [run(STEPS["n"], steps) for steps in STEPS["T"][cut]]

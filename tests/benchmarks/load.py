@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from browser import ROOT, launch, serve
+from memory import resident
 from visitor import Visitor, foreign, wait_for
 
 from gradflow.scenario import CHOICES, RANGES, Scenario
@@ -119,11 +120,6 @@ def seconds_of(pid):
     """Processor time of a process, so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid):
-    """MB resident of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 def machine():

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from browser import ROOT, serve
+from memory import resident
 from visitor import Visitor
 
 from gradflow.scenario import CHOICES, Scenario
@@ -69,12 +70,6 @@ class Cage:
         with contextlib.suppress(OSError):
             for folder in self.folders:
                 folder.rmdir()
-
-
-def resident(pid, field="VmRSS"):
-    """MB of a process: what it holds, or with VmHWM the most it held."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1000
 
 
 async def visit(server, cage, patient):
