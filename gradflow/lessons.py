@@ -50,7 +50,7 @@ class Example(NamedTuple):
 class Verdict(NamedTuple):
     """How the claim fares, and in which case."""
 
-    word: str  # "holds", "holds if", "fails when", "fails"
+    word: str  # "holds", "holds if", "fails when", "fails"; of a remedy "cost of"
     case: str
     evidence: Callable  # () -> Evidence
 

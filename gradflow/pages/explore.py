@@ -15,7 +15,8 @@ def page():
     dress(look.stage)
     notice(notices)
     first, more = controls.sidebar()
-    words, device = controls.views() if look.closer else None, None
+    words = controls.views() if look.closer else None
+    device = None
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)

@@ -10,7 +10,7 @@ from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import learning
 from gradflow.pages.live_picture import HERE, begin, draw_chart, dress, get_ready
 
-WORDS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
+COLOURS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
 
 
 def page():
@@ -201,7 +201,7 @@ def conclude(lesson):
 
 def tell(rows):
     for word, case, numbers in rows:
-        st.markdown(f":{WORDS[word]}[**{word}**] {case}  \n{numbers}")
+        st.markdown(f":{COLOURS[word]}[**{word}**] {case}  \n{numbers}")
 
 
 def clipping():
