@@ -19,7 +19,8 @@ from gradflow.flow.compiled import COMPILED
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
 _FIRST = Lock()
-FIXED = 24  # rows that cost as much as what a step costs for any number of rows: measured, about the same for any n
+FIXED = 16  # rows that cost as much as what a step costs for any number of rows: measured, about the same for any n
+SMALL = 2**22  # numbers in all δ of a block
 
 
 def rows_of(n, steps):
@@ -28,22 +29,25 @@ def rows_of(n, steps):
     B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B rows: least at B = √(T / A).
     """
     blocks = max(1, round(sqrt(steps / FIXED)))
-    rows = 8 * ceil(steps / blocks / 8) if steps > 8 else steps  # whole vectors
+    rows = 16 * ceil(steps / blocks / 16) if steps > 16 else steps  # whole vectors
     return min(rows, max(16, 2**17 // n))  # what a step works on stays in the cache
 
 
-def each_block(now, function, steps, rows, use, *arguments, kept=None, mesh=None, **static):
-    """use(low, function(weights, trace, low, *arguments, …)) for every block that begins below `steps`.
+def each_block(now, function, end, rows, use, *arguments, steps=None, kept=None, mesh=None, **static):
+    """use(low, function(weights, trace, low, *arguments, …)) for every block of times before `end`.
+
+    A block is low … low+rows−1. The last one ends there; the first may begin before time 0, with rows that are zeros.
 
     Args:
         now: the forward pass, a `Pass`.
         rows: how many times make a block.
+        steps: only blocks that begin before it.
         use: called by several threads at a time.
         kept: low -> result: what need not be computed again, and where results stay; None to keep nothing.
         mesh: the `jax.sharding.Mesh` whose devices compute; None for threads on one device.
     """
     static |= {"cell_path_only": now.cell_path_only, "rows": rows}
-    lows = list(range(0, steps, rows))[::-1]
+    lows = [low for low in range(end - rows, -rows, -rows) if steps is None or low < steps]
     for low in [low for low in lows if kept and low in kept]:
         lows.remove(low)
         use(low, kept[low])
@@ -60,7 +64,8 @@ def each_block(now, function, steps, rows, use, *arguments, kept=None, mesh=None
 def _by_threads(now, function, lows, done, arguments, static):
     """Each block gets a thread, which takes over its caller's settings, since JAX keeps them by thread.
 
-    The first call of its kind compiles, alone.
+    The first call of its kind compiles, alone. Small blocks stay with their caller: for them to hand over costs more
+    of the processor than it saves time.
     """
     wide, device = jax.config.jax_enable_x64, next(iter(now.trace.cost.devices()))
     shapes = [(a.shape, a.dtype) for a in (now.weights.weight_hh, now.inputs, now.trace.to_delta)]
@@ -74,7 +79,8 @@ def _by_threads(now, function, lows, done, arguments, static):
         if lows and kind not in COMPILED:
             run(lows.pop())
             COMPILED.add(kind)
-    list(_THREADS.map(run, lows))
+    small = static["rows"] * now.trace.to_delta.size <= SMALL
+    list(map(run, lows) if small else _THREADS.map(run, lows))
 
 
 def _by_devices(mesh, now, function, lows, done, arguments, static):

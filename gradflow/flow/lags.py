@@ -28,6 +28,7 @@ class LagTerms:
     device: str
     _pass: Pass = field(repr=False)
     _delta: np.ndarray = field(repr=False)  # δ(t, s) / 2^exponent, [T, D, n]
+    _norm: np.ndarray = field(repr=False)  # ‖δ(t, s)‖ / 2^exponent, [T, D]
     _exponent: np.ndarray = field(repr=False)  # [T, D]
 
     def log_terms(self, weight="weight_hh", gate=None):
@@ -209,8 +210,8 @@ class LagTerms:
     def _log_factors(self, name, gate):
         """log ‖δ(t, s)‖ over the chosen rows and log ‖z(s)‖, each [T]."""
         rows = self._pass.rows(name, gate)
-        delta = log_norm(self._delta[:, rows]) + self._exponent[:, rows] * LN2
-        return log_total(delta), log_norm(self._pass.trace.factors[name])
+        delta = log_total(logs(self._norm[:, rows], self._exponent[:, rows]))
+        return delta, log_norm(self._pass.trace.factors[name])
 
     def _check_field(self, weight, gate):
         if weight == "all":
@@ -246,5 +247,5 @@ def lag_terms(cell, weights, inputs, readout, targets, t, *, pins=None, carry=No
 def lags_of(now, t):
     """The `LagTerms` of one t of a forward pass."""
     t = check_time(t, len(now.inputs))
-    delta, exponent = deltas(now.weights, now.trace, t, cell_path_only=now.cell_path_only)
-    return LagTerms(t, now.overflow, now.underflow, now.device, now, np.asarray(delta), np.asarray(exponent))
+    delta = map(np.asarray, deltas(now.weights, now.trace, t, cell_path_only=now.cell_path_only))
+    return LagTerms(t, now.overflow, now.underflow, now.device, now, *delta)

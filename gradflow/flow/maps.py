@@ -42,6 +42,7 @@ class GradientMap:
     _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
     _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
     _squares: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s) z(s)ᵀ‖² unscaled, likewise
+    _ends: list = field(repr=False, default_factory=list)  # where the last block of these ends
 
     def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
@@ -65,7 +66,8 @@ class GradientMap:
         def fill(low, block):
             def by_step(name):  # [t, s]
                 rows = np.isin(np.arange(block[0].shape[1]), self._pass.rows(name, gate))
-                return logs(*totals(*block[:2], rows))[:, : len(terms)] + factors[name]
+                mantissa, exponent = (np.asarray(a)[:, : len(terms)] for a in totals(*block[:2], rows))
+                return logs(mantissa, exponent) + factors[name]
 
             self._fill(terms, low, self._pass.total(weight, gate, by_step))
 
@@ -81,14 +83,15 @@ class GradientMap:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
         check_rows(self._pass.cell, weight, gate)
-        steps, _, wide, n = self._pass.trace.to_delta.shape
-        rows = min(self._rows, max(8, ROOM // (4 * steps * wide * n)))  # a sum needs δ itself at every step
+        steps, states, wide, n = self._pass.trace.to_delta.shape
+        rows = min(self._rows, max(8, ROOM // (4 * steps * states * n)))  # a sum needs ct itself at every step
 
         def by_row(name):
             sums = np.empty((len(self.cost[:horizon]), wide))
 
             def fill(low, block):
-                sums[low : low + rows] = logs(*block[2:]).T[: len(sums) - low]
+                times = slice(max(low, 0), min(low + rows, len(sums)))
+                sums[times] = logs(*block[2:]).T[times.start - low : times.stop - low]
                 if rows == self._rows and self._keeps:
                     self._norms[low] = block[:2]
 
@@ -138,8 +141,17 @@ class GradientMap:
         return 8 * steps**2 * wide <= ROOM
 
     def _each_block(self, function, steps, rows, fill, *arguments, kept, **static):
-        kept = kept if self._keeps else None
-        each_block(self._pass, function, steps, rows, fill, *arguments, kept=kept, mesh=self._mesh, **static)
+        end, kept = (self._end(steps), kept) if self._keeps else (steps, None)
+        static |= {"steps": steps, "kept": kept, "mesh": self._mesh}
+        each_block(self._pass, function, end, rows, fill, *arguments, **static)
+
+    def _end(self, steps):
+        """Where the last block ends: the first horizon asked for, so that nothing beyond it is computed; then T."""
+        enough = [end for end in self._ends if end >= steps]
+        if not enough:
+            enough = [len(self.cost) if self._ends else steps]
+            self._ends.extend(enough)
+        return min(enough)
 
     def _empty(self, horizon, nothing, dtype=float):
         """[t, u] before anything is known."""
@@ -150,7 +162,7 @@ class GradientMap:
 
     def _fill(self, terms, low, by_step):
         """Write a block's [t, s] into the rows low … of [t, u], u = t − s."""
-        for t in range(low, min(low + len(by_step), len(terms), self._pass.limit)):
+        for t in range(max(low, 0), min(low + len(by_step), len(terms), self._pass.limit)):
             terms[t, : t + 1] = by_step[t - low, t::-1]
 
 

@@ -98,7 +98,7 @@ def sweep(trace, rows, pull, emit, shift_of=shift_of, spare=0):
     [T + spare, …, rows]. There δ and ct are without their 2^exponent.
     """
     steps, states = trace.to_delta.shape[:2]
-    last = jnp.minimum(rows.times[-1], steps - 1)
+    last = rows.times[-1]
 
     def step(i, state):
         going, out = state
@@ -124,9 +124,9 @@ def block(trace, low, rows):
 
 
 def cut(a, low, rows):
-    """a[low : low + rows]; the last block may stick out, into zeros."""
-    padding = [(0, rows)] + [(0, 0)] * (a.ndim - 1)
-    return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low, rows)
+    """a[low : low + rows]; the first block may begin before time 0, with zeros."""
+    padding = [(rows, 0)] + [(0, 0)] * (a.ndim - 1)
+    return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low + rows, rows)
 
 
 def norms_of(trace, rows):
@@ -183,32 +183,39 @@ def _top(mantissa, exponent, axis):
 def block_sums(weights, trace, low, z, *, cell_path_only, rows):
     """The `block_norms` and, of the same sweep, ‖Σ_s δ_g(t, s) z(s)ᵀ‖ as (mantissa, exponent), each [D, rows].
 
-    Every term is scaled to the largest of its sum. The contraction over s goes by some units at a time, and by as
-    many steps as the block has rows, so that what it works on stays in the cache.
+    Every term is scaled to the largest of its sum. The sweep leaves ct, from which δ = Σ_k (∂carry_k/∂a) ct_k is
+    made again where it is needed. The contraction over s goes by some units and some steps at a time, so that what it
+    works on stays in the cache.
     """
-    steps, _, wide, n = trace.to_delta.shape
-    group, width = block(trace, low, rows), largest_divisor(n, 2**11 // rows)
+    steps, states, wide, n = trace.to_delta.shape
+    group, width = block(trace, low, rows), largest_divisor(n, 2**12 // rows)
+    chunk = min(max(64, n // 2), 256)  # steps
     norms = norms_of(trace, group)
-    emit = lambda s, delta, going: (*norms(s, delta, going), delta, going.exponent)
-    *norm, delta, exponent = sweep(trace, group, step_back(cell_path_only, weights, trace), emit, spare=-steps % rows)
-    z, z_exponent = (jnp.pad(a, ((0, len(delta) - steps), (0, 0))) for a in scaled(z))  # [T, c], [T, 1]
-    size = norm[1] + exponent_of(norm[0]) + z_exponent[:, :, None]
-    top = _top(norm[0], size, axis=0)  # [1, D, rows]
+    emit = lambda s, delta, going: (*norms(s, delta, going), going.exponent, *going.ct)
+    spare = -steps % chunk
+    longer = lambda a: jnp.pad(a, ((0, spare), *[(0, 0)] * (a.ndim - 1)))
+    mantissa, own, exponent, *ct = sweep(trace, group, step_back(cell_path_only, weights, trace), emit, spare=spare)
+    z, z_exponent = map(longer, scaled(z))  # [T, c], [T, 1]
+    to_delta = longer(trace.to_delta)
+    size = own + exponent_of(mantissa) + z_exponent[:, :, None]
+    top = _top(mantissa, size, axis=0)  # [1, D, rows]
     scale = power_of_two(exponent[:, None] + z_exponent[:, :, None] - top, z.dtype)  # [T, D, rows]
 
     def of_units(gate, unit):
         def add(i, total):
-            part = lax.dynamic_slice(delta, (i * rows, gate, unit, 0), (rows, 1, width, rows))[:, 0]
-            weigh = lax.dynamic_slice(scale, (i * rows, gate, 0), (rows, 1, rows))
-            z_now = lax.dynamic_slice_in_dim(z, i * rows, rows)
-            return total + dot(z_now.T, (part * weigh).reshape(rows, -1))
+            now = lambda a, start, size: lax.dynamic_slice(a, (i * chunk, *start), (chunk, *size))
+            by_unit = lambda k: now(to_delta, (k, gate, unit), (1, 1, width)).reshape(chunk, width, 1)
+            delta = sum(by_unit(k) * now(ct[k], (unit, 0), (width, rows)) for k in range(states))
+            weighed = delta * now(scale, (gate, 0), (1, rows))
+            return total + dot(now(z, (0,), z.shape[1:]).T, weighed.reshape(chunk, -1))
 
-        total = lax.fori_loop(0, low // rows + 1, add, jnp.zeros((z.shape[1], width * rows), z.dtype))
+        chunks = (low + rows - 1) // chunk + 1
+        total = lax.fori_loop(0, chunks, add, jnp.zeros((z.shape[1], width * rows), z.dtype))
         return jnp.sum(total.reshape(-1, rows) ** 2, axis=0)
 
     units = jnp.arange(0, n, width)
     squares = lax.map(lambda gate: lax.map(lambda unit: of_units(gate, unit), units).sum(0), jnp.arange(wide))
-    return *(a[:steps] for a in norm), jnp.sqrt(squares), top[0]
+    return mantissa[:steps], own[:steps], jnp.sqrt(squares), top[0]
 
 
 def largest_divisor(n, most):
@@ -218,14 +225,13 @@ def largest_divisor(n, most):
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(weights, trace, t, *, cell_path_only):
-    """δ(t, s) of one t: (mantissa [T, D, n], exponent [T, D])."""
+    """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
 
     def emit(s, delta, going):
         delta, own = normalise(delta, axis=1)
-        return delta, own[:, 0] + going.exponent[None]
+        return delta, jnp.sqrt(jnp.sum(delta**2, axis=1)), own[:, 0] + going.exponent[None]
 
-    delta, exponent = sweep(trace, block(trace, t, 1), step_back(cell_path_only, weights, trace), emit)
-    return delta[..., 0], exponent[..., 0]
+    return [a[..., 0] for a in sweep(trace, block(trace, t, 1), step_back(cell_path_only, weights, trace), emit)]
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
@@ -243,21 +249,23 @@ def state_norms(weights, trace, t, *, cell_path_only):
 
 @jax.jit
 def partial_sums(delta, exponent, z, t):
-    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t last."""
+    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t 0."""
     z, z_exponent = scaled(z)
     exponent = exponent + z_exponent
 
-    def add(state, u):
-        total, top = state  # [D, n, c] / 2^top[D]
-        s = t - u
-        present = (s >= 0) & jnp.any(delta[s] != 0, axis=1)
-        higher = jnp.where(present, jnp.maximum(top, exponent[s]), top)
-        weigh = jnp.where(present, power_of_two(exponent[s] - higher, z.dtype), 0)
-        term = (weigh[:, None] * delta[s])[:, :, None] * z[s][None, None]
+    def add(u, state):
+        total, top, sums, exponents = state  # [D, n, c] / 2^top[D]
+        now, at_now = at(delta, t - u), at(exponent, t - u)
+        present = jnp.any(now != 0, axis=1)
+        higher = jnp.where(present, jnp.maximum(top, at_now), top)
+        weigh = jnp.where(present, power_of_two(at_now - higher, z.dtype), 0)
+        term = (weigh[:, None] * now)[:, :, None] * at(z, t - u)[None, None]
         total = total * power_of_two(top - higher, z.dtype)[:, None, None] + term
         mantissa, own = normalise(total, axis=(1, 2))
-        return (total, higher), (jnp.sqrt(jnp.sum(mantissa**2, axis=(1, 2))), higher + own[:, 0, 0])
+        norm = jnp.sqrt(jnp.sum(mantissa**2, axis=(1, 2)))
+        put = lambda a, new: lax.dynamic_update_index_in_dim(a, new, u, 0)
+        return total, higher, put(sums, norm), put(exponents, higher + own[:, 0, 0])
 
     empty = jnp.zeros((*delta.shape[1:], z.shape[1]), z.dtype)
-    _, sums = lax.scan(add, (empty, jnp.full(delta.shape[1], LOWEST)), jnp.arange(len(z)))
-    return sums
+    none = jnp.zeros(exponent.shape, z.dtype), jnp.zeros_like(exponent)
+    return lax.fori_loop(0, t + 1, add, (empty, jnp.full(delta.shape[1], LOWEST), *none))[2:]
