@@ -303,7 +303,7 @@ def free_corner(lines, domain, share, ways=(False, True)):
 
 def frame_table(**fields):
     """The one row of the frame."""
-    return pa.table({name: pa.array([value]) for name, value in ({"dark": False} | fields).items()})
+    return pa.Table.from_struct_array(pa.array([{"dark": False} | fields]))
 
 
 def framed(datasets, **fields):

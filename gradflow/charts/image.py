@@ -57,7 +57,7 @@ def _url(pixels, colours, opacities):
     buffer = io.BytesIO()
     image = Image.fromarray(pixels)
     image.putpalette(colours)
-    image.save(buffer, "PNG", transparency=opacities, compress_level=4)
+    image.save(buffer, "PNG", transparency=opacities, compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -62,11 +62,12 @@ class GradientMap:
         terms = self._empty(horizon, -np.inf)
         names = Weights._fields if weight == "all" else (weight,)
         factors = {name: log_norm(self._pass.trace.factors[name])[: len(terms)] for name in names}
+        gates = np.arange(self._pass.trace.to_delta.shape[2])
+        rows = {name: np.isin(gates, self._pass.rows(name, gate)) for name in names}
 
         def fill(low, block):
             def by_step(name):  # [t, s]
-                rows = np.isin(np.arange(block[0].shape[1]), self._pass.rows(name, gate))
-                mantissa, exponent = (np.asarray(a)[:, : len(terms)] for a in totals(*block[:2], rows))
+                mantissa, exponent = (np.asarray(a)[:, : len(terms)] for a in totals(*block[:2], rows[name]))
                 return logs(mantissa, exponent) + factors[name]
 
             self._fill(terms, low, self._pass.total(weight, gate, by_step))

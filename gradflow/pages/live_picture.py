@@ -4,6 +4,7 @@ import gc
 from dataclasses import replace
 from functools import cache, lru_cache
 from html import escape
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from gradflow.process import few_arenas, release_memory, send_at_once
 from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
 
 HERE = Path(__file__).parent
+_VISITORS = count(1)
 UNSAID = {
     "factor": "",
     "total": "",
@@ -64,6 +66,7 @@ def live_picture(top, ranges, also, verdict):
         also(measurement, look)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
         settle_memory(measured_kinds())
+        settle_visitor()
 
 
 def draw_chart(spec, datasets, key):
@@ -187,6 +190,18 @@ def settle_memory(kinds):
     Args:
         kinds: of scenarios that are compiled; each leaves much that stays.
     """
+    settle()
+
+
+def settle_visitor():
+    """Once a visitor: take out what the visit keeps, too; now and then look for what those who left have left."""
+    if "settled" not in st.session_state:
+        st.session_state.settled = True
+        settle() if next(_VISITORS) % 16 == 0 else gc.freeze()
+
+
+def settle():
+    """Collect all garbage; what is left is not looked at again until the next time."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
