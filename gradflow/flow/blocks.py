@@ -19,16 +19,18 @@ from gradflow.flow.compiled import COMPILED
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
 _FIRST = Lock()
-FIXED = 16  # rows that cost as much as what a step costs for any number of rows: measured, about the same for any n
 SMALL = 2**22  # numbers in all δ of a block
 
 
 def rows_of(n, steps):
     """How many times t make a block, for n units and T steps.
 
-    B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B rows: least at B = √(T / A).
+    B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B rows: least at B = √(T / A). A, what a step
+    costs for any number of rows, was found by timing 16 to 256 rows at n = 16 … 512 and T = 128 … 1024 on two cores;
+    from n = 256 on making the M_k counts as well.
     """
-    blocks = max(1, round(sqrt(steps / FIXED)))
+    fixed = 16 if n < 256 else 32  # rows
+    blocks = max(1, round(sqrt(steps / fixed)))
     rows = 16 * ceil(steps / blocks / 16) if steps > 16 else steps  # whole vectors
     return min(rows, max(16, 2**17 // n))  # what a step works on stays in the cache
 

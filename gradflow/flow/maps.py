@@ -61,14 +61,16 @@ class GradientMap:
         check_rows(self._pass.cell, weight, gate)
         terms = self._empty(horizon, -np.inf)
         names = Weights._fields if weight == "all" else (weight,)
-        factors = {name: log_norm(self._pass.trace.factors[name])[: len(terms)] for name in names}
+        factors = {name: log_norm(self._pass.trace.factors[name]) for name in names}
         gates = np.arange(self._pass.trace.to_delta.shape[2])
         rows = {name: np.isin(gates, self._pass.rows(name, gate)) for name in names}
 
         def fill(low, block):
+            met = min(low + self._rows, len(terms))  # later steps are met by none of these costs
+
             def by_step(name):  # [t, s]
-                mantissa, exponent = (np.asarray(a)[:, : len(terms)] for a in totals(*block[:2], rows[name]))
-                return logs(mantissa, exponent) + factors[name]
+                mantissa, exponent = (np.asarray(a)[:, :met] for a in totals(*block[:2], rows[name]))
+                return logs(mantissa, exponent) + factors[name][:met]
 
             self._fill(terms, low, self._pass.total(weight, gate, by_step))
 
