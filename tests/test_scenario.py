@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradflow.cells import CELLS
+from gradflow.flow import maps
 from gradflow.scenario import (
     CHOICES,
     CUSTOM,
@@ -210,3 +211,27 @@ def test_an_overflow_beyond_the_horizon_is_not_mentioned():
     late = replace(scenario, horizon=MAX_HORIZON).measure()
     assert 20 < late.overflow < 100
     assert late.reading.regime == "overflow"
+
+
+def test_what_did_not_change_is_not_swept_again(monkeypatch):
+    swept = []
+
+    def counted(name):
+        function = getattr(maps, name)
+        return lambda *arrays, **static: swept.append(name) or function(*arrays, **static)
+
+    for name in ("block_norms", "block_sums"):
+        monkeypatch.setattr(maps, name, counted(name))
+    scenario = Scenario(hidden=4, horizon=90, seed=77)
+    scenario.measure()
+    assert set(swept) == {"block_sums"}, "one sweep gives terms and sums"
+    swept.clear()
+    for moved in ({"time": 10}, {"gate": "forget"}, {"horizon": 40}):
+        replace(scenario, **moved).measure()
+    assert not swept
+    replace(scenario, horizon=MAX_HORIZON).measure()
+    swept.clear()
+    replace(scenario, horizon=200).measure()
+    assert not swept
+    replace(scenario, weight="bias_hh").measure()
+    assert set(swept) == {"block_sums"}, "other sums, and the norms that are there"
