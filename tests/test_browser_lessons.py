@@ -105,8 +105,9 @@ def test_the_net_follows_its_controls(visit):
     button(page, "5").click()
     expect(page.get_by_role("heading", name=LESSONS[4].title)).to_be_visible()
     reveal(page)
-    page.get_by_role("radio", name="relu").click()
-    page.get_by_role("radio", name="64").click()
+    for radio in ("relu", "64"):
+        page.get_by_role("radio", name=radio).click()
+        at_rest(page)
     page.get_by_role("slider", name="Depth: layers").press("Home")
     expect(page.get_by_text(net.say(layer_gradients("relu", 2, 64)))).to_be_visible(timeout=30_000)
     at_rest(page)

@@ -245,7 +245,7 @@ def test_on_stage(visit, scheme):
     for key, place in (("PageDown", 1), ("PageDown", 2), ("PageUp", 1)):
         page.keyboard.press(key)
         expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().reading.verdict)
-    at_rest(page)
+        at_rest(page)
     assert to_params(measurement(link(page)).scenario)["preset"] == order[1]
 
 
