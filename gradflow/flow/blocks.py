@@ -35,21 +35,20 @@ def rows_of(n, steps):
     return min(rows, max(16, 2**17 // n))  # what a step works on stays in the cache
 
 
-def each_block(now, function, end, rows, use, *arguments, steps=None, kept=None, mesh=None, **static):
-    """use(low, function(weights, trace, low, *arguments, …)) for every block of times before `end`.
+def each_block(now, function, end, steps, rows, use, *arguments, kept=None, mesh=None, **static):
+    """use(low, function(weights, trace, low, *arguments, …)) for every block of times that begins before `steps`.
 
-    A block is low … low+rows−1. The last one ends there; the first may begin before time 0, with rows that are zeros.
+    A block is low … low+rows−1. The last one ends at `end`; the first may begin before time 0, with rows of zeros.
 
     Args:
         now: the forward pass, a `Pass`.
         rows: how many times make a block.
-        steps: only blocks that begin before it.
         use: called by several threads at a time.
         kept: low -> result: what need not be computed again, and where results stay; None to keep nothing.
         mesh: the `jax.sharding.Mesh` whose devices compute; None for threads on one device.
     """
     static |= {"cell_path_only": now.cell_path_only, "rows": rows}
-    lows = [low for low in range(end - rows, -rows, -rows) if steps is None or low < steps]
+    lows = [low for low in range(end - rows, -rows, -rows) if low < steps]
     for low in [low for low in lows if kept and low in kept]:
         lows.remove(low)
         use(low, kept[low])

@@ -145,8 +145,7 @@ class GradientMap:
 
     def _each_block(self, function, steps, rows, fill, *arguments, kept, **static):
         end, kept = (self._end(steps), kept) if self._keeps else (steps, None)
-        static |= {"steps": steps, "kept": kept, "mesh": self._mesh}
-        each_block(self._pass, function, end, rows, fill, *arguments, **static)
+        each_block(self._pass, function, end, steps, rows, fill, *arguments, kept=kept, mesh=self._mesh, **static)
 
     def _end(self, steps):
         """Where the last block ends: the first horizon asked for, so that nothing beyond it is computed; then T."""

@@ -89,22 +89,12 @@ def picture(points, along, what, due, ink):
 def draw(by_steps, by_units, folder=ROOT / ".github"):
     """The growth of time and of memory, for a light page and for a dark one."""
     for theme, ink in (("light", "#31333f"), ("dark", "#d5d7dc")):
-        for what in ("seconds", "MB"):
-            panels = [
-                picture(points, along, w, due, ink)
-                for _, points, along, w, due in growths(by_steps, by_units)
-                if w == what
-            ]
-            axis = {
-                "labelColor": ink,
-                "titleColor": ink,
-                "gridColor": "#8a8f9855",
-                "domainColor": ink,
-                "tickColor": ink,
-            }
-            chart = alt.hconcat(*panels, background="transparent")
-            chart = chart.configure_axis(labelFontSize=12, titleFontSize=13, **axis).configure_view(stroke=None)
-            chart.save(folder / f"growth-{'time' if what == 'seconds' else 'memory'}-{theme}.svg")
+        panels = [picture(*how, ink) for _, *how in growths(by_steps, by_units)]
+        colours = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), ink)
+        for what, pair in (("time", panels[:2]), ("memory", panels[2:])):
+            chart = alt.hconcat(*pair, background="transparent").configure_view(stroke=None)
+            chart = chart.configure_axis(labelFontSize=12, titleFontSize=13, gridColor="#8a8f9855", **colours)
+            chart.save(folder / f"growth-{what}-{theme}.svg")
 
 
 def main():
