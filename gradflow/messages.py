@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from gradflow.address import catch_up
+
 
 def notice(sentences):
     """Say what was not taken as it was given: one box, in which everything a person can type is literal text."""
@@ -29,12 +31,16 @@ def apology():
 
 
 def safely(work):
-    """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over."""
+    """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over.
+
+    A callback begins with what the address bar holds by now.
+    """
     broken = _broken()
 
     @wraps(work)
     def guarded(*args):
         try:
+            catch_up()
             return work(*args)
         except Exception:
             broken.append(log())

@@ -10,6 +10,7 @@ import streamlit as st
 from browser import INK, PATIENCE, ROOT, at_rest, drawn, serve
 from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
+from test_page import widget
 
 from gradflow import training
 from gradflow.scenario import Scenario, to_params
@@ -98,13 +99,13 @@ def test_a_lesson_apologises(where, monkeypatch, caplog):
 def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = opened(**SET)
     monkeypatch.setattr("gradflow.controls.state.settle", broken)
-    app.selectbox(key="preset").set_value("GRU").run()
+    widget(app, "preset").set_value("GRU").run()
     first = number(app, caplog)
     assert app.session_state["scenario"] == Scenario(gain=3.21)
     assert copied(app)["cell"] == "gru", "what was asked for and broke"
     assert any("<h2" in html.proto.body for html in app.get("html")), "the picture is gone"
     monkeypatch.undo()
-    app.selectbox(key="cell").set_value("gru").run()
+    widget(app, "cell").set_value("gru").run()
     assert number(app, caplog) == first, "the apology went before it was closed"
     next(button for button in app.button if button.label == "Close").click().run()
     assert not app.error and not app.exception

@@ -14,7 +14,7 @@ from anything import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, te
 from hypothesis import example, given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
-from test_page import APP, checked, link, notices, opened, shown, verdict
+from test_page import APP, checked, link, notices, opened, shown, verdict, widget
 from test_takeaway import refusal
 
 from gradflow.controls import live
@@ -142,10 +142,10 @@ def test_the_options_of_an_embedded_page_are_left_alone():
 
 def test_a_sentence_that_is_typed_is_cut_with_a_notice_and_an_empty_one_is_refused_with_one():
     at = opened(sequence="sentence")
-    checked(at.text_input(key="text").set_value("ab" * 5000).run())
-    assert shown(at).text == link(at)["text"] == at.text_input(key="text").value == "ab" * 128
+    checked(widget(at, "text").set_value("ab" * 5000).run())
+    assert shown(at).text == link(at)["text"] == widget(at, "text").value == "ab" * 128
     assert notices(at) == ["text has 10000 characters; the first 256 are used."]
-    checked(at.text_input(key="text").set_value("").run())
+    checked(widget(at, "text").set_value("").run())
     assert shown(at).text == Scenario.text
     assert notices(at) == [f"text is empty; it is now “{Scenario.text}”."]
     assert not notices(checked(at.run()))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import ROOT
 from streamlit.testing.v1 import AppTest
-from test_page import notices
+from test_page import notices, widget
 
 import gradflow as gf
 from gradflow import flow, scenario
@@ -27,7 +27,9 @@ from gradflow.training import CHUNK, STEPS, learned_at, variants
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
 PAGE = """
 import sys; sys.path.insert(0, {root!r})
-import runpy, streamlit as st
+import runpy
+from gradflow.address import catch_up
+catch_up()
 runpy.run_path({page!r})
 """
 
@@ -247,10 +249,10 @@ def test_every_word_that_is_explained_is_used():
 def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
     app = opened(lesson=5, answers="5:2", activation="tanh", depth="12", width="4", scale="1.3", net_seed="7")
     assert net.say(layer_gradients("tanh", 12, 4, gain=1.3, seed=7)) in words(app)
-    app.slider(key="depth").set_value(31).run()
+    widget(app, "depth").set_value(31).run()
     assert app.query_params["depth"] == "31"
     assert net.say(layer_gradients("tanh", 31, 4, gain=1.3, seed=7)) in words(app)
-    app.slider(key="depth").set_value(layers.FIELDS["depth"][0]).run()
+    widget(app, "depth").set_value(layers.FIELDS["depth"][0]).run()
     assert "depth" not in app.query_params and not app.exception
 
 

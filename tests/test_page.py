@@ -39,6 +39,13 @@ def drag(at, held=None, **values):
     return checked(at.run())
 
 
+def widget(at, field):
+    """The widget that sets a field."""
+    kinds = ("selectbox", "segmented_control", "number_input", "text_input", "slider", "toggle")
+    (found,) = (each for kind in kinds for each in at.get(kind) if (each.key or "").split(" ")[0] == field)
+    return found
+
+
 def link(at):
     """The address bar, name -> text."""
     return {name: text if isinstance(text, str) else text[-1] for name, text in at.query_params.items()}
@@ -62,7 +69,7 @@ def shown(at):
 def test_opens_on_the_default_preset():
     at = opened(more=False)
     assert shown(at) == PRESETS[DEFAULT_PRESET]
-    assert at.selectbox(key="preset").value == DEFAULT_PRESET
+    assert widget(at, "preset").value == DEFAULT_PRESET
     assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().reading.verdict
     assert not notices(at)
     assert "seed" not in at.session_state  # folded
@@ -71,11 +78,11 @@ def test_opens_on_the_default_preset():
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
     at = opened()
-    checked(at.selectbox(key="preset").set_value(name).run())
+    checked(widget(at, "preset").set_value(name).run())
     assert shown(at) == PRESETS[name]
     assert verdict(at) == PRESETS[name].measure().reading.verdict
     drag(at, gain=11.37)
-    assert at.selectbox(key="preset").value == "Custom"
+    assert widget(at, "preset").value == "Custom"
     assert shown(at).gain == 11.37
 
 
@@ -97,8 +104,7 @@ def test_discrete_control_moves_the_scenario_and_the_link(field):
     at = opened()
     default = getattr(Scenario, field)
     for value in (*(choice for choice in CHOICES[field] if choice != default), default):
-        widget = at.segmented_control(key=field) if field == "gates" else at.selectbox(key=field)
-        checked(widget.set_value(value).run())
+        checked(widget(at, field).set_value(value).run())
         assert getattr(shown(at), field) == value
         assert link(at)[field] == str(value)
         at = opened(**link(at))
@@ -108,25 +114,25 @@ def test_discrete_control_moves_the_scenario_and_the_link(field):
 def test_gate_rows_of_every_cell():
     for cell in CHOICES["cell"]:
         at = opened(cell=cell, gate=gate_names(cell)[-1])
-        assert at.selectbox(key="gate").options == ["all", *gate_names(cell)]
-        checked(at.selectbox(key="cell").set_value("rnn-relu" if cell != "rnn-relu" else "gru").run())
+        assert widget(at, "gate").options == ["all", *gate_names(cell)]
+        checked(widget(at, "cell").set_value("rnn-relu" if cell != "rnn-relu" else "gru").run())
         assert shown(at).gate == "all"
 
 
 def test_seed_and_sentence():
     at = opened(sequence="sentence")
-    checked(at.number_input(key="seed").set_value(7).run())
-    checked(at.text_input(key="text").set_value("<b>für</b> $x$").run())
+    checked(widget(at, "seed").set_value(7).run())
+    checked(widget(at, "text").set_value("<b>für</b> $x$").run())
     assert (shown(at).seed, shown(at).text) == (7, "<b>für</b> $x$")
-    checked(at.text_input(key="text").set_value("").run())
+    checked(widget(at, "text").set_value("").run())
     assert shown(at).text == Scenario.text
 
 
 def test_hidden_control_keeps_its_value():
     at = opened(cell="lstm", gates="pinned", forget="0.31")
-    checked(at.selectbox(key="cell").set_value("rnn-tanh").run())
+    checked(widget(at, "cell").set_value("rnn-tanh").run())
     assert not pinnable_gates(shown(at).cell)
-    checked(at.selectbox(key="cell").set_value("lstm").run())
+    checked(widget(at, "cell").set_value("lstm").run())
     assert (shown(at).forget, shown(at).gates) == (0.31, "pinned")
 
 
@@ -217,9 +223,8 @@ def test_no_control_recompiles(compilations):
         drag(at, **{field: getattr(Scenario, field)})
     for field in ("gates", "init", "sequence", "weight"):
         for value in CHOICES[field]:
-            widget = at.segmented_control(key=field) if field == "gates" else at.selectbox(key=field)
-            checked(widget.set_value(value).run())
+            checked(widget(at, field).set_value(value).run())
     for gate in gate_names("lstm"):
-        checked(at.selectbox(key="gate").set_value(gate).run())
-    checked(at.number_input(key="seed").set_value(7).run())
+        checked(widget(at, "gate").set_value(gate).run())
+    checked(widget(at, "seed").set_value(7).run())
     assert compilations == []

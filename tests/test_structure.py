@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
 ROOMS = {
-    "streamlit": {"app.py", "gradflow/messages.py", "gradflow/controls", "gradflow/pages"},
+    "streamlit": {"app.py", "gradflow/address.py", "gradflow/messages.py", "gradflow/controls", "gradflow/pages"},
     "altair": {"gradflow/charts", "gradflow/pages"},
     "jax": {
         "gradflow/cells.py",
@@ -35,6 +35,7 @@ ORDER = [
     "takeaway",
     "training",
     "charts",
+    "address",
     "messages",
     "controls",
     "process",

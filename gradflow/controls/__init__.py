@@ -7,19 +7,19 @@
 from gradflow.controls.labels import LABELS
 from gradflow.controls.live import live_ranges, take
 from gradflow.controls.sidebar import live_panels, sidebar
-from gradflow.controls.state import go_to, link, names, read_link, show, show_lesson
+from gradflow.controls.state import go_to, keyed, link, names, read_link, show_lesson
 from gradflow.controls.tools import bottom, tools, views
 
 __all__ = [
     "LABELS",
     "bottom",
     "go_to",
+    "keyed",
     "link",
     "live_panels",
     "live_ranges",
     "names",
     "read_link",
-    "show",
     "show_lesson",
     "sidebar",
     "take",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gradflow.controls.live import live_ranges
-from gradflow.controls.state import choice, described, show
+from gradflow.controls.state import choice, described
 from gradflow.scenario import CHOICES, CUSTOM, PRESETS, RANGES, gate_names, pinnable_gates, preset_of
 
 
@@ -33,13 +33,14 @@ def _more(scenario):
     for field in ("init", "hidden", "sequence"):
         choice(st.selectbox, field, CHOICES[field], getattr(scenario, field))
     if scenario.sequence == "sentence":
-        show("text", scenario.text)
-        st.text_input(**described("text"))  # no max_chars: it would cut without a word
+        st.text_input(
+            value=scenario.text, **described("text", scenario.text)
+        )  # no max_chars: it would cut without a word
     choice(st.selectbox, "weight", CHOICES["weight"], scenario.weight)
     choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
-    show("seed", scenario.seed)
     low, high, step = RANGES["seed"]
-    st.number_input(**described("seed"), min_value=low, max_value=high, step=step)
+    seed = {"value": scenario.seed, **described("seed", scenario.seed)}
+    st.number_input(min_value=low, max_value=high, step=step, **seed)
     return ranges
 
 

@@ -5,8 +5,11 @@ discrete widget at once, a live range when the finger has let go. A full run (a 
 a discrete widget) reads the record from there; the fragment with the live ranges and the chart goes on with it.
 """
 
+from collections import Counter
+
 import streamlit as st
 
+from gradflow import address
 from gradflow.controls.labels import LABELS
 from gradflow.fields import short, write
 from gradflow.look import Look, link_params, parse_look
@@ -62,7 +65,7 @@ def write_link(without=()):
     """Bring the address bar up to date; names that are not ours stay, but for those."""
     drop = (*names(), *without)
     others = {name: text for name, text in st.query_params.to_dict().items() if name not in drop}
-    st.query_params.from_dict(others | link())
+    address.write(others | link())
 
 
 def change(**values):
@@ -135,31 +138,53 @@ def next_preset(step):
 
 def choice(widget, field, options, value, **how):
     """A widget that chooses among options."""
-    show(field, value)
-    return widget(options=options, **described(field), **how)
+    first = {"index": options.index(value)} if widget is st.selectbox else {"default": value}
+    return widget(options=options, **first, **described(field, value), **how)
 
 
 def switch(field, **how):
     """A switch of the look or the scenario."""
     record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.look
-    show(field, getattr(record, field))
-    return st.toggle(**described(field), **how)
+    value = getattr(record, field)
+    return st.toggle(value=value, **described(field, value), **how)
 
 
-def show(field, value):
-    """Let the widget of a field show this value; told at each run, since what was told before may have been lost."""
-    st.session_state[field] = value
-
-
-def described(field):
-    """What every widget of a field is given: its words, its key, and what follows when it moves."""
+def described(field, value):
+    """What every widget of a field is given that is to show a value: its words, its key, what follows when it moves."""
     label, sentence = LABELS[field]
-    return {"label": label, "help": sentence, "key": field, "on_change": safely(_chosen), "args": (field,)}
+    return {"label": label, "help": sentence, **keyed(field, value, _chosen)}
 
 
-def _chosen(field):
+def keyed(field, value, chosen):
+    """The key of the widget of a field that is to show a value, and what follows when it moves: chosen(field, value).
+
+    A widget that is to show another value than it last had is another widget, which starts with that value. So nothing
+    need be told to a page that may miss it, and what the page still reports of the old widget is no one's move.
+    """
+    turns = st.session_state.setdefault("turns", Counter())
+    if field not in turns or showing(field) != value:
+        turns[field] += 1
+    key = _key(field)
+
+    def moved():
+        if key == _key(field):
+            chosen(field, st.session_state[key])
+
+    return {"key": key, "on_change": safely(moved)}
+
+
+def showing(field):
+    """The value that the widget of a field has; None where there is none."""
+    return st.session_state.get(_key(field))
+
+
+def _key(field):
+    turn = st.session_state.get("turns", {}).get(field, 1)
+    return field if turn == 1 else f"{field} {turn}"
+
+
+def _chosen(field, value):
     """A discrete widget moved."""
-    value = st.session_state[field]
     if field == "preset":
         if value in PRESETS:
             st.session_state.scenario, st.session_state.origin = PRESETS[value], value

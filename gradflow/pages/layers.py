@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from gradflow.controls import show
+from gradflow.address import catch_up, put
+from gradflow.controls import keyed
 from gradflow.fields import Range, read, write
-from gradflow.messages import apology, notice, safely
+from gradflow.messages import apology, notice
 from gradflow.pages.live_picture import draw_chart
 
 FIELDS = {  # name in the address bar -> (default, what is allowed, label)
@@ -22,6 +23,7 @@ def layers():
     from gradflow.charts import layers as chart
 
     with apology():
+        catch_up()
         st.subheader("A plain feed-forward net")
         st.markdown(
             "No time and no sharing: one input goes up through layers that each have random weights of their own, the "
@@ -42,20 +44,15 @@ def _control(name):
     value, wrong = read(name, st.query_params.get(name, write(default)), default, allowed)
     if wrong:
         notice([wrong])
-        st.query_params[name] = write(value)
-    show(name, value)
-    how = {"label": label, "key": name, "on_change": safely(_moved), "args": (name,)}
+        put(name, write(value))
+    how = {"label": label, **keyed(name, value, _chosen)}
     if isinstance(allowed, Range):
-        return st.slider(min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
-    return st.segmented_control(options=allowed, required=True, **how)
+        return st.slider(value=value, min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
+    return st.segmented_control(options=allowed, default=value, required=True, **how)
 
 
-def _moved(name):
-    value = st.session_state[name]
-    if value == FIELDS[name][0]:
-        st.query_params.pop(name, None)
-    else:
-        st.query_params[name] = write(value)
+def _chosen(name, value):
+    put(name, None if value == FIELDS[name][0] else write(value))
 
 
 def _measured(activation, depth, width, scale, net_seed):

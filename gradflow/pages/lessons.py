@@ -3,6 +3,7 @@
 import streamlit as st
 
 from gradflow import controls
+from gradflow.address import put
 from gradflow.fields import short
 from gradflow.lessons import LESSONS, explained
 from gradflow.messages import notice, safely
@@ -64,7 +65,7 @@ def chosen():
     raw = st.query_params.get("lesson", "1")
     if raw in map(str, range(1, len(LESSONS) + 1)):
         return int(raw), []
-    st.query_params["lesson"] = "1"
+    put("lesson", "1")
     return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
 
 
@@ -104,11 +105,11 @@ def written(answers):
 
 
 def write_answers(answers):
-    st.query_params["answers"] = written(answers)
+    put("answers", written(answers))
 
 
 def open_lesson(number):
-    st.query_params["lesson"] = str(number)
+    put("lesson", str(number))
     controls.show_lesson(LESSONS[number - 1])
 
 

@@ -1,0 +1,119 @@
+"""What a page says may have left it before the server's last change arrived there: both are kept, neither undone."""
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from test_page import checked, drag, link, notices, opened, shown, widget
+
+from gradflow.lessons import LESSONS
+from gradflow.scenario import PRESETS
+
+NAMES = list(PRESETS)
+
+
+def button(at, label):
+    return next(button for button in at.button if button.label == label)
+
+
+class Page:
+    """What a browser shows and has in its address bar, which it sends along whatever the server has done since."""
+
+    def __init__(self, at):
+        self.at, self.link, self.tree = at, dict(at.query_params), at._tree
+        self.states = at._tree.get_widget_states()
+
+    def send(self, pressed=None, **moved):
+        """Press a button, move widgets, and get the answer."""
+        buttons = {button.proto.id: button.label == pressed for button in self.tree.get("button")}
+        states = WidgetStates(widgets=[state for state in self.states.widgets if buttons.get(state.id, True)])
+        by_id = {state.id: state for state in states.widgets}
+        for button in buttons.keys() & by_id.keys():
+            by_id[button].trigger_value = True
+        for field, text in moved.items():
+            by_id[widget(self.tree, field).proto.id].string_value = text
+        self.at.query_params = dict(self.link)
+        return checked(self.at._run(states))
+
+
+@pytest.fixture
+def at():
+    return opened(closer="true", stage="true")
+
+
+def test_the_page_of_these_tests_presses_moves_and_reports(at):
+    assert shown(Page(at).send(pressed="▶")) == PRESETS[NAMES[1]]
+    assert shown(Page(at).send(preset="GRU")) == PRESETS["GRU"]
+    assert shown(Page(at).send()) == PRESETS["GRU"]
+
+
+@pytest.mark.parametrize("keys, place", [("▶▶", 2), ("▶◀", 0), ("◀◀", -2), ("▶▶▶▶", 4)])
+def test_presets_turned_faster_than_they_are_drawn(at, keys, place):
+    page = Page(at)
+    for key in keys:
+        page.send(pressed=key)
+    assert shown(at) == PRESETS[NAMES[place]]
+    assert widget(at, "preset").value == NAMES[place] == link(at)["preset"]
+
+
+def test_a_widget_moved_before_another_change_arrived(at):
+    page = Page(at)
+    page.send(pressed="▶")
+    page.send(weight="bias_hh")
+    expected = vars(PRESETS[NAMES[1]]) | {"weight": "bias_hh"}
+    assert vars(shown(at)) == expected
+    assert widget(at, "weight").value == link(at)["weight"] == "bias_hh"
+
+
+def test_what_was_chosen_of_a_widget_that_is_gone_is_no_choice():
+    at = opened(preset="Vanishing", closer="true", stage="true")
+    page = Page(at)
+    page.send(pressed="◀")
+    page.send(cell="rnn-relu")
+    assert shown(at) == PRESETS["GRU"] and widget(at, "cell").value == "gru"
+
+
+def test_a_report_that_changes_nothing_takes_nothing_back(at):
+    page = Page(at)
+    page.send(pressed="▶")
+    page.send()
+    assert shown(at) == PRESETS[NAMES[1]] and link(at)["preset"] == NAMES[1] and not notices(at)
+
+
+def test_a_late_report_leaves_one_step_to_undo(at):
+    drag(at, gain=3.0)
+    page = Page(at)
+    page.send(pressed="▶")
+    page.send()
+    checked(button(at, "Undo").click().run())
+    assert shown(at).gain == 3.0
+    checked(button(at, "Undo").click().run())
+    assert shown(at) == PRESETS[NAMES[0]] and button(at, "Undo").disabled
+
+
+def test_a_link_that_was_not_told_is_followed(at):
+    page = Page(at)
+    page.send(pressed="▶")
+    page.link |= {"gain": "7", "preset": "Custom"}
+    page.send()
+    assert shown(at).gain == 7
+
+
+def test_nothing_but_what_it_starts_with_is_told_to_a_widget(at):
+    """A page to which an answer was lost with the line would never hear of it."""
+    for key in "▶▶▶":
+        checked(button(at, key).click().run())
+        for field in ("preset", "cell", "init", "weight", "gate"):
+            chosen = widget(at, field)
+            assert chosen.options[chosen.proto.default] == str(chosen.value)
+            assert not chosen.proto.set_value
+        for switch in (switch for switch in at.toggle if not switch.disabled):
+            assert switch.proto.default == switch.value and not switch.proto.set_value
+        assert widget(at, "seed").proto.default == widget(at, "seed").value
+
+
+def test_a_lesson_opened_faster_than_it_is_drawn():
+    at = opened(more=False)
+    at.switch_page("gradflow/pages/lessons.py").run()
+    page = Page(at)
+    for _ in range(3):
+        page.send(pressed="▶")
+    assert link(at)["lesson"] == "4" and shown(at) == LESSONS[3].scenario
