@@ -3,10 +3,10 @@
 // in   data: { ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
-// Every report has a new turn, and Python hands back the last one it has seen. Values from Python are taken over only
-// when it has seen all of ours, so they never overwrite the finger. And the next report waits until it has: a run
-// that begins while another's messages are still in the server's queue throws them away, chart and all. It also waits
-// for what a click or key beside the ranges sets off: two reports in one message would be run as one of them.
+// Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
+// nothing else: the other values are Python's, which may be changing them. The next report waits until Python has seen
+// the last: a run that begins while another's messages are still in the server's queue throws them away, chart and all.
+// It also waits for what a click or key beside the ranges sets off: two reports in one message would be run as one.
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 const ELSEWHERE = ["pointerdown", "click", "keydown"];
@@ -27,7 +27,8 @@ export default function ({ parentElement, data, setStateValue }) {
   live.send = setStateValue;
   live.target = data.target;
   live.seen = data.turn;
-  if (live.alarm && rest(live) === 0) report(live);
+  for (const [name, { turn }] of live.moves) if (turn <= live.seen) live.moves.delete(name);
+  if (live.alarm) report(live); // or sooner than it was to
 
   const names = data.ranges.map((range) => range.name);
   if (names.join() !== [...live.rows.keys()].join() || data.play !== Boolean(live.player)) {
@@ -40,7 +41,7 @@ export default function ({ parentElement, data, setStateValue }) {
   for (const range of data.ranges) {
     const row = live.rows.get(range.name);
     row.range = range;
-    if (data.turn >= live.turn) row.input.value = range.value;
+    if (!live.moves.has(range.name)) row.input.value = range.value;
     show(row);
   }
   return () => {
@@ -80,7 +81,7 @@ function start(data, panel) {
     timer: 0, // until a key counts as let go
     other: -AFTER, // when another widget may have reported
     alarm: 0, // something is to be reported when this goes off, or once Python has seen our last report
-    more: {}, // to be reported beside the ranges
+    moves: new Map(), // what was set and Python has not seen: name → its value and the turn that reports it
     rows: new Map(),
   };
   live.click = (event) => pick(live, event);
@@ -133,7 +134,12 @@ function show({ element, range, input, output }) {
 function move(live, row) {
   show(row);
   live.moved = true;
+  set(live, row.range.name, Number(row.input.value));
   live.frame ||= requestAnimationFrame(() => report(live));
+}
+
+function set(live, name, value) {
+  live.moves.set(name, { value, turn: live.turn + 1 });
 }
 
 function hold(live, name, rest) {
@@ -154,19 +160,17 @@ function rest(live) {
   return Math.max(0, live.other + AFTER - now, live.seen < live.turn ? live.sent + PATIENCE - now : 0);
 }
 
-function report(live, more) {
+function report(live) {
   cancelAnimationFrame(live.frame);
   live.frame = 0;
-  live.more = { ...live.more, ...more };
   clearTimeout(live.alarm);
   const wait = rest(live);
   live.alarm = wait && setTimeout(() => report(live), wait);
   if (wait) return;
-  const values = Object.fromEntries([...live.rows].map(([name, row]) => [name, Number(row.input.value)]));
+  const values = Object.fromEntries([...live.moves].map(([name, { value }]) => [name, value]));
   live.turn += 1;
   live.sent = performance.now();
-  live.send("moved", { values: { ...values, ...live.more }, held: live.held, playing: live.playing, turn: live.turn });
-  live.more = {};
+  live.send("moved", { values, held: live.held, playing: live.playing, turn: live.turn });
 }
 
 // A sweep: from where the range stands up to its end, down to the other, and back to where it stood.
@@ -222,5 +226,7 @@ function pick(live, event) {
   const down = (event.clientY - box.top - 2 - top) / (bottom - top);
   if (across < 0 || across >= 1 || down < 0 || down >= 1) return;
   const time = Math.floor(down * target.steps);
-  report(live, { time, lag: Math.min(Math.floor(across * target.steps), time) });
+  set(live, "time", time);
+  set(live, "lag", Math.min(Math.floor(across * target.steps), time));
+  report(live);
 }

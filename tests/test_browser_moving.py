@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from gradflow.charts.picture import PADDING, PLACES, RIGHT
 from gradflow.look import parse_look
+from gradflow.scenario import Scenario, to_params
 
 HASTY = """input => new Promise(done => {
   let k = 0;
@@ -74,6 +75,22 @@ def test_a_sweep_pauses_where_it_is_and_goes_on_from_there(visit):
     moves_on(page, verdict(page).inner_text())
     slider(page, "gain").press("ArrowLeft")  # a hand on a range ends the sweep
     expect(button).to_have_text(re.compile("Play"))
+
+
+def test_a_sweep_leaves_alone_what_is_changed_beside_it(visit):
+    page = visit({"closer": "true", "gates": "pinned", "forget": "0.31"})
+    button = sweep_of(page, "Recurrent gain", speed="½×")
+    button.click()
+    moves_on(page, verdict(page).inner_text())
+    page.get_by_role("button", name="Back to preset").click(delay=80)  # ms, as by hand
+    expect(slider(page, "forget")).to_have_value(f"{Scenario.forget:g}")
+    page.wait_for_timeout(500)
+    assert "Pause" in button.inner_text()
+    button.click()
+    expect(button).to_have_text(re.compile("Play"))
+    paused = slider(page, "gain").input_value()
+    page.wait_for_function("value => location.search.includes(`gain=${value}&`)", arg=paused)
+    assert link(page) == to_params(Scenario()) | {"closer": "true", "preset": "Custom", "gain": paused}
 
 
 @pytest.mark.parametrize(("width", "stage"), [(1280, "false"), (1280, "true"), (390, "false")])
