@@ -107,7 +107,6 @@ def test_the_net_follows_its_controls(visit):
     reveal(page)
     for radio in ("relu", "64"):
         page.get_by_role("radio", name=radio).click()
-        at_rest(page)
     page.get_by_role("slider", name="Depth: layers").press("Home")
     expect(page.get_by_text(net.say(layer_gradients("relu", 2, 64)))).to_be_visible(timeout=30_000)
     at_rest(page)

@@ -121,6 +121,7 @@ def test_a_line_that_drops_again_and_again_loses_nothing(server, open_page):
     line, sockets = Line(int(server.url.rpartition(":")[2])), []
     page = open_page(f"{line.url}/?closer=true&horizon=20")
     page.get_by_text("More", exact=True).click()
+    expect(page.get_by_role("spinbutton", name="Seed")).to_be_visible()  # Streamlit never asks again for code it lost
     page.on("websocket", lambda socket: sockets.append(socket))
     horizon_is = lambda value: page.wait_for_function(f"location.search.includes('horizon={value}&')")
     for k in range(1, DROPS + 1):
