@@ -71,7 +71,7 @@ def _apologise(*numbers):
     st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
     st.caption("What was set, to send along or to open again:")
     st.code(f"{st.context.url or ''}?{urlencode(_set())}", language=None, wrap_lines=True)
-    st.html('<a href="?">Start again</a>')
+    st.html(f'<a href="?{"embed=true" if st.context.is_embedded else ""}">Start again</a>')
 
 
 def _set():

@@ -77,6 +77,15 @@ def test_a_page_apologises(where, monkeypatch, caplog):
     assert copied(app) == SET
 
 
+@pytest.mark.parametrize("embedded, way_back", [(True, "?embed=true"), (False, "?")])
+def test_the_way_back_stays_embedded(embedded, way_back, monkeypatch):
+    monkeypatch.setattr("gradflow.controls.take", broken)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.context = {"is_embedded": embedded}
+    app.run()
+    assert f'<a href="{way_back}">Start again</a>' in [html.proto.body for html in app.get("html")]
+
+
 @pytest.mark.parametrize("module", ["gradflow.pages.live_picture", "gradflow.controls", "gradflow.charts"])
 def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, module, None)  # an import of it raises

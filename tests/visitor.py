@@ -19,7 +19,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from gradflow.charts.base import numbers
 from gradflow.scenario import parse, to_params
 
-BRIEF = 300  # bytes: what ends a run is shorter, so only such messages are read while others wait
+BRIEF = 600  # bytes: what ends a run or changes the address is shorter; only such messages are read while others wait
 EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN
 
 
@@ -64,6 +64,7 @@ class Visitor:
 
     def __init__(self, scenario):
         self.scenario = scenario
+        self.query = urlencode(to_params(scenario))  # in the address bar
         self.turn = 0
 
     async def connect(self, url):
@@ -91,7 +92,7 @@ class Visitor:
         return await self._run(message)
 
     async def _run(self, message):
-        message.rerun_script.query_string = urlencode(to_params(self.scenario))
+        message.rerun_script.query_string = self.query
         sent, raw, times = time.perf_counter(), [], []
         await self.socket.send(message.SerializeToString())
         while True:
@@ -99,6 +100,8 @@ class Visitor:
             times.append(time.perf_counter())
             if len(raw[-1]) < BRIEF:
                 brief = ForwardMsg.FromString(raw[-1])
+                if brief.WhichOneof("type") == "page_info_changed":
+                    self.query = brief.page_info_changed.query_string
                 if brief.WhichOneof("type") == "script_finished" and brief.script_finished != EARLY:
                     return Run(sent, times[-1], tuple(raw), tuple(times))
 
