@@ -13,8 +13,11 @@ TOLD = 50  # links that a late report is known by
 
 
 def catch_up():
-    """Let `st.query_params` be what is true now; to be called first by each run, callback and fragment."""
-    context = get_script_run_ctx()
+    """Let `st.query_params` be what is true now; to be called first by each run, callback and fragment.
+
+    Where that is news, `st.session_state.news` is set, for who takes it over.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
     if context is None:
         return  # a download: it has no visitor
     if st.session_state.get("told_page") != context.page_script_hash or context.is_history_navigation:
@@ -22,6 +25,7 @@ def catch_up():
     told, given = st.session_state.told, st.query_params.to_dict()
     if given not in told:
         told.append(given)
+        st.session_state.news = True
     elif given != told[-1]:
         st.query_params.from_dict(told[-1])
 

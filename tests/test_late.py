@@ -117,3 +117,10 @@ def test_a_lesson_opened_faster_than_it_is_drawn():
     for _ in range(3):
         page.send(pressed="▶")
     assert link(at)["lesson"] == "4" and shown(at) == LESSONS[3].scenario
+
+
+def test_what_a_finger_still_holds_is_kept_through_a_full_run(at):
+    drag(at, held="gain", gain=3.0)
+    assert link(at).get("gain") != "3"
+    checked(widget(at, "weight").set_value("bias_hh").run())
+    assert (shown(at).gain, shown(at).weight) == (3.0, "bias_hh")

@@ -1,8 +1,8 @@
 """One record of what a person has set, `scenario` and `look`, which all widgets show and the address bar holds.
 
 What a person moves replaces it and is written to the address bar, all in one entry of the browser's history: a
-discrete widget at once, a live range when the finger has let go. A full run (a first visit, a link, the back button,
-a discrete widget) reads the record from there; the fragment with the live ranges and the chart goes on with it.
+discrete widget at once, a live range when the finger has let go. What comes from there, by a first visit, a link, or
+the back button, a full run takes over.
 """
 
 from collections import Counter
@@ -14,14 +14,14 @@ from gradflow.controls.labels import LABELS
 from gradflow.fields import short, write
 from gradflow.look import Look, link_params, parse_look
 from gradflow.messages import safely
-from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, Scenario, parse, to_params
+from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, Scenario, parse, preset_of, to_params
 
 PAST = 50  # scenarios that can be gone back to
 MENTIONED = 5  # unknown names that a notice repeats
 
 
 def read_link(*own):
-    """Adopt what the address bar says and tidy it; to be called by each full run.
+    """Adopt what the address bar says, where it is news, and tidy it; to be called by each full run.
 
     Args:
         own: names in the address bar that the page reads itself.
@@ -29,18 +29,26 @@ def read_link(*own):
     Returns:
         One sentence for each value that could not be used as it was, also of a control that was moved.
     """
-    given = st.query_params.to_dict()
-    scenario, preset, notices = parse(given)
-    look, more = parse_look(given)
-    st.session_state.scenario, st.session_state.look = scenario, look
+    said = [*st.session_state.pop("notices", ())]
+    if st.session_state.news:
+        said += _adopt(st.query_params.to_dict(), own)
+        st.session_state.news = False
+    preset = preset_of(st.session_state.scenario)
     if preset != CUSTOM:
         st.session_state.origin = preset
+    return said
+
+
+def _adopt(given, own):
+    """Take over scenario and look; how they differ from what was given, in sentences."""
+    st.session_state.scenario, _, notices = parse(given)
+    st.session_state.look, more = parse_look(given)
     clean, known = link(), (*names(), *own)
     unknown = [name for name in given if name not in known]
     repeated = [name for name in given if len(st.query_params.get_all(name)) > 1]
     if repeated or any(clean.get(name) != text for name, text in given.items() if name not in own):
         write_link(without=unknown)
-    said = [*st.session_state.pop("notices", ()), *notices, *more]
+    said = [*notices, *more]
     said += [
         f"{short(name)} is there more than once; the last one counts, “{short(given[name])}”." for name in repeated
     ]

@@ -120,8 +120,9 @@ def _take_away(scenario, files):
 
 def _load():
     given = st.session_state.upload
-    if given is None:
+    if given is None or given.file_id == st.session_state.get("loaded"):  # reported again after the popover was shut
         return
+    st.session_state.loaded = given.file_id
     try:
         state.go_to(takeaway.from_json(given.getvalue()))
     except ValueError as error:
