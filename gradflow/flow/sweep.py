@@ -47,8 +47,8 @@ def through_weight(weights, trace):
 
         W_hhᵀ δ_h = Σ_g W_gᵀ Σ_k (∂carry_k/∂a_g ⊙ ct_k) = Σ_k M_k ct_k        M_k = Σ_g W_gᵀ diag(∂carry_k/∂a_g)
 
-    On the right the product for all rows has K blocks of n × n, not G; it pays for making the M_k where n is large
-    enough. Where each form begins, and which way M lies, was found by timing them on two cores.
+    On the right the product for all rows has K blocks of n × n, not G; it pays for making the M_k where there are
+    enough units, and rows. Where each form begins, and which way M lies, was found by timing them on two cores.
     """
     states, n = trace.to_delta.shape[1], trace.seed.shape[1]
     tied = weights.weight_hh.ndim == 2
@@ -68,9 +68,11 @@ def through_weight(weights, trace):
         blocks = jnp.split(now(turned, s), gates, axis=-1)
         return sum(map(dot, scaled_blocks(blocks, lambda g: to_delta[:, g, None, :]), ct))
 
-    if n < 64 or states == gates:
-        return whole
-    return lying if n < 128 else standing
+    def through(s, ct, to_delta, delta):
+        few = n < 64 or ct[0].shape[1] < 16 or states == gates
+        return (whole if few else lying if n < 128 else standing)(s, ct, to_delta, delta)
+
+    return through
 
 
 def delta_of(to_delta, ct):
