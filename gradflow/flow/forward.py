@@ -93,8 +93,8 @@ def _all(cell, *arrays):
 
 
 @jax.jit
-def _as_it_is(arrays):
-    return arrays
+def _one_of(arrays, i):
+    return jax.tree.map(lambda a: a[i], arrays)
 
 
 def _factors(before, inputs):
@@ -189,14 +189,16 @@ def begin_all(problems, cell_path_only):
     problems = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
     if not problems:
         return []
-    kinds = {(each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(_arrays(each)))) for each in problems}
+    arrays = [_arrays(each) for each in problems]
+    kinds = {
+        (each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(own)))
+        for each, own in zip(problems, arrays, strict=True)
+    }
     if len(kinds) > 1:
         raise ValueError(f"problems are of {len(kinds)} kinds; all must have the same cell, shapes and precision")
     cell = problems[0].cell
-    stacked = jax.tree.map(lambda *a: np.stack(a), *map(_arrays, problems))
-    together = jax.tree.map(np.asarray, _all(cell, *stacked))
-    each = lambda i: _as_it_is(jax.tree.map(lambda a: a[i], together))
-    return [_passed(cell, cell_path_only, *each(i)) for i in range(len(problems))]
+    together = _all(cell, *jax.tree.map(lambda *a: np.stack(a), *arrays))
+    return [_passed(cell, cell_path_only, *_one_of(together, i)) for i in range(len(problems))]
 
 
 def _arrays(problem):
