@@ -19,6 +19,7 @@ OPTIONS = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
     "client.toolbarMode": "minimal",
+    "runner.fastReruns": False,
     "runner.magicEnabled": False,
     "server.corsAllowedOrigins": [],
     "server.enableAgentApi": False,

@@ -1,13 +1,18 @@
 """What a page says may have left it before the server's last change arrived there: both are kept, neither undone."""
 
+import re
+from pathlib import Path
+
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
 from test_page import checked, drag, link, notices, opened, shown, widget
 
 from gradflow.lessons import LESSONS
 from gradflow.scenario import PRESETS
 
 NAMES = list(PRESETS)
+ROOT = Path(__file__).parents[1]
 
 
 def button(at, label):
@@ -87,6 +92,25 @@ def test_a_late_report_leaves_one_step_to_undo(at):
     assert shown(at).gain == 3.0
     checked(button(at, "Undo").click().run())
     assert shown(at) == PRESETS[NAMES[0]] and button(at, "Undo").disabled
+
+
+def test_the_address_is_sent_by_runs_alone():
+    """A callback that sends may be broken off there; `gradflow.address` says how."""
+    writes = re.compile(r"query_params(\[.*\] =|\.(from_dict|update|clear|pop|setdefault))")
+    found = {path.name for path in (ROOT / "gradflow").rglob("*.py") if writes.search(path.read_text("utf-8"))}
+    assert found == {"address.py"}
+    senders = {path.name for path in (ROOT / "gradflow").rglob("*.py") if "address.send()" in path.read_text("utf-8")}
+    assert senders == {"state.py", "live.py", "layers.py"}  # read_link, take, the net: each in a run
+
+
+def test_an_address_on_its_way_is_followed_by_the_one_that_holds(at, monkeypatch):
+    """The page still has the first when it is the first again; but the second will reach it yet."""
+    sent, send = [], QueryParamsProxy.from_dict
+    monkeypatch.setattr(QueryParamsProxy, "from_dict", lambda self, params: send(self, sent.append(params) or params))
+    page = Page(at)
+    page.send(pressed="▶")
+    page.send(pressed="◀")
+    assert [params["preset"] for params in sent] == [NAMES[1], NAMES[0]]
 
 
 def test_a_link_that_was_not_told_is_followed(at):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from gradflow.address import catch_up
+from gradflow import address
 from gradflow.controls.labels import LABELS
 from gradflow.controls.state import change, settle, showing
 from gradflow.look import RANGES as LOOK_RANGES
@@ -64,12 +64,13 @@ class Moves(NamedTuple):
 
 def take():
     """Take the newest reports over into the record, once; what has come to rest goes to the address bar."""
-    catch_up()
+    address.catch_up()
     moves = [_take(key) for key in PANELS]
     held, playing = any(move.held for move in moves), next((move.playing for move in moves if move.playing), None)
     scenario = st.session_state.scenario
-    if not held and (parse(st.query_params)[0], parse_look(st.query_params)[0]) != (scenario, st.session_state.look):
+    if not held and (parse(address.read())[0], parse_look(address.read())[0]) != (scenario, st.session_state.look):
         settle()
+        address.send()
         if showing("preset") not in (None, preset_of(scenario)) or st.session_state.get("away"):
             st.rerun()  # the preset box and what can be taken away, which are not in the fragment
     return Moves(held, playing)

@@ -31,8 +31,9 @@ def read_link(*own):
     """
     said = [*st.session_state.pop("notices", ())]
     if st.session_state.news:
-        said += _adopt(st.query_params.to_dict(), own)
+        said += _adopt(address.read(), own)
         st.session_state.news = False
+    address.send()
     preset = preset_of(st.session_state.scenario)
     if preset != CUSTOM:
         st.session_state.origin = preset
@@ -72,7 +73,7 @@ def names():
 def write_link(without=()):
     """Bring the address bar up to date; names that are not ours stay, but for those."""
     drop = (*names(), *without)
-    others = {name: text for name, text in st.query_params.to_dict().items() if name not in drop}
+    others = {name: text for name, text in address.read().items() if name not in drop}
     address.write(others | link())
 
 
@@ -87,7 +88,7 @@ def change(**values):
 
 def settle():
     """What was changed stays: one step to go back to, and the address bar."""
-    before = parse(st.query_params)[0]
+    before = parse(address.read())[0]
     if before != st.session_state.scenario:
         st.session_state.past = [*past(), before][-PAST:]
     write_link()

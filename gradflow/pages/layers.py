@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from gradflow.address import catch_up, put
+from gradflow import address
 from gradflow.controls import keyed
 from gradflow.fields import Range, read, write
 from gradflow.messages import apology, notice
@@ -23,7 +23,7 @@ def layers():
     from gradflow.charts import layers as chart
 
     with apology():
-        catch_up()
+        address.catch_up()
         st.subheader("A plain feed-forward net")
         st.markdown(
             "No time and no sharing: one input goes up through layers that each have random weights of their own, the "
@@ -32,6 +32,7 @@ def layers():
         controls, picture = st.columns([1, 2], gap="medium")
         with controls:
             chosen = {name: _control(name) for name in FIELDS}
+        address.send()
         with picture:
             net = _measured(**chosen)
             draw_chart(chart.spec(), chart.data(net), "layers")
@@ -41,10 +42,10 @@ def layers():
 def _control(name):
     """The widget of a field; its value, which the address bar holds where it is not the default."""
     default, allowed, label = FIELDS[name]
-    value, wrong = read(name, st.query_params.get(name, write(default)), default, allowed)
+    value, wrong = read(name, address.read().get(name, write(default)), default, allowed)
     if wrong:
         notice([wrong])
-        put(name, write(value))
+        address.put(name, write(value))
     how = {"label": label, **keyed(name, value, _chosen)}
     if isinstance(allowed, Range):
         return st.slider(value=value, min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
@@ -52,7 +53,7 @@ def _control(name):
 
 
 def _chosen(name, value):
-    put(name, None if value == FIELDS[name][0] else write(value))
+    address.put(name, None if value == FIELDS[name][0] else write(value))
 
 
 def _measured(activation, depth, width, scale, net_seed):

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from gradflow import controls
-from gradflow.address import put
+from gradflow import address, controls
 from gradflow.fields import short
 from gradflow.lessons import LESSONS, explained
 from gradflow.messages import notice, safely
@@ -20,7 +19,7 @@ def page():
     number, unknown = chosen()
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
-    if not st.query_params.keys() & {*controls.names()}:
+    if not address.read().keys() & {*controls.names()}:
         controls.show_lesson(lesson)
     notice([*unknown, *unread, *controls.read_link("lesson", "answers", *FIELDS)])
     path(number, answers)
@@ -62,16 +61,16 @@ def page():
 
 def chosen():
     """The lesson that the address bar names, the first where it names none, and notices."""
-    raw = st.query_params.get("lesson", "1")
+    raw = address.read().get("lesson", "1")
     if raw in map(str, range(1, len(LESSONS) + 1)):
         return int(raw), []
-    put("lesson", "1")
+    address.put("lesson", "1")
     return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
 
 
 def read_answers():
     """What was predicted, lesson -> number, and notices; what cannot be read is left out."""
-    raw = st.query_params.get("answers", "")
+    raw = address.read().get("answers", "")
     answers, wrong = {}, []
     for part in raw.split(",") if raw else ():
         lesson, _, guess = part.partition(":")
@@ -86,7 +85,7 @@ def read_answers():
             wrong.append(f"“{short(part)}” is not between {low:g} and {high:g}")
         else:
             answers[number] = value
-    if "answers" in st.query_params and raw != written(answers):
+    if "answers" in address.read() and raw != written(answers):
         write_answers(answers)
     return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
 
@@ -105,11 +104,11 @@ def written(answers):
 
 
 def write_answers(answers):
-    put("answers", written(answers))
+    address.put("answers", written(answers))
 
 
 def open_lesson(number):
-    put("lesson", str(number))
+    address.put("lesson", str(number))
     controls.show_lesson(LESSONS[number - 1])
 
 
