@@ -33,9 +33,8 @@ def _more(scenario):
     for field in ("init", "hidden", "sequence"):
         choice(st.selectbox, field, CHOICES[field], getattr(scenario, field))
     if scenario.sequence == "sentence":
-        st.text_input(
-            value=scenario.text, **described("text", scenario.text)
-        )  # no max_chars: it would cut without a word
+        # no max_chars: it would cut without a word
+        st.text_input(value=scenario.text, **described("text", scenario.text))
     choice(st.selectbox, "weight", CHOICES["weight"], scenario.weight)
     choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
     low, high, step = RANGES["seed"]
