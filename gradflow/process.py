@@ -1,11 +1,23 @@
-"""What the whole process is told, once: small messages leave at once, and memory that is free goes back."""
+"""What the whole process is told, once: no change is left half done, small messages leave at once, memory goes back."""
 
 import contextlib
 import ctypes
 import os
 import socket
 
+from streamlit.runtime.state.safe_session_state import SafeSessionState
+
 M_ARENA_MAX = -8  # malloc.h
+
+
+def unbroken_changes():
+    """Let a run be broken off for the next one only where it sends something, not wherever it looks at its state.
+
+    Streamlit 1.67 does so at each access to the session's state: before the callbacks, where the click that the run was
+    for is lost, and in the middle of one, which leaves a change half done.
+    """
+    begin = SafeSessionState.__init__
+    SafeSessionState.__init__ = lambda self, state, yield_callback: begin(self, state, lambda: None)
 
 
 def send_at_once():

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
+from streamlit.testing.v1 import AppTest
 from test_page import checked, drag, link, notices, opened, shown, widget
 
 from gradflow.lessons import LESSONS
+from gradflow.pages.live_picture import settle_process
 from gradflow.scenario import PRESETS
 
 NAMES = list(PRESETS)
@@ -148,3 +150,21 @@ def test_what_a_finger_still_holds_is_kept_through_a_full_run(at):
     assert link(at).get("gain") != "3"
     checked(widget(at, "weight").set_value("bias_hh").run())
     assert (shown(at).gain, shown(at).weight) == (3.0, "bias_hh")
+
+
+def test_a_click_in_the_middle_of_a_change_lets_it_be_finished():
+    def script():
+        import streamlit as st
+        from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx
+
+        def change():
+            get_script_run_ctx().script_requests.request_rerun(RerunData())  # as the next click does
+            st.session_state.first = True
+            st.session_state.second = True
+
+        st.button("Change", on_click=change)
+
+    settle_process()
+    at = AppTest.from_function(script).run()
+    at.button[0].click().run()
+    assert at.session_state["first"] and at.session_state["second"]

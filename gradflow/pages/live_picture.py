@@ -14,7 +14,7 @@ import streamlit as st
 
 from gradflow import controls
 from gradflow.messages import apology
-from gradflow.process import few_arenas, release_memory, send_at_once
+from gradflow.process import few_arenas, release_memory, send_at_once, unbroken_changes
 from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
 
 HERE = Path(__file__).parent
@@ -178,7 +178,8 @@ def target(shown):
 
 @cache
 def settle_process():
-    """Once: what is drawn by many small messages must not wait for them one by one; many visitors share memory."""
+    """Once: what is moved is moved whole, many small messages do not wait for one another, visitors share memory."""
+    unbroken_changes()
     send_at_once()
     few_arenas()
 
