@@ -1,6 +1,6 @@
 // Sliders that report while they are dragged or played, and clicks on the map.
 //
-// in   data: { ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }
+// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }]
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
 // Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
@@ -21,7 +21,7 @@ const NARROW = 620; // px: a narrower view stacks its panels
 
 let line = null; // one watch for all ranges of the page
 
-export default function ({ parentElement, data, setStateValue }) {
+export default function ({ parentElement, data: [data], setStateValue }) {
   const panel = parentElement.querySelector(".ranges");
   const live = (panel.live ??= start(data, panel));
   live.send = setStateValue;

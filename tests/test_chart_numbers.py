@@ -475,11 +475,13 @@ def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
     """A pinned gate is open by its value, except that one write in so many steps shuts or opens it."""
     scenario = Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.8, update=0.8, input=0.6, write_every=5)
     measurement, look = scenario.measure(), Look(show="cells")
-    table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell].to_pandas()
+    table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell]
+    drawn = {name: table[name].to_numpy() for name in table.column_names}
     for gate in gates:
         foot = cells.PINNABLE[cell].index(gate) + 1
-        strip = table[table.foot == foot].sort_values("lag")
-        opened = (strip.foot - strip.open) * cells.STRIP / cells.OPEN
+        strip = np.flatnonzero(drawn["foot"] == foot)
+        strip = strip[np.argsort(drawn["lag"][strip])]
+        opened = (foot - drawn["open"][strip]) * cells.STRIP / cells.OPEN
         pins = Scenario(**vars(scenario) | {"cell": cell}).pins()[gate][:LENGTH]
         np.testing.assert_allclose(opened, pins[::-1], atol=1e-6)
         assert len(set(pins)) == 2, "nothing is written"

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradflow.charts import CHARTS, export, file_specification, picture
+from gradflow.charts import CHARTS, export, file_specification
+from gradflow.charts.specs.picture import SUMS, TERMS
 from gradflow.look import Look
 from gradflow.scenario import Scenario
 
 LOOK = Look(closer=True, lag=3, chains=True)
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 WORDS = {
-    "terms": (picture.TERMS.title, picture.SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),
+    "terms": (TERMS.title, SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),
     "entry": ("One weight's gradient, copy by copy", "weight_hh[0, 0], input gate", "sum"),
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
     "network": ("What C(29) sends back to each copy of W", "C(t)", "W"),

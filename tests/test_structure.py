@@ -1,6 +1,8 @@
 """Data flows one way, and each library has its rooms."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
 ROOMS = {
-    "streamlit": {"app.py", "gradflow/address.py", "gradflow/messages.py", "gradflow/controls", "gradflow/pages"},
-    "altair": {"gradflow/charts", "gradflow/pages"},
+    "streamlit": {
+        "app.py",
+        *(f"gradflow/{room}" for room in ("address.py", "messages.py", "process.py", "controls", "pages")),
+    },
+    "altair": {"gradflow/charts/specs"},
     "jax": {
         "gradflow/cells.py",
         "gradflow/weights.py",
@@ -84,3 +89,16 @@ def test_what_is_imported_late_is_a_package_first():
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = next((p for p in ("gradflow.charts", "gradflow.flow") if node.module.startswith(f"{p}.")), "")
                 assert not package or package == room, f"{path}: {node.module}"
+
+
+def test_a_page_loads_nothing_that_only_builds():
+    """Altair has built its specifications before, and no table is pandas'."""
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120)\n"
+        "app.query_params['closer'] = 'true'\n"
+        "assert app.run().get('vega_lite_chart') and not app.exception\n"
+        "sys.exit(' '.join({'altair', 'pandas'} & set(sys.modules)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,102 +1,17 @@
 """All cells side by side on one scale: the same inputs, the same gain, the same draw, another step."""
 
-import altair as alt
 import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import BLUE, FRAME, GREY, LIGHT, ORANGE, Panel, at, cut, words
+from gradflow.charts.base import cut
 from gradflow.compare import in_every_cell
 from gradflow.reading import number
 from gradflow.scenario import CHOICES, PINNABLE
 
 CELLS = CHOICES["cell"]
-GAP = 60  # px between panels, for the labels of their axes
-ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
 GATED = tuple(k for k, cell in enumerate(CELLS) if cell in PINNABLE)
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
-HEIGHT = 470
-ROUND = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
-
-
-def _places():
-    """Where each panel stands: three in a row, in a narrow view two."""
-    places = {}
-    for k in range(len(CELLS)):
-        for edge, way in (("top", 0), ("bottom", 1)):
-            places[f"{edge}{k}"] = (str(ROWS[k // 3][way]), str(ROWS[k // 2][way]))
-        places[f"left{k}"] = (f"(width_of + {GAP}) * {k % 3}", f"(width_of + {GAP}) * {k % 2}")
-        places[f"right{k}"] = f"left{k} + width_of"
-    return places
-
-
-LAYOUT = {
-    "zero": "0",
-    "right": "width - 10",
-    "narrow": ("false", "true"),
-    "top": "36",
-    "bottom": (str(ROWS[1][1]), str(ROWS[2][1])),
-    "width_of": (f"(right - {2 * GAP}) / 3", f"(right - {GAP}) / 2"),
-    **_places(),
-    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
-    "column": "width_of / horizon",
-    **LIGHT,
-    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
-}
-CURVE, KEPT = base.marks("cells", "kept")
-
-
-def spec():
-    panels = [Panel(cell, f"left{k}", f"right{k}", f"top{k}", f"bottom{k}") for k, cell in enumerate(CELLS)]
-    groups = []
-    for k, panel in enumerate(panels):
-        scales = base.log_panel(panel, x_title=" ")
-        groups.append(
-            (
-                scales.add_params(base.hovering()) if k == 0 else scales,
-                KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
-                CURVE.mark_line(color=BLUE, strokeWidth=4, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
-                words(f"{panel.left} + 6", at(f"{panel.bottom} - 12"), f"factor{k}", ORANGE, size=13, align="left"),
-                *base.columns(panel, "column"),
-            )
-        )
-    strips = [_strips(panels[k], CELLS[k]) for k in GATED]
-    plain = {"align": "left", "limit": alt.expr("right")}
-    heading = (
-        words("0", at("12"), "title", **plain),
-        words("0", at("31"), "subtitle", size=13, **plain),
-        words("right", at("narrow ? bottom + 112 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
-        words("0", at("bottom + 88"), "alarm", BLUE, **plain),
-        base.read_out("bottom + 88"),
-    )
-    return base.specification(
-        (*groups, *strips, (FRAME.mark_point(opacity=0), *heading)),
-        LAYOUT,
-        HEIGHT,
-        "The terms by lag of every cell on one scale; the text below says it.",
-    )
-
-
-def _strips(panel, cell):
-    """Under the panel of a gated cell, for each gate how open it was at the step of each lag."""
-    (gates,), names = base.marks(cell), [base.GATE_WORDS.get(gate, gate) for gate in PINNABLE[cell]]
-    across = alt.Scale(domain=[-0.5, alt.expr("horizon - 0.5")], range=[alt.expr(panel.left), alt.expr(panel.right)])
-    down = alt.Scale(domain=[0, 1], range=[alt.expr(f"{panel.bottom} + {26 + STRIP * k}") for k in (0, 1)])
-    foot = gates.transform_filter("datum.lag == 0").encode(alt.Y("foot:Q", axis=None, scale=down))
-    return (
-        gates.mark_area(color=GREY, opacity=0.8, interpolate="step").encode(
-            alt.X("lag:Q", axis=None, scale=across), alt.Y("open:Q", axis=None, scale=down), y2="foot", detail="foot:N"
-        ),
-        foot.mark_text(
-            text=alt.expr(f"{names}[datum.foot - 1]"),
-            align="right",
-            baseline="bottom",
-            fontSize=12,
-            fontWeight="bold",
-            color=base.ink(GREY),
-        ).encode(x=at(f"{panel.left} - 5")),
-        foot.mark_rule(color=GREY).encode(x=at(panel.left), x2=at(panel.right)),
-    )
 
 
 def domain(measurement, look):

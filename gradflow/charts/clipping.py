@@ -12,13 +12,6 @@ STYLES = {1.0: (BLUE, "solid"), 8.0: (RED, "dashed")}  # of each gain
 
 
 @cache
-def spec():
-    every = {"labelExpr": f"pow(2, datum.value / 2 - {len(LIMITS) // 4})", "tickMinStep": 2, "tickCount": 6}
-    said = "What clipping changes in the mean gradient, by the limit; the text beside it says it."
-    return curves.spec("limit, in median norms", said, every)
-
-
-@cache
 def data():
     found = {gain: clipping_curve(gain) for gain in STYLES}  # gain -> (log of what is changed, cosine), by limit
     drawn = [(f"gain {gain:g}", found[gain][0], *style) for gain, style in STYLES.items()]

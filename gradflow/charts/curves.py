@@ -1,72 +1,18 @@
 """Curves over lag or time on one logarithmic axis, each with its name on it: the two factors, the sum over time."""
 
-import altair as alt
 import numpy as np
 import pyarrow as pa
 
 from gradflow.charts import base
-from gradflow.charts.base import (
-    BLUE,
-    GREEN,
-    GREY,
-    LIGHT,
-    ORANGE,
-    PURPLE,
-    RED,
-    WHOLE,
-    WHOLE_HEIGHT,
-    WHOLE_LAYOUT,
-    at,
-    cut,
-)
+from gradflow.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, cut
 from gradflow.reading import number
 
-LAYOUT = {
-    **WHOLE_LAYOUT,
-    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
-    "column": "right / horizon",
-    "legend_way": "data('frame')[0].legend_right ? -1 : 1",
-    "legend_x": "legend_way < 0 ? right - 8 : 8",
-    "legend_y": "data('frame')[0].legend_low ? bottom - 12 : top + 14",
-    **LIGHT,
-    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
-}
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
 STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE, GREY, RED, GREEN, PURPLE))
-CURVE, NAME = base.marks("curves", "names")
-
-
-def spec(x_title, description, x_axis=None):
-    """The constant specification of curves over `x_title`."""
-    scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
-    colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
-    dashes = scale([base.DASHES.get(style, base.DASHES["solid"]) for _, style in STROKES])
-    width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
-    how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
-    row = "legend_y + 20 * datum.row"
-    layers = (
-        base.log_panel(WHOLE, x_title=x_title, x_axis=x_axis).add_params(base.hovering()),
-        CURVE.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
-            x="x:Q", y="y:Q", detail="curve:N", **how
-        ),
-        NAME.mark_rule(strokeWidth=width).encode(
-            x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
-        ),
-        NAME.mark_text(
-            fontSize=alt.expr("lit_size"),
-            fontWeight="bold",
-            align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
-            color=base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]"),
-        ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N"),
-        *base.headings(),
-        base.read_out("bottom + (narrow ? 64 : 46)"),
-        *base.columns(WHOLE, "column"),
-    )
-    return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
 
 
 def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, kept=None, alarm=""):
-    """The data of `spec`.
+    """The data of `specs.curves.spec`.
 
     Args:
         measurement: what it is drawn of.
@@ -117,10 +63,6 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
 
 
 # ------------------------------------------------------------------------------------------------ two factors
-
-
-def factors_spec():
-    return spec("lag u (steps back)", "The two factors of each term by lag; the text below says it.")
 
 
 def factors(measurement, look):
@@ -191,10 +133,6 @@ def factors_say(measurement, look):
 # ---------------------------------------------------------------------------------------------- sum over time
 
 RATE = np.log(1.1)  # of the exponential for comparison
-
-
-def growth_spec():
-    return spec("time t", "The size of the sum at each time, beside three shapes; the text below says it.")
 
 
 def sums(measurement):

@@ -1,7 +1,5 @@
 """A feed-forward net, layer by layer from the top down: what is sent back, what it meets, and their product."""
 
-from functools import cache
-
 import numpy as np
 
 from gradflow.charts import base, curves
@@ -11,13 +9,8 @@ from gradflow.reading import number
 FADES = np.log(0.95)  # a layer
 
 
-@cache
-def spec():
-    return curves.spec("layers below the top", "The gradient of each layer of a net; the text under it says it.")
-
-
 def data(net):
-    """The numbers of `spec`, of `LayerGradients`."""
+    """The numbers of the chart, of `LayerGradients`."""
     depth = len(net.log_terms)
     delta, met, terms = (log[::-1] for log in (net.log_delta, net.log_input, net.log_terms))
     drawn = [

@@ -1,7 +1,5 @@
 """The loss while networks learn to recall, beside the loss of knowing nothing."""
 
-from functools import cache
-
 import numpy as np
 
 from gradflow.charts import curves
@@ -11,15 +9,8 @@ LOWEST = -3  # log10 of the loss at the foot
 STYLES = ((ORANGE, "dotted"), (GREEN, "dashed"), (BLUE, "solid"))  # of the variants, in their order
 
 
-@cache
-def spec(steps):
-    """The constant specification; steps: of training from one point to the next."""
-    each = {"labelExpr": f"datum.value * {steps}", "tickMinStep": 1, "tickCount": 6}
-    return curves.spec("step of training", "The loss of each network by step; the text beside it says it.", each)
-
-
 def data(losses, chance, points):
-    """The numbers of `spec`.
+    """The numbers of the chart.
 
     Args:
         losses: name -> mean losses, one after each point so far; NaN where a network has blown up.

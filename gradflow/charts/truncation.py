@@ -1,17 +1,10 @@
 """What truncated backpropagation through time leaves out, by the lag at which it stops."""
 
-from functools import cache
-
 import numpy as np
 
 from gradflow.charts import base, curves
 from gradflow.charts.base import BLUE, GREY
 from gradflow.reading import number
-
-
-@cache
-def spec():
-    return curves.spec("lags kept", "The part of the gradient that truncation leaves out; the text beside it says it.")
 
 
 def data(measurement):

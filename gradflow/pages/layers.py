@@ -35,7 +35,7 @@ def layers():
         address.send()
         with picture:
             net = _measured(**chosen)
-            draw_chart(chart.spec(), chart.data(net), "layers")
+            draw_chart("layers", chart.data(net))
             st.markdown(chart.say(net))
 
 

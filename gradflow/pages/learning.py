@@ -131,7 +131,7 @@ def _draw(training, state):
     chunks = training.chunk_means(state["losses"])
     points = training.STEPS // training.CHUNK
     datasets = chart.data(dict(zip(state["names"], chunks, strict=True)), training.CHANCE, points)
-    draw_chart(chart.spec(training.CHUNK), datasets, "learning")
+    draw_chart("learning", datasets)
     st.caption(f"Trained: {state['of']}.")
     for name, said in sentences(training, state).items():
         st.markdown(f"**{name}**: {said}")

@@ -208,7 +208,7 @@ def clipping():
     """What clipping by norm changes in the mean gradient, as a curve over the limit."""
     from gradflow.charts import clipping
 
-    draw_chart(clipping.spec(), clipping.data(), "clipping")
+    draw_chart("clipping", clipping.data())
 
 
 def truncation(where, measurement):
@@ -216,7 +216,7 @@ def truncation(where, measurement):
     from gradflow.charts import truncation
 
     with where:
-        draw_chart(truncation.spec(), truncation.data(measurement), "truncation")
+        draw_chart("truncation", truncation.data(measurement))
         st.markdown(truncation.say(measurement))
 
 

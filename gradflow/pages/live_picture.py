@@ -69,12 +69,13 @@ def live_picture(top, ranges, also, verdict):
         settle_visitor()
 
 
-def draw_chart(spec, datasets, key):
-    """Draw a chart beside the live picture; its specification is constant, and its letters follow the page's theme."""
+def draw_chart(name, datasets):
+    """Draw a chart beside the live picture; its letters follow the page's theme."""
+    from gradflow import charts
     from gradflow.charts import base
 
-    datasets = base.framed(datasets, dark=dark())
-    st.vega_lite_chart(spec={**spec, "datasets": datasets}, key=key, width="stretch")
+    spec = {**charts.specification(name), "datasets": base.framed(datasets, dark=dark())}
+    st.vega_lite_chart(spec=spec, key=name, width="stretch")
 
 
 def dark():

@@ -1,0 +1,68 @@
+"""The waterfall: the sum, one term after the other."""
+
+import altair as alt
+
+from gradflow.charts.base import GREY, ORANGE
+from gradflow.charts.entry import BARS
+from gradflow.charts.specs import base
+from gradflow.charts.specs.base import FRAME, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
+
+LAYOUT = {
+    **WHOLE_LAYOUT,
+    "bottom_value": "data('frame')[0].floor",
+    "top_value": "data('frame')[0].ceiling",
+    "bar": "0.7 * right / data('frame')[0].bars",
+    "bars": "data('frame')[0].bars",
+    "lit": "data('frame')[0].lit",
+    "column": "right / bars",
+}
+
+
+BAR, LINK = base.marks("bars", "links")
+
+
+def spec():
+    panel = base.panel(
+        WHOLE,
+        [alt.expr("bottom_value"), alt.expr("top_value")],
+        x_end="bars - 0.5",
+        x_axis={
+            "labels": False,  # each bar has its name under it, which an axis may thin out
+            "values": list(range(BARS)),
+            "titlePadding": 26,
+        },
+        tickCount=6,
+        grid=True,
+        labelExpr="format(datum.value * pow(10, data('frame')[0].unit), '~g')",
+    )
+    colour = alt.Color("color:N", scale=None)
+    layers = (
+        panel,
+        FRAME.mark_rule(color=ORANGE, opacity=alt.expr("lit < 0 ? 0 : 0.3"), strokeWidth=alt.expr("column")).encode(
+            x=at("(max(lit, 0) + 0.5) * column"), y=at("top"), y2=at("bottom")
+        ),
+        FRAME.mark_rule(color=GREY, strokeWidth=1.5).encode(x=at("0"), x2=at("right"), y=alt.datum(0)),
+        LINK.mark_rule(color=GREY, strokeDash=[2, 2]).encode(x="x:Q", x2="x2", y="y:Q"),
+        BAR.mark_bar(orient="vertical", width=alt.expr("bar"), opacity=0.9).encode(
+            x="x:Q", y="start:Q", y2="stop", color=colour
+        ),
+        BAR.mark_rule(color=GREY, strokeWidth=4).encode(x="left:Q", x2="right", y="kept:Q"),
+        BAR.mark_text(
+            fontSize=13,
+            fontWeight="bold",
+            angle=alt.expr("narrow ? -90 : 0"),
+            align=alt.expr("narrow ? (datum.down ? 'right' : 'left') : 'center'"),
+            baseline=alt.expr("narrow ? 'middle' : datum.down ? 'top' : 'bottom'"),
+            yOffset=alt.expr("datum.down ? 5 : -5"),
+            color=base.ink("datum.color"),
+        ).encode(x="x:Q", y="label:Q", text="words:N"),
+        BAR.mark_text(
+            fontSize=13,
+            angle=alt.expr("narrow ? -60 : 0"),
+            align=alt.expr("narrow ? 'right' : 'center'"),
+            baseline=alt.expr("narrow ? 'middle' : 'top'"),
+            color=base.ink(GREY),
+        ).encode(x="x:Q", y=at("bottom + 10"), text="name:N"),
+        *base.headings(),
+    )
+    return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, "The sum, term by term; the text below says it.")
