@@ -3,7 +3,7 @@
 None of it changes what is measured. The first view of the page is `Look()`; a link carries what differs from it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from gradflow.fields import Range, read, short, write
@@ -52,7 +52,7 @@ def place(measurement, look):
 
 def look_params(look):
     """What differs from the first view, as texts by name."""
-    return {name: _write(getattr(look, name)) for name, value in asdict(Look()).items() if getattr(look, name) != value}
+    return {name: _write(getattr(look, name)) for name, value in vars(Look()).items() if getattr(look, name) != value}
 
 
 def link_params(scenario, look):
@@ -67,7 +67,7 @@ def parse_look(params):
         (Look, notices): a bad value becomes the default, and each gives one sentence.
     """
     values, notices = {}, []
-    for name, default in asdict(Look()).items():
+    for name, default in vars(Look()).items():
         if name not in params:
             continue
         raw = str(params[name])

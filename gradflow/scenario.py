@@ -6,7 +6,7 @@ one compilation serves every horizon and every time.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
 
@@ -229,7 +229,7 @@ def preset_of(scenario):
 
 def to_params(scenario, preset=None):
     """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
-    params = {name: write(value) for name, value in asdict(scenario).items()}
+    params = {name: write(value) for name, value in vars(scenario).items()}
     return {"preset": preset or preset_of(scenario), **params}
 
 
@@ -245,7 +245,7 @@ def parse(params: Mapping[str, str]):
     """
     notices = []
     name = params.get("preset", CUSTOM)
-    given = {field: params[field] for field in asdict(Scenario()) if field in params}
+    given = {field: params[field] for field in vars(Scenario()) if field in params}
     if not given and name in PRESETS:
         return PRESETS[name], name, ()
     values = {}
@@ -366,16 +366,16 @@ def _measure(scenario):
     horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
     rows = scenario.rows
     core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
-    gmap = _gradient_map(core)
+    gmap, (log_terms, log_sums) = _gradient_map(core), _all_times(core, horizon, **rows)
     lags = _lag_terms(core, t)
     before = lambda step: step if step is not None and step < horizon else None
     overflow, underflow = before(gmap.overflow), before(gmap.underflow)
-    log_sums, log_residual = gmap.log_sums(**rows, horizon=horizon), gmap.log_residual[:horizon]
+    log_residual = gmap.log_residual[:horizon]
     log_row, log_partial = lags.log_terms(**rows), lags.log_partial_sums(**rows)
     return Measurement(
         scenario=scenario,
         t=t,
-        log_terms=gmap.log_terms(**rows, horizon=horizon),
+        log_terms=log_terms,
         log_sums=log_sums,
         log_residual=log_residual,
         cost=gmap.cost[:horizon],
@@ -398,6 +398,14 @@ def _gradient_map(scenario):
 
     select_device()
     return gradient_map(**scenario.problem())
+
+
+@lru_cache(maxsize=8)
+def _all_times(scenario, horizon, weight, gate):
+    """(log_terms, log_sums) of a map, which another time alone does not change."""
+    gmap, of = _gradient_map(scenario), {"weight": weight, "gate": gate, "horizon": horizon}
+    log_sums = gmap.log_sums(**of)  # first: its sweep has the norms as well
+    return gmap.log_terms(**of), log_sums
 
 
 @lru_cache(maxsize=8)

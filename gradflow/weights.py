@@ -1,5 +1,6 @@
 """Weights in PyTorch's shapes, and the ways to draw them."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -48,21 +49,27 @@ def draw(gates, hidden, inputs, *, init="normal", gain=1.0, input_gain=1.0, bias
     if init not in INITS:
         raise ValueError(f"init is {init!r}; it must be one of {', '.join(INITS)}")
     biases = biases or {}
+    feeding, recurrent = _drawn(len(gates), hidden, inputs, init, seed)
+    bias = np.repeat([float(biases.get(gate, 0.0)) for gate in gates], hidden)
+    fields = (input_gain * feeding, gain * recurrent, bias, np.zeros_like(bias))
+    return Weights(*(np.asarray(field, np.float32) for field in fields))
+
+
+@lru_cache(maxsize=8)
+def _drawn(gates, n, m, init, seed):
+    """(W_ih [G·n, m], W_hh [G·n, n]) of gains 1; a move of another control finds them drawn."""
     rng = np.random.default_rng(seed)
-    n, m = hidden, inputs
-    recurrent = rng.standard_normal((len(gates), n, n))
-    feeding = rng.standard_normal((len(gates) * n, m)) / np.sqrt(m)
+    recurrent = rng.standard_normal((gates, n, n))
+    feeding = rng.standard_normal((gates * n, m)) / np.sqrt(m)
     if n == 1:
-        recurrent, feeding = np.ones_like(recurrent), np.eye(1, m).repeat(len(gates), axis=0)
+        recurrent, feeding = np.ones_like(recurrent), np.eye(1, m).repeat(gates, axis=0)
     elif init == "normal":
         recurrent = recurrent / np.sqrt(n)
     elif init == "orthogonal":
         recurrent = np.stack([_orthogonal(block) for block in recurrent])
     else:
         recurrent = np.broadcast_to(np.eye(n), recurrent.shape)
-    bias = np.repeat([float(biases.get(gate, 0.0)) for gate in gates], n)
-    fields = (input_gain * feeding, gain * recurrent.reshape(-1, n), bias, np.zeros_like(bias))
-    return Weights(*(np.asarray(field, np.float32) for field in fields))
+    return feeding, recurrent.reshape(-1, n)
 
 
 def spectrum(weights, gates):
