@@ -46,6 +46,7 @@ STEP = 250  # ms from key to key: shorter than the rest after which a held key c
 REST = 800  # ms until nothing moves any more
 SETTLES = 12
 HORIZON = 128
+LARGE = "?hidden=64&horizon=256"
 
 # window.stamps: time stamps of keys and releases; frames [time, changed], one for each painted frame before which
 # the words or the canvas were touched; changed: whether another text now stands on the canvas.
@@ -231,13 +232,15 @@ def main():
         with serve(script) as server:
             floor = Meter(browser, server, "").keys("Floor", steps)
         with serve(ROOT / "app.py") as server:
-            for label, link, more in (
-                ("Forget gate", f"?horizon={HORIZON}", False),
-                ("Horizon", f"?horizon={HORIZON}", False),
-                ("Time t", f"?horizon={HORIZON}&time=10", True),
+            for label, link, more, goal in (
+                ("Forget gate", f"?horizon={HORIZON}", False, "≤ 60 / 80"),
+                ("Horizon", f"?horizon={HORIZON}", False, "≤ 60 / 80"),
+                ("Time t", f"?horizon={HORIZON}&time=10", True, "≤ 60 / 80"),
+                ("Forget gate", LARGE, False, "≤ 80 / 110"),
             ):
                 meter = Meter(browser, server, link, more)
-                for row in keyboard_rows(label, "≤ 60 / 80", floor, meter.keys(label, steps)):
+                name = label if link != LARGE else f"{label}, n = 64, T = 256"
+                for row in keyboard_rows(name, goal, floor, meter.keys(label, steps)):
                     print("|", " | ".join(row), "|", flush=True)
                 meter.page.close()
             meter = Meter(browser, server, f"?horizon={HORIZON}")
