@@ -69,14 +69,7 @@ PLACES = {  # large -> places
     False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 494), (624, 784))),
     True: Places(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
 }
-
-
-# ----------------------------------------------------------------------------------------- the specification
-
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
-
-
-# -------------------------------------------------------------------------------------------------- the data
 
 
 def domain(measurement, look):

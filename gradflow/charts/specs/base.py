@@ -10,20 +10,12 @@ import altair as alt
 from gradflow.charts.base import GREY, INKS, ORANGE, RED, STACK
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
-
-
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
-
-
 LIGHT = {  # signals of every chart with a lag axis: the lag under the pointer, or else the chosen one
     "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : data('frame')[0].lit",
     "lit_size": ("15", "12"),
 }
-
-
 _DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
-
-
 POWER = (  # a whole exponent as 10⁻²⁰
     "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
     f" + (abs(datum.value) > 99 ? {_DIGITS}[floor(abs(datum.value) / 100)] : '')"
@@ -65,8 +57,6 @@ class Panel(NamedTuple):
 
 
 WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
-
-
 WHOLE_LAYOUT = {
     "zero": "0",
     "right": "width - 10",
@@ -74,8 +64,6 @@ WHOLE_LAYOUT = {
     "bottom": ("380", "362"),
     "narrow": ("false", "true"),
 }
-
-
 WHOLE_HEIGHT = 430  # px
 
 

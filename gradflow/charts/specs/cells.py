@@ -9,14 +9,8 @@ from gradflow.charts.specs.base import FRAME, LIGHT, Panel, at, words
 from gradflow.scenario import PINNABLE
 
 GAP = 60  # px between panels, for the labels of their axes
-
-
 ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
-
-
 HEIGHT = 470
-
-
 ROUND = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
 
 
@@ -44,8 +38,6 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-
-
 CURVE, KEPT = base.marks("cells", "kept")
 
 

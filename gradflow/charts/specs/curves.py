@@ -18,8 +18,6 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-
-
 CURVE, NAME = base.marks("curves", "names")
 
 

@@ -16,8 +16,6 @@ LAYOUT = {
     "lit": "data('frame')[0].lit",
     "column": "right / bars",
 }
-
-
 BAR, LINK = base.marks("bars", "links")
 
 

@@ -8,8 +8,6 @@ from gradflow.charts.specs import base
 from gradflow.charts.specs.base import COLUMN, FRAME, LIGHT, at, words
 
 HEIGHT = 470  # px
-
-
 LAYOUT = {
     "zero": "0",
     "right": "width - 10",
@@ -20,8 +18,6 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-
-
 ARROW, UNIT, GATE = base.marks("arrows", "units", "gates")
 
 

@@ -9,23 +9,11 @@ from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words
 
 HEIGHT = 530  # px, in a wide view
-
-
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom")
-
-
 SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom")
-
-
 STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
-
-
 MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
-
-
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
-
-
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
     "right": f"width - {RIGHT}",
@@ -48,18 +36,12 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "glyph": "clamp(900 / horizon, 8, 14)",
     "letter": "column > room ? 1 : 0",
 }
-
-
 LARGE = {  # what moves to make room for larger letters
     "terms_bottom": "170",
     "sums_bottom": ("170", "420"),
     **PLACES[True].signals(),
 }
-
-
 TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
-
-
 GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
 
