@@ -26,10 +26,10 @@ def rows_of(n, steps):
     """How many times t make a block, for n units and T steps.
 
     B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B rows: least at B = √(T / A). A, what a step
-    costs for any number of rows, was found by timing 16 to 256 rows at n = 16 … 512 and T = 128 … 1024 on two cores;
-    from n = 256 on making the M_k counts as well.
+    costs for any number of rows, was found by timing (`tests/benchmarks/engine.py --rows`): much where a row is little
+    work, least where W is multiplied as it is, more again where making the M_k counts.
     """
-    fixed = 16 if n < 256 else 32  # rows
+    fixed = 64 if n < 64 else 16 if n < 128 else 32  # rows
     blocks = max(1, round(sqrt(steps / fixed)))
     rows = 16 * ceil(steps / blocks / 16) if steps > 16 else steps  # whole vectors
     return min(rows, max(16, 2**17 // n))  # what a step works on stays in the cache

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/engine.py            # the table, as Markdown
     python tests/benchmarks/engine.py --fast     # three rounds instead of seven
+    python tests/benchmarks/engine.py --rows     # instead, how many times make a block: the fastest, and the rule's
 
 Sides take turns, each after a warm-up, and the table holds medians. PyTorch is needed for its loop only.
 """
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from memory import resident  # noqa: E402
 
 import gradflow as gf  # noqa: E402
+from gradflow.flow import maps  # noqa: E402
 from gradflow.flow.blocks import rows_of  # noqa: E402
 from gradflow.flow.forward import begin  # noqa: E402
 from gradflow.flow.sweep import block, norms_of, step_back, sweep  # noqa: E402
@@ -337,6 +339,32 @@ def batch(rounds):
     ]  # fmt: skip
 
 
+def block_rows(rounds):
+    """lstm: all term norms with blocks of 16 to 256 times, beside what `rows_of` makes of n and T."""
+    rows, rule = [], maps.rows_of
+    for hidden in (16, 32, 64, 128, 256, 512):
+        for steps in (128, 256, 512):
+            arrays, chosen = problem(hidden, steps), rule(hidden, steps)
+
+            def side(size, arrays=arrays):
+                maps.rows_of = lambda n, steps: size
+                gf.gradient_map(CELL, *arrays).log_terms()
+
+            sizes = sorted({16, 32, 48, 64, 96, 128, 192, 256, chosen} & {*range(steps + 1)})
+            seconds = compete({size: partial(side, size) for size in sizes}, rounds)
+            best = min(seconds, key=seconds.get)
+            rows.append(
+                (
+                    f"n = {hidden}, T = {steps}, all term norms: {best} rows a block, the rule's {chosen}",
+                    f"{1e3 * seconds[best]:.1f}, {1e3 * seconds[chosen]:.1f} ms",
+                    f"{seconds[chosen] / seconds[best]:.2f}",
+                    "",
+                )
+            )
+    maps.rows_of = rule
+    return rows
+
+
 def memory():
     """Peak resident memory above idle at n = 64, T = 256, in a fresh process."""
     done = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
@@ -372,13 +400,14 @@ def measure_memory():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--rows", action="store_true", help="how many times make a block")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory:
         return measure_memory()
     rounds = 3 if asked.fast else 7
     print("| what | measured | ratio | goal |\n| --- | ---: | ---: | ---: |")
-    for part in (
+    parts = (
         partial(terms_and_sums, rounds),
         partial(term_norms, rounds),
         partial(profile, rounds),
@@ -386,7 +415,8 @@ def main():
         partial(batch, rounds),
         partial(every_cell, rounds),
         memory,
-    ):
+    )
+    for part in (partial(block_rows, rounds),) if asked.rows else parts:
         for row in part():
             print("|", " | ".join(row), "|", flush=True)
 
