@@ -6,7 +6,6 @@ from functools import cache, lru_cache
 from html import escape
 from itertools import count
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -55,12 +54,14 @@ def live_picture(top, ranges, also, verdict):
             a person who is to say it first.
     """
     with apology():
+        from gradflow import charts  # after the first paint
+
         moves = controls.take()
         look = st.session_state.look
         measurement = st.session_state.scenario.measure()
         markup, shown = prepare(measurement, look, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
-        spec = {**specification(look), "datasets": shown.datasets}
+        spec = {**charts.specification(look.show, look.stage), "datasets": shown.datasets}
         st.vega_lite_chart(spec=spec, key="flow", width="stretch")
         top.html(markup)
         also(measurement, look)
@@ -89,7 +90,6 @@ def get_ready(scenario):
     if scenario.kind in measured_kinds():
         return
     with place.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
-        Thread(target=specification, args=(st.session_state.look,)).start()  # the compiler leaves it time to run
         from gradflow.flow import keep_compiled
 
         keep_compiled()
@@ -159,12 +159,6 @@ def kept_measurement(scenario):
     if st.session_state.get("kept", (None,))[0] != scenario:
         st.session_state.kept = scenario, scenario.measure()
     return st.session_state.kept[1]
-
-
-def specification(look):
-    from gradflow import charts
-
-    return charts.specification(look.show, look.stage)
 
 
 def target(shown):
