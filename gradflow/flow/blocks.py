@@ -19,6 +19,7 @@ from gradflow.flow.compiled import COMPILED
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
 _FIRST = Lock()
+MOST = 256  # rows of a block: more save no time, and what a block needs grows with them
 SMALL = 2**22  # numbers in all δ of a block
 
 
@@ -32,7 +33,7 @@ def rows_of(n, steps):
     fixed = 64 if n < 64 else 16 if n < 128 else 32  # rows
     blocks = max(1, round(sqrt(steps / fixed)))
     rows = 16 * ceil(steps / blocks / 16) if steps > 16 else steps  # whole vectors
-    return min(rows, max(16, 2**17 // n))  # what a step works on stays in the cache
+    return min(rows, MOST, max(16, 2**17 // n))  # what a step works on stays in the cache
 
 
 def each_block(now, function, end, steps, rows, use, *arguments, kept=None, mesh=None, **static):
