@@ -18,7 +18,6 @@ from gradflow.scenario import gate_names
 
 FIRST = 12  # lags shown one by one
 LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
-BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
 
 
 def called(measurement, look):

@@ -129,8 +129,8 @@ def live_ranges(key, fields, *, play=False, target=None):
                 "value": getattr(look if name in LOOK_RANGES else scenario, name),
             }
         )
-    # in a list: in a dict Streamlit would look for data frames, and load pandas for it
     data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
+    # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _panel(key=key, data=[data], on_moved_change=lambda: None)
     if f"{key}_seen" not in st.session_state:  # what a page brings along from another server is in its link
         st.session_state[f"{key}_seen"] = _report(key)[0] or 0

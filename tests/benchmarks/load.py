@@ -149,7 +149,7 @@ def rows(load):
 
 def among(server, seconds, sessions=24):
     """A slider in Chromium while other sessions move: redraws a second, and ms from key to the last chart painted."""
-    from page import HORIZON, LARGE, Meter
+    from page import HORIZON, ITS_NAME, LARGE, Meter, spread, waited
     from playwright.sync_api import sync_playwright
 
     others = []
@@ -169,9 +169,7 @@ def among(server, seconds, sessions=24):
     crowd.join()
     yield "a slider dragged alone: redraws a second", f"{alone:.0f}", ""
     yield f"the same while {sessions} others move", f"{crowded:.0f}", "≥ 10"
-    keys = "{:.0f} / {:.0f}".format(*np.nanpercentile(waits, (50, 95)))
-    unseen = f" ({np.isnan(waits).sum()} of {len(waits)} steps unseen)" if np.isnan(waits).any() else ""
-    yield f"n = 64, T = 256 among them: key → last chart painted, median / p95, ms{unseen}", keys, "p95 ≤ 120"
+    yield waited(f"{ITS_NAME}, among them", waits), spread(waits), "p95 ≤ 120"
     yield from rows(others[0])
 
 

@@ -19,9 +19,10 @@ SHOWN = {  # to be chosen by name
 
 def every_specification():
     """name of a file -> specification."""
+    shown = {name: spec() for name, spec in SHOWN.items()}
     return {
-        **{name: spec() for name, spec in SHOWN.items()},
-        **{f"{name}_on_stage": enlarged(spec()) for name, spec in SHOWN.items()},
+        **shown,
+        **{f"{name}_on_stage": enlarged(spec) for name, spec in shown.items()},
         "terms_on_stage": enlarged(picture.spec(large=True)),
         "terms_in_file": picture.spec(image=True),
         "truncation": curves.truncation_spec(),

@@ -3,10 +3,11 @@
 import altair as alt
 
 from gradflow.charts.base import GREY, ORANGE
-from gradflow.charts.entry import BARS
+from gradflow.charts.entry import FIRST
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
 
+BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
 LAYOUT = {
     **WHOLE_LAYOUT,
     "bottom_value": "data('frame')[0].floor",
