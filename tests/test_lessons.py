@@ -16,7 +16,13 @@ from gradflow.charts import clipping, truncation
 from gradflow.charts import layers as net
 from gradflow.flow import layer_gradients
 from gradflow.flow.layers import draw_net
-from gradflow.lessons import LESSONS, SEEDS, WORDS, added_up, by_layer, clipped, drawn, explained, mean_shares
+from gradflow.lessons import LESSONS
+from gradflow.lessons.depth import by_layer
+from gradflow.lessons.evidence import SEEDS, drawn
+from gradflow.lessons.growing_sum import clipped
+from gradflow.lessons.moving_lag import mean_shares
+from gradflow.lessons.sum_over_lags import added_up
+from gradflow.lessons.words import WORDS, explained
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look, parse_look
 from gradflow.pages import layers, learning

@@ -6,7 +6,8 @@ import numpy as np
 
 from gradflow.charts import curves
 from gradflow.charts.base import BLUE, RED
-from gradflow.lessons import LIMITS, clipping_curve, plain
+from gradflow.lessons.evidence import plain
+from gradflow.lessons.growing_sum import LIMITS, clipping_curve
 
 STYLES = {1.0: (BLUE, "solid"), 8.0: (RED, "dashed")}  # of each gain
 

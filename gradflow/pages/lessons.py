@@ -4,7 +4,8 @@ import streamlit as st
 
 from gradflow import address, controls
 from gradflow.fields import short
-from gradflow.lessons import LESSONS, explained
+from gradflow.lessons import LESSONS
+from gradflow.lessons.words import explained
 from gradflow.messages import notice, safely
 from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import learning

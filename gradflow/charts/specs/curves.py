@@ -5,7 +5,7 @@ import altair as alt
 from gradflow.charts.curves import STROKES, WIDTHS
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import LIGHT, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
-from gradflow.lessons import LIMITS
+from gradflow.lessons.growing_sum import LIMITS
 from gradflow.training import CHUNK
 
 LAYOUT = {

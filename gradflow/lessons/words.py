@@ -1,0 +1,28 @@
+"""The words that a lesson explains where it uses them."""
+
+import re
+
+WORDS = {  # explained wherever a lesson uses them
+    "cell path": "the way back through an LSTM's cell state alone, not through its gates",
+    "chaotic": "the smallest difference grows until it decides everything",
+    "clipping": "a gradient that is longer than a limit is cut to that length",
+    "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
+    "draw": "one throw of the dice for weights and inputs",
+    "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
+    "healthy": "neither next to nothing nor huge",
+    "horizon": "how many steps the network runs",
+    "initialisation": "the weights as they are drawn, before any training",
+    "jax.grad": "the derivative that the library JAX takes of the whole computation, as training would",
+    "lstm": "a recurrent cell with gates, numbers from 0 to 1 that multiply what passes",
+    "orthogonal": "said of weights that turn the state and keep its length",
+    "recurrent": "said of a network that reads one input a step and hands its state on to the next step",
+    "truncating": "going back only so many lags, and leaving out what comes from before",
+    "‖δ‖": "the size of the error as it arrives at a layer",
+    "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
+}
+
+
+def explained(*texts):
+    """The `WORDS` that these texts use: "**gain**: the scale …" each."""
+    used = lambda word: re.search(rf"(?:^|\W){word}s?(?:\W|$)", " ".join(texts), re.IGNORECASE)
+    return [f"**{word}**: {meaning}" for word, meaning in WORDS.items() if used(word)]
