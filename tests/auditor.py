@@ -1,0 +1,591 @@
+"""Measures again every field and every claim of a `Reading`, for random scenarios and random own networks.
+
+    .venv/bin/python tests/auditor.py --scenarios 5000 --seed 0
+
+prints what was claimed, how often it was false, how often there was nothing to say, and the worst examples; the exit
+status is 1 if anything is false. The measuring is plain NumPy over `plain_network`, in float64, from the definitions
+of the public documentation alone. Where the network is chaotic, or a state was flushed to zero, another precision
+runs along another trajectory: there the numbers are measured from the engine's own logarithms.
+"""
+
+import argparse
+import itertools
+import math
+import re
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+from plain_network import GATES, PINNABLE, Network
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from gradflow.scenario import CHOICES, RANGES, Scenario, gate_names, to_params
+
+FLOAT32 = np.finfo(np.float32)
+KINDS = frozenset(
+    "pace pace_near pace_far term_pace regime settles fades grows explodes power sum sum_rate sum_rate_by_error reach "
+    "far_share cancels coherence zero_lags only_lag silent no_target underflow overflow chaotic cliff top_lag".split()
+)
+GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
+    "settles": {"bounded"},
+    "fades": {"fading"},
+    "explodes": {"exponential"},
+    "grows": {"sublinear", "linear", "polynomial", "by no one law"},
+}
+WHOLE_ROW = {"zero_lags", "only_lag", "silent", "no_target", "underflow", "overflow", "chaotic"}  # said in chaos too
+OF_CHAOS = WHOLE_ROW | {"pace", "pace_near", "pace_far", "regime"}
+PACES = {"pace", "pace_near", "pace_far"}
+SUMS = frozenset(GROWTH_WORDS)
+
+
+# ---------------------------------------------------------------------------------- judgements near their threshold
+
+
+def above(value, threshold, slack=0.05):
+    """What may be said of value > threshold: {True}, {False}, or both within 5 % of the threshold."""
+    if abs(value - threshold) <= slack * abs(threshold):
+        return {True, False}
+    return {bool(value > threshold)}
+
+
+def every(*conditions):
+    """What may be said of all of them together."""
+    return {all(case) for case in itertools.product(*conditions)}
+
+
+def denied(condition):
+    return {not case for case in condition}
+
+
+# -------------------------------------------------------------------------------------------------- lines and rows
+
+
+@dataclass(frozen=True)
+class Line:
+    """y ≈ slope · x + intercept over the finite y, by least squares."""
+
+    slope: float
+    rms: float
+    count: int
+    spread: float  # standard deviation of x
+
+    @property
+    def factor(self):
+        return math.exp(self.slope) if self.slope < 700 else math.inf
+
+    @property
+    def error(self):
+        """Standard error of the slope."""
+        return self.rms / self.spread / math.sqrt(self.count - 2) if self.count > 2 else math.inf
+
+
+def line(y, x=None):
+    """The `Line` of y over x, by default over the index."""
+    y = np.asarray(y, float)
+    x = np.arange(len(y)) if x is None else np.asarray(x, float)
+    finite = np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(y) < 2:
+        return Line(math.nan, math.nan, len(y), math.nan)
+    mean_x, mean_y = x.mean(), y.mean()
+    slope = float(((x - mean_x) * (y - mean_y)).sum() / ((x - mean_x) ** 2).sum())
+    rms = float(np.sqrt(np.mean((y - mean_y - slope * (x - mean_x)) ** 2)))
+    return Line(slope, rms, len(y), float(x.std()))
+
+
+def steady(row):
+    """(Line, what may be said of whether one factor describes a row of logarithms by lag)."""
+    whole, at = line(row), np.flatnonzero(np.isfinite(row))
+    if len(at) < 8 or len(at) != at[-1] - at[0] + 1:
+        return whole, {False}
+    half = len(at) // 2
+    halves = [row[at[0] : at[0] + half], row[at[0] + half : at[-1] + 1]]
+    bends = [abs(line(part).slope - whole.slope) * len(part) for part in halves]
+    return whole, every(denied(above(whole.rms, math.log(3))), *(denied(above(bend, math.log(4))) for bend in bends))
+
+
+def regimes(row):
+    """(the regimes that may be said of a row of log ‖δ‖ by lag, its `Line`)."""
+    at, fit = np.flatnonzero(np.isfinite(row)), line(row)
+    if len(at) < 2:
+        return {"mixed"}, fit
+    span = at[-1] - at[0]
+    change, possible = abs(fit.slope) * span, set()
+    gaps = len(at) < span + 1 or len(at) < 8  # a level row with gaps, or of few lags, may be called mixed
+    for level, clear, flat in itertools.product(
+        every(denied(above(abs(fit.slope), math.log(1.05))), denied(above(change, 1))),
+        above(change / math.sqrt(12), fit.rms),
+        denied(above(fit.rms, math.log(3))) | ({True} if fit.rms < 1.5 else set()),
+    ):
+        name = "vanishing" if fit.slope < 0 else "exploding"
+        possible |= ({"constant"} if flat else {"mixed"}) if level else ({name} if clear else {"mixed"})
+    return possible | ({"mixed"} if gaps else set()), fit
+
+
+@dataclass(frozen=True)
+class Growing:
+    """How a norm over the rows T/4 ≤ t' < T grows, and the shapes that may be said of it."""
+
+    shapes: frozenset
+    by_no_law: frozenset  # whether p is two standard errors above ¼
+    rate: float
+    power: float
+
+
+def growing(log_norms, pace):
+    """`Growing` of log-norms by t', f[T], with δ's pace."""
+    times = np.arange(len(log_norms))
+    rows = np.where(times >= len(log_norms) / 4, log_norms, np.nan)
+    per_step, law = line(rows), line(rows, np.log(times + 1))
+    at = np.flatnonzero(np.isfinite(rows))
+    if len(at) < 8:
+        return Growing(frozenset({"unclear"}), frozenset({False}), per_step.factor, law.slope)
+    parts = at[: len(at) // 2], at[len(at) // 2 :]
+    low, high = sorted(line(log_norms[part], part).slope for part in parts)
+    nothing = 1e-5 / len(at)  # a slope that rounding alone can make
+    together = above(high / low, 1.25) if low > nothing else {True}
+    exponential = every({low > nothing}, denied(together), above(pace, 1.05) if pace == pace else {False})
+    vague = {any(case) for case in itertools.product(above(law.error, 0.25), above(law.slope, 4))}
+    shapes = {"exponential"} if True in exponential else set()
+    if False in exponential:
+        shapes |= {"unclear"} if True in vague else set()
+        if False in vague:
+            names = ("fading", "bounded", "sublinear", "linear", "polynomial")
+            edges = (-0.25, 0.25, 0.75, 1.25)
+            for passed in itertools.product(*(above(law.slope, edge) for edge in edges)):
+                shapes.add(names[sum(passed)])
+    lower = law.slope - 2 * law.error
+    return Growing(frozenset(shapes), frozenset(above(lower, 0.25)), per_step.factor, law.slope)
+
+
+# ------------------------------------------------------------------------------------------------- the measurement
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a reading of one t is made from, natural logarithms; and all that it should say, from these alone."""
+
+    t: int
+    log_delta: np.ndarray  # log ‖δ(t, t−u)‖ by lag, f[t+1]
+    log_terms: np.ndarray  # f[t+1]
+    log_sums: np.ndarray  # log ‖Σ_u‖ at every t' < T, f[T]; NaN from an overflow on, and where nothing needs it
+    log_error: np.ndarray  # log ‖dC(t')/dh(t')‖, f[T]
+
+    @cached_property
+    def shares(self):
+        """Each term's share of Σ‖·‖, by lag."""
+        return np.exp(self.log_terms - self.log_total)
+
+    @cached_property
+    def log_total(self):
+        """log Σ_u ‖term(u)‖; −inf where there is none."""
+        top = self.log_terms.max()
+        return top + math.log(np.exp(self.log_terms - top).sum()) if np.isfinite(top) else top
+
+    @cached_property
+    def zeros(self):
+        return int(np.isneginf(self.log_terms).sum())
+
+    @property
+    def log_sum(self):
+        return float(self.log_sums[self.t])
+
+    @cached_property
+    def near(self):
+        return self.log_delta[: (self.t + 1) // 4]
+
+    @cached_property
+    def far(self):
+        return self.log_delta[(self.t + 1) // 2 :]
+
+    @cached_property
+    def growth(self):
+        return growing(self.log_sums, line(self.log_delta).factor)
+
+    @cached_property
+    def growth_by_error(self):
+        with np.errstate(invalid="ignore"):
+            return growing(self.log_sums - self.log_error, line(self.log_delta).factor)
+
+    @cached_property
+    def numbers(self):
+        """Field -> what it should be; a factor, a share or a logarithm, as the field has it."""
+        return {
+            "pace": line(self.log_delta).factor,
+            "pace_near": line(self.near).factor,
+            "pace_far": line(self.far).factor,
+            "term_pace": line(self.log_terms).factor,
+            "far_share": float(self.shares[(self.t + 1) // 2 :].sum()),
+            "coherence": math.exp(self.log_sum - self.log_total),
+            "log_sum": self.log_sum,
+        }
+
+    @cached_property
+    def judgements(self):
+        """Field -> the values that it may have."""
+        return {
+            "pace_steady": steady(self.log_delta)[1],
+            "pace_near_steady": steady(self.near)[1],
+            "pace_far_steady": steady(self.far)[1],
+            "term_pace_steady": steady(self.log_terms)[1],
+            "regime": regimes(self.log_delta)[0],
+        }
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One field or claim, what was said of it and what was measured; ok is None where it was not judged."""
+
+    kind: str
+    said: object
+    measured: object
+    ok: bool | None
+
+
+@dataclass(eq=False)
+class Measured:
+    """A problem measured at one t, twice: independently in float64, and by the engine's own logarithms.
+
+    Args:
+        problem: the arguments of `gradient_map` by name.
+        own: `Rows` of the engine's map.
+        overflow, underflow: the steps that the engine's map names, or None.
+    """
+
+    problem: dict
+    t: int
+    horizon: int
+    weight: str
+    gate: str | None
+    own: Rows
+    overflow: int | None
+    underflow: int | None
+
+    @cached_property
+    def network(self):
+        return Network(**self.problem, horizon=self.horizon)
+
+    @cached_property
+    def single(self):
+        """Whether the engine worked in float32."""
+        return all(np.asarray(a).dtype == np.float32 for a in self.problem["weights"])
+
+    @cached_property
+    def breaks(self):
+        """The first step at which the engine's precision ends, None if it does not."""
+        with np.errstate(invalid="ignore"):
+            broken = ~(self.network.size <= (FLOAT32.max if self.single else np.finfo(float).max))
+        return int(np.argmax(broken)) if broken.any() else None
+
+    @property
+    def limit(self):
+        """The rows that have a gradient; a step of rounding either way is not judged here."""
+        return self.horizon if self.overflow is None else min(self.overflow, self.horizon)
+
+    @cached_property
+    def rows(self):
+        """`Rows` in float64 by plain NumPy."""
+        times = [t for t in range(self.limit) if t >= self.horizon / 4 or t == self.t]
+        log_delta, log_terms, sums = self.network.measure(times, self.weight, self.gate)
+        at = times.index(self.t)
+        log_sums, log_error = np.full((2, self.horizon), np.nan)
+        log_sums[times] = sums
+        with np.errstate(divide="ignore"):
+            log_error[times] = np.log(np.linalg.norm(self.network.seeds[times], axis=1))
+        return Rows(self.t, log_delta[at, self.t :: -1], log_terms[at, self.t :: -1], log_sums, log_error)
+
+    @cached_property
+    def masked(self):
+        """Whether t has no target."""
+        return bool(np.isnan(self.network.targets[self.t]).any())
+
+    def moved(self, nudge):
+        """max over s ≤ t of ‖Δh‖/‖h‖ when W_hh is multiplied by 1 + nudge."""
+        h = self.network.h[1 : self.t + 2]
+        change = Network(**self.problem, horizon=self.t + 1, nudge=nudge).h[1:] - h
+        size = np.linalg.norm(h, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(np.nanmax(np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0), initial=0))
+
+    @cached_property
+    def chaos(self):
+        """What may be said of chaos: {True}, {False} or both."""
+        rises = np.max(self.rows.log_delta - self.rows.log_delta[0], initial=-np.inf)
+        if rises < 6.5:
+            return {False}  # not asked: nothing on the way back exceeds e⁷
+        small, large = self.moved(1e-7), self.moved(2.0**-20)
+        if large < 0.005:
+            return {False}
+        return {True} if small > 0.0105 and rises > 7.5 else {True, False}
+
+
+def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
+    """The `Measured` of a map, or of the first steps of a longer one."""
+    of = {"weight": weight, "gate": gate}
+    lags = gmap.lags(t)
+    if weight == "all":
+        log_delta = np.logaddexp(*(2 * lags.log_factors(name, gate)[0] for name in ("bias_hh", "bias_ih"))) / 2
+    else:
+        log_delta = lags.log_factors(**of)[0]
+    sums = gmap.log_sums(**of, horizon=horizon)
+    own = Rows(t, log_delta, lags.log_terms(**of), sums, gmap.log_residual[:horizon])
+    before = lambda step: step if step is not None and step < horizon else None
+    return Measured(problem, t, horizon, weight, gate, own, before(gmap.overflow), before(gmap.underflow))
+
+
+# ------------------------------------------------------------------------------------------------------- the audit
+
+
+def same(kind, said, true):
+    """Whether a number agrees to 1 %, a logarithm to 0.01; None where there is nothing to compare with."""
+    if true != true:
+        return None
+    if said is None or said != said:
+        return False
+    if math.isinf(true) or math.isinf(said):
+        return said == true
+    if kind in ("log_sum", "sum"):
+        return abs(said - true) <= 0.01
+    return abs(said - true) <= max(0.01 * abs(true), 1e-6)
+
+
+def judged(said, possible):
+    """True or False, None within 5 % of a threshold."""
+    return False if said not in possible else None if len(possible) > 1 else True
+
+
+def audit(reading, seen):
+    """The `Finding`s of every field and every claim of a reading, and of the numbers in its sentence."""
+    claims = tuple(reading.claims)
+    kinds = [kind for kind, _ in claims]
+    found = [Finding("kinds", kind, "a kind that is documented", kind in KINDS) for kind in sorted(set(kinds) - KINDS)]
+    found += _ends(reading, seen, dict(claims))
+    if seen.t < seen.limit and not seen.masked:
+        chaotic = reading.chaotic is True
+        rows = seen.own if chaotic or "underflow" in kinds else seen.rows
+        if np.isfinite(rows.log_total) and np.isfinite(rows.log_sum):
+            found += _fields(reading, rows)
+            found += _claims(claims, rows)
+        found += _zeros(reading, claims, rows)
+        found += _chaos(reading, kinds, seen)
+    return found + _numbers(reading.verdict, claims, seen)
+
+
+def _ends(reading, seen, claims):
+    """No gradient at all, and why: overflow, no target, all zero; and what is flushed."""
+    found = []
+    broken = seen.t >= seen.limit
+    if seen.breaks is not None or seen.overflow is not None:  # rounding may move the step by one
+        close = None not in (seen.breaks, seen.overflow) and abs(seen.breaks - seen.overflow) <= 1
+        found.append(Finding("overflow step", seen.overflow, seen.breaks, close or None if abs(
+            (seen.horizon if seen.breaks is None else seen.breaks) - (seen.overflow or seen.horizon)) <= 1 else close))
+    if broken or "overflow" in claims:
+        found.append(Finding("overflow", claims.get("overflow"), seen.overflow, claims.get("overflow") == seen.overflow))
+    if broken:
+        found.append(Finding("regime", reading.regime, "overflow", reading.regime == "overflow"))
+        rest = set(claims) - {"overflow", "underflow"}
+        found += [Finding(kind, claims[kind], "nothing: the pass overflows before t", False) for kind in rest]
+        return found
+    if seen.masked or "no_target" in claims:
+        found.append(Finding("no_target", "no_target" in claims, seen.masked, ("no_target" in claims) == seen.masked))
+    if seen.masked:
+        rest = set(claims) - {"no_target", "overflow", "underflow"}
+        return found + [Finding(kind, claims[kind], "nothing: t has no target", False) for kind in rest]
+    silent = not np.isfinite(seen.own.log_total)
+    if silent or "silent" in claims:
+        found.append(Finding("silent", "silent" in claims, silent, ("silent" in claims) == silent))
+        rest = (set(claims) - {"silent", "overflow", "underflow", "zero_lags"}) if silent else ()
+        found += [Finding(kind, claims[kind], "nothing: every term is zero", False) for kind in rest]
+        if silent and np.isfinite(seen.rows.log_total):
+            found.append(Finding("underflow", claims.get("underflow"), "terms, in float64", "underflow" in claims))
+    if "underflow" in claims:
+        size = np.abs(seen.network.h[1 : claims["underflow"] + 2])
+        tiny = ((size > 0) & (size < 2 * FLOAT32.tiny)).any() if seen.single else None
+        right = claims["underflow"] == seen.underflow
+        found.append(Finding("underflow", claims["underflow"], seen.underflow, right and bool(tiny)))
+    return found
+
+
+def _fields(reading, rows):
+    found = []
+    for name, true in rows.numbers.items():
+        said = getattr(reading, name)
+        found.append(Finding(f".{name}", said, true, same(name, said, true)))
+    for name, possible in rows.judgements.items():
+        said = getattr(reading, name)
+        found.append(Finding(f".{name}", said, sorted(possible), judged(said, possible)))
+    for name in ("growth", "growth_by_error"):
+        said, true = getattr(reading, name), getattr(rows, name)
+        found.append(Finding(f".{name}.shape", said.shape, sorted(true.shapes), judged(said.shape, true.shapes)))
+        if "unclear" not in true.shapes:
+            found.append(Finding(f".{name}.rate", said.rate, true.rate, same("rate", said.rate, true.rate)))
+            found.append(Finding(f".{name}.power", said.power, true.power, _same_power(said.power, true.power)))
+    return [*found, Finding(".memory", reading.memory, _memory(rows), _reaches(reading.memory, rows))]
+
+
+def _same_power(said, true):
+    return None if true != true else bool(abs(said - true) <= max(0.01 * abs(true), 0.005))
+
+
+def _memory(rows):
+    return int(np.argmax(rows.shares.cumsum() >= 0.9 - 1e-12)) + 1
+
+
+def _reaches(said, rows):
+    """Whether so many of the nearest lags are the fewest that hold 90 %: a lag more or less, or 1 % of the share."""
+    held = rows.shares.cumsum()
+    if not 1 <= said <= len(held):
+        return False
+    return abs(said - _memory(rows)) <= 1 or bool(abs(held[int(said) - 1] - 0.9) <= 0.009)
+
+
+def _zeros(reading, claims, rows):
+    """Exact zeros are counted exactly, and said where there are some that no missing state h(−1) explains."""
+    return [Finding(".zero_lags", reading.zero_lags, rows.zeros, reading.zero_lags == rows.zeros)] + [
+        Finding("zero_lags", value, rows.zeros, value == rows.zeros) for kind, value in claims if kind == "zero_lags"
+    ]
+
+
+def _claims(claims, rows):
+    found, last = [], None
+    for kind, value in claims:
+        if kind in SUMS:
+            last = value
+            grown = getattr(rows, value)
+            shapes = set(grown.shapes)
+            if "unclear" in shapes:  # said with p two standard errors above ¼
+                shapes = (shapes - {"unclear"}) | {"by no one law" if yes else "unclear" for yes in grown.by_no_law}
+            right = {shape in GROWTH_WORDS[kind] for shape in shapes}
+            found.append(Finding(kind, value, sorted(shapes), judged(True, right)))
+        elif kind == "power":
+            true = getattr(rows, last).power if last else math.nan
+            found.append(Finding(kind, value, true, last is not None and _same_power(value, true)))
+        elif kind in _CLAIMS:
+            found.append(Finding(kind, value, *_CLAIMS[kind](value, rows)))
+    return found
+
+
+def _pace(name, row):
+    def check(value, rows):
+        fit, possible = steady(row(rows))
+        right = judged(True, possible)
+        return (fit.factor, fit.rms, fit.count), right and same(name, value, fit.factor)
+
+    return check
+
+
+def _said_regime(value, rows):
+    possible, fit = regimes(rows.log_delta)
+    if fit.count < 8:
+        return f"{fit.count} lags", False  # too few to speak of
+    return sorted(possible), judged(value, possible)
+
+
+def _rate(name):
+    def check(value, rows):
+        grown = getattr(rows, name)
+        right = judged(True, {shape == "exponential" for shape in grown.shapes})
+        return (grown.rate, sorted(grown.shapes)), right and same(name, value, grown.rate)
+
+    return check
+
+
+def _cliff(value, rows):
+    lag, factor = value
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(rows.log_delta)
+    steps[~np.isfinite(steps)] = 0
+    top = int(np.argmax(np.abs(steps))) + 1
+    largest = abs(steps[top - 1])
+    here = steps[lag - 1] if 1 <= lag < len(rows.log_delta) else math.nan
+    right = abs(here) >= 0.99 * largest and same("cliff", factor, math.exp(here))
+    return (top, math.exp(steps[top - 1])), bool(right)
+
+
+def _top_lag(value, rows):
+    lag, share = value
+    top = int(np.argmax(rows.shares >= 0.99 * rows.shares.max()))
+    near = 0 <= lag < len(rows.shares) and rows.shares[lag] >= 0.98 * rows.shares.max()
+    return (top, rows.shares[top]), bool(near and same("share", share, rows.shares[lag]))
+
+
+def _number(name):
+    return lambda value, rows: (rows.numbers[name], same(name, value, rows.numbers[name]))
+
+
+_CLAIMS = {
+    "pace": _pace("pace", lambda rows: rows.log_delta),
+    "pace_near": _pace("pace_near", lambda rows: rows.near),
+    "pace_far": _pace("pace_far", lambda rows: rows.far),
+    "term_pace": _pace("term_pace", lambda rows: rows.log_terms),
+    "regime": _said_regime,
+    "sum": _number("log_sum"),
+    "sum_rate": _rate("growth"),
+    "sum_rate_by_error": _rate("growth_by_error"),
+    "reach": lambda value, rows: (_memory(rows), _reaches(value, rows)),
+    "far_share": _number("far_share"),
+    "coherence": _number("coherence"),
+    "cancels": lambda value, rows: (
+        rows.numbers["coherence"],
+        judged(True, denied(above(rows.numbers["coherence"], 1 / 3)))
+        and same("coherence", value, rows.numbers["coherence"]),
+    ),
+    "only_lag": lambda value, rows: (
+        np.flatnonzero(np.isfinite(rows.log_terms)).tolist()[:3],
+        np.flatnonzero(np.isfinite(rows.log_terms)).tolist() == [value],
+    ),
+    "cliff": _cliff,
+    "top_lag": _top_lag,
+}
+
+
+def _chaos(reading, kinds, seen):
+    found = []
+    if reading.chaotic is not None:
+        right = judged(reading.chaotic, seen.chaos)
+        found.append(Finding(".chaotic", reading.chaotic, sorted(seen.chaos), right))
+    if reading.chaotic:
+        said = set(kinds) - OF_CHAOS
+        found += [Finding(kind, "said in chaos", "one sample", False) for kind in sorted(said)]
+    if ("chaotic" in kinds) != (reading.chaotic is True):
+        found.append(Finding("chaotic", "chaotic" in kinds, reading.chaotic, False))
+    return found
+
+
+# ---------------------------------------------------------------------------------------- the numbers of a sentence
+
+NUMBER = re.compile(r"(?<![\w.])[-−+]?(\d+(?:\.(\d+))?)(?:e([-−+]?\d+))?")
+
+
+def _numbers(sentence, claims, seen):
+    """Every number that the sentence prints is that of a claim, to the digits shown; or t, or how many lags it has."""
+    values = [number for kind, value in claims for number in _printed(kind, value)]
+    values += [(math.log(number) if number > 0 else -math.inf) for number in (seen.t, seen.t + 1, 90)]
+    found = []
+    for match in NUMBER.finditer(sentence):
+        digits, decimals, exponent = match.groups()
+        mantissa, unit = float(digits), 0.5 * 10.0 ** -len(decimals or "")
+        shift = int((exponent or "0").replace("−", "-")) * math.log(10)
+        low = math.log(mantissa - unit) + shift if mantissa > unit else -math.inf
+        high = math.log(mantissa + unit) + shift
+        right = any(low - 1e-9 <= value <= high + 1e-9 for value in values)
+        found.append(Finding("sentence", match.group(), sentence, right))
+    return found
+
+
+def _printed(kind, value):
+    """The logarithms of the numbers that a claim may print."""
+    if value is None or isinstance(value, (str, bool)):
+        return []
+    if kind == "sum":
+        return [value]
+    numbers = value if isinstance(value, tuple) else (value,)
+    logs = [math.log(number) if number > 0 else -math.inf for number in numbers]
+    percent = [log + math.log(100) for log in logs] if kind in ("far_share", "coherence", "cancels", "top_lag") else []
+    inverse = [-log for log in logs] if kind == "cliff" else []
+    return logs + percent + inverse
