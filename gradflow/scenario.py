@@ -313,6 +313,16 @@ class Measurement:
         return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
 
     @cached_property
+    def chaos_checked(self):
+        """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
+        from gradflow.reading import read
+
+        log_delta = self.lags.log_delta(**self.scenario.rows)
+        numbers = self.log_row, log_delta, self.log_partial, self.log_sums, self.log_residual
+        chaotic = self.gmap.chaotic(self.t, log_delta)
+        return read(*numbers, self.overflow, self.underflow, self.t, chaotic)
+
+    @cached_property
     def chains(self):
         """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
         return {
@@ -385,7 +395,7 @@ def _measure(scenario):
         labels=core.data().labels[:horizon],
         overflow=overflow,
         underflow=underflow,
-        reading=read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t),
+        reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
         lags=lags,
         gmap=gmap,
     )
