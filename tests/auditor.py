@@ -38,7 +38,7 @@ GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
     "grows": {"sublinear", "linear", "polynomial", "by no one law"},
 }
 WHOLE_ROW = {"zero_lags", "only_lag", "silent", "no_target", "underflow", "overflow", "chaotic"}  # said in chaos too
-OF_CHAOS = WHOLE_ROW | {"pace", "pace_near", "pace_far", "regime"}
+OF_CHAOS = WHOLE_ROW | {"pace", "pace_near", "pace_far", "regime", *GROWTH_WORDS}  # no number but the pace
 PACES = {"pace", "pace_near", "pace_far"}
 SUMS = frozenset(GROWTH_WORDS)
 
@@ -76,7 +76,7 @@ class Line:
 
     @property
     def factor(self):
-        return math.exp(self.slope) if self.slope < 700 else math.inf
+        return math.inf if self.slope > 700 else math.exp(self.slope)
 
     @property
     def error(self):
@@ -305,12 +305,19 @@ class Measured:
         return bool(np.isnan(self.network.targets[self.t]).any())
 
     def moved(self, nudge):
-        """max over s ≤ t of ‖Δh‖/‖h‖ when W_hh is multiplied by 1 + nudge."""
-        h = self.network.h[1 : self.t + 2]
-        change = Network(**self.problem, horizon=self.t + 1, nudge=nudge).h[1:] - h
-        size = np.linalg.norm(h, axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return float(np.nanmax(np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0), initial=0))
+        """max over s ≤ t of ‖Δh‖/‖h‖ when W_hh is multiplied by 1 + nudge; and by that times N(0, 1) entry by entry.
+
+        The second is what rounding does: a ReLU network without biases is homogeneous, so that the first finds nothing.
+        """
+        h, found = self.network.h[1 : self.t + 2], []
+        noise = np.random.default_rng(0).standard_normal(np.shape(self.problem["weights"][1]))
+        for each in (nudge, nudge * noise):
+            change = Network(**self.problem, horizon=self.t + 1, nudge=each).h[1:] - h
+            size = np.linalg.norm(h, axis=1)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0)
+            found.append(float(np.nanmax(ratio, initial=0)))
+        return found
 
     @cached_property
     def chaos(self):
@@ -319,9 +326,9 @@ class Measured:
         if rises < 6.5:
             return {False}  # not asked: nothing on the way back exceeds e⁷
         small, large = self.moved(1e-7), self.moved(2.0**-20)
-        if large < 0.005:
+        if max(large) < 0.005:
             return {False}
-        return {True} if small > 0.0105 and rises > 7.5 else {True, False}
+        return {True} if small[0] > 0.0105 and rises > 7.5 else {True, False}
 
 
 def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
@@ -559,33 +566,309 @@ def _chaos(reading, kinds, seen):
 
 # ---------------------------------------------------------------------------------------- the numbers of a sentence
 
-NUMBER = re.compile(r"(?<![\w.])[-−+]?(\d+(?:\.(\d+))?)(?:e([-−+]?\d+))?")
+NUMBER = re.compile(r"(?<![\w.])([-−]?)(\d+(?:\.(\d+))?)(?:e([-−+]?\d+))?")
 
 
 def _numbers(sentence, claims, seen):
     """Every number that the sentence prints is that of a claim, to the digits shown; or t, or how many lags it has."""
-    values = [number for kind, value in claims for number in _printed(kind, value)]
-    values += [(math.log(number) if number > 0 else -math.inf) for number in (seen.t, seen.t + 1, 90)]
+    values = [pair for kind, value in claims for pair in _printed(kind, value)]
+    values += [_signed_log(number) for number in (seen.t, seen.t + 1, 90)]
     found = []
     for match in NUMBER.finditer(sentence):
-        digits, decimals, exponent = match.groups()
+        sign, digits, decimals, exponent = match.groups()
         mantissa, unit = float(digits), 0.5 * 10.0 ** -len(decimals or "")
         shift = int((exponent or "0").replace("−", "-")) * math.log(10)
         low = math.log(mantissa - unit) + shift if mantissa > unit else -math.inf
         high = math.log(mantissa + unit) + shift
-        right = any(low - 1e-9 <= value <= high + 1e-9 for value in values)
+        right = any(
+            low - 1e-9 <= log <= high + 1e-9 and (negative == bool(sign) or log == -math.inf) for negative, log in values
+        )
         found.append(Finding("sentence", match.group(), sentence, right))
     return found
 
 
+def _signed_log(number):
+    """(whether it is negative, the logarithm of its magnitude)."""
+    return number < 0, math.log(abs(number)) if number else -math.inf
+
+
 def _printed(kind, value):
-    """The logarithms of the numbers that a claim may print."""
+    """The numbers that a claim may print, each as `_signed_log` has it."""
     if value is None or isinstance(value, (str, bool)):
         return []
     if kind == "sum":
-        return [value]
-    numbers = value if isinstance(value, tuple) else (value,)
-    logs = [math.log(number) if number > 0 else -math.inf for number in numbers]
-    percent = [log + math.log(100) for log in logs] if kind in ("far_share", "coherence", "cancels", "top_lag") else []
-    inverse = [-log for log in logs] if kind == "cliff" else []
-    return logs + percent + inverse
+        return [(False, value)]
+    pairs = [_signed_log(number) for number in (value if isinstance(value, tuple) else (value,))]
+    if kind in ("far_share", "coherence", "cancels", "top_lag"):  # in per cent as well
+        pairs += [(negative, log + math.log(100)) for negative, log in pairs]
+    return pairs
+
+
+# ------------------------------------------------------------------------------------- random scenarios and networks
+
+
+def random_scenario(rng):
+    """A `Scenario` anywhere in its ranges; half of the gains where networks are usually drawn."""
+    chosen = {name: options[rng.integers(len(options))] for name, options in CHOICES.items()}
+    for name, (low, high, step) in RANGES.items():
+        value = low + step * int(rng.integers(round((high - low) / step) + 1))
+        chosen[name] = type(step)(round(value, 6))
+    cell = chosen["cell"]
+    usual = {"gain": 2.0, "input_gain": 2.0}
+    for name, high in usual.items():
+        if rng.random() < 0.5:
+            chosen[name] = round(float(rng.uniform(0.3, high)), 2)
+    rare = {"write_every": 1, "time": RANGES["time"].high, "horizon": RANGES["horizon"].high}
+    chosen |= {name: value for name, value in rare.items() if rng.random() < 0.4}
+    chosen["hidden"] = 64 if rng.random() < 0.08 else 16
+    chosen["gate"] = "all" if rng.random() < 0.6 else str(rng.choice(gate_names(cell)))
+    return Scenario(**chosen, cell_path_only=bool(cell == "lstm" and rng.random() < 0.3))
+
+
+def own_networks(rng, count):
+    """Problems that no `Scenario` can draw: (name, arguments of `gradient_map`, t, weight, gate), grouped by shape."""
+    makers = (_scaled, _low_rank, _shut_once, _masked, _padded, _untied, _outputs, _carried, _double, _short)
+    made = [make(rng) for make, _ in zip(itertools.cycle(makers), range(count), strict=False)]
+    return cliffs() + sorted(made, key=lambda own: (own[0], own[1]["cell"]))
+
+
+def _drawn(rng, cell=None, steps=256, hidden=16, inputs=4, kind=np.float32):
+    """Weights of some scale, noise to read, noise to say."""
+    cell = cell or str(rng.choice(CHOICES["cell"]))
+    rows, gain = hidden * len(GATES.get(cell, ("hidden",))), rng.uniform(0.3, 2.0)
+    normal = lambda *shape: rng.standard_normal(shape).astype(kind)
+    weights = [normal(rows, inputs) / np.sqrt(inputs), normal(rows, hidden) * gain / np.sqrt(hidden)]
+    weights += [normal(rows) * 0.3, normal(rows) * 0.3]
+    problem = {
+        "cell": cell,
+        "weights": [np.asarray(field, kind) for field in weights],
+        "inputs": normal(steps, inputs),
+        "readout": normal(hidden) / np.sqrt(kind(hidden)),
+        "targets": normal(steps),
+        "pins": {gate: np.full(steps, np.nan) for gate in PINNABLE.get(cell, ())},
+        "cell_path_only": bool(cell == "lstm" and rng.random() < 0.25),
+    }
+    return problem
+
+
+def _own(name, rng, problem):
+    """Ask of one t, field and gate."""
+    steps, cell = len(problem["inputs"]), problem["cell"]
+    t = steps - 1 if rng.random() < 0.5 else int(rng.integers(steps))
+    gate = None if rng.random() < 0.6 else str(rng.choice(gate_names(cell)))
+    return name, problem, t, str(rng.choice(CHOICES["weight"])), gate
+
+
+def _scaled(rng):
+    problem = _drawn(rng)
+    blocks = len(GATES.get(problem["cell"], ("hidden",)))
+    scale = np.repeat(np.exp(rng.normal(size=blocks)), len(problem["weights"][2]) // blocks).astype(np.float32)
+    problem["weights"] = [field * (scale[:, None] if field.ndim == 2 else scale) for field in problem["weights"]]
+    return _own("gates of different scale", rng, problem)
+
+
+def _low_rank(rng):
+    problem = _drawn(rng)
+    rank = int(rng.integers(1, 4))
+    left, _, right = np.linalg.svd(problem["weights"][1], full_matrices=False)
+    problem["weights"][1] = (left[:, :rank] @ right[:rank] * rng.uniform(0.3, 2)).astype(np.float32)
+    return _own("low rank", rng, problem)
+
+
+def _shut_once(rng):
+    problem = _drawn(rng, str(rng.choice(["lstm", "gru"])))
+    gate = str(rng.choice(PINNABLE[problem["cell"]]))
+    problem["pins"][gate][int(rng.integers(256))] = rng.choice([0.0, 1.0])
+    return _own("a gate shut or open once", rng, problem)
+
+
+def _masked(rng):
+    problem = _drawn(rng)
+    problem["targets"][rng.random(256) < 0.6] = np.nan
+    return _own("masked targets", rng, problem)
+
+
+def _padded(rng):
+    problem = _drawn(rng)
+    problem["inputs"][int(rng.integers(5, 60)) :] = 0
+    return _own("padding", rng, problem)
+
+
+def _untied(rng):
+    problem = _drawn(rng, str(rng.choice(["rnn-tanh", "lstm"])), steps=40)
+    copies = [np.repeat(field[None], 40, 0) for field in problem["weights"]]
+    change = [1 + rng.normal(size=copy.shape).astype(np.float32) * np.float32(0.3) for copy in copies]
+    problem["weights"] = [copy * by for copy, by in zip(copies, change, strict=True)]
+    return _own("untied copies", rng, problem)
+
+
+def _outputs(rng):
+    problem = _drawn(rng, str(rng.choice(["rnn-relu", "gru"])), steps=40)
+    problem["readout"] = rng.normal(size=(3, 16)).astype(np.float32)
+    problem["targets"] = rng.normal(size=(40, 3)).astype(np.float32)
+    return _own("three outputs", rng, problem)
+
+
+def _carried(rng):
+    problem = _drawn(rng)
+    states = 2 if problem["cell"] == "lstm" else 1
+    problem["carry"] = tuple(rng.normal(size=16).astype(np.float32) * 3 for _ in range(states))
+    return _own("a state at the start", rng, problem)
+
+
+def _double(rng):
+    return _own("float64", rng, _drawn(rng, str(rng.choice(["rnn-linear", "lstm"])), steps=40, kind=np.float64))
+
+
+def _short(rng):
+    return _own("few steps", rng, _drawn(rng, str(rng.choice(["rnn-linear", "lstm"])), steps=int(rng.choice([6, 12]))))
+
+
+def cliffs():
+    """An LSTM whose forget gate is 0 at step 10 alone, all paths and the cell path; ten words, then padding."""
+    rng, made = np.random.default_rng(5), []
+    for path in (False, True):
+        problem = _drawn(rng, "lstm", steps=40)
+        problem["pins"]["forget"][10] = 0.0
+        made.append(("forget gate 0 at step 10", problem | {"cell_path_only": path}, 39, "weight_hh", None))
+    problem = _drawn(rng, "lstm", steps=60, hidden=256)
+    problem["inputs"][10:] = 0
+    return [*made, ("ten words, fifty of padding", problem | {"cell_path_only": False}, 59, "weight_hh", None)]
+
+
+# --------------------------------------------------------------------------------------------------- many, and a table
+
+
+@dataclass
+class Tally:
+    """What many audits found."""
+
+    counts: dict = field(default_factory=lambda: defaultdict(Counter))  # kind -> ok -> how many
+    worst: dict = field(default_factory=dict)  # kind -> (how far off, Finding, where, sentence), the worst of each
+    silence: Counter = field(default_factory=Counter)
+    claims: int = 0
+
+    def add(self, findings, where, reading):
+        for one in findings:
+            self.counts[one.kind][one.ok] += 1
+            if one.ok is False:
+                far = _far(one)
+                if one.kind not in self.worst or far > self.worst[one.kind][0]:
+                    self.worst[one.kind] = far, one, where, reading.verdict
+        self.claims += len(reading.claims)
+
+    def speaks(self, reading, finite):
+        """Count what a finite scenario states."""
+        said = {kind for kind, _ in reading.claims}
+        self.silence["scenarios"] += 1
+        self.silence["finite"] += finite
+        self.silence["a pace, or near and far"] += finite and ("pace" in said or said >= {"pace_near", "pace_far"})
+        self.silence["a behaviour of the sum"] += finite and bool(said & SUMS)
+        self.silence["chaotic"] += finite and reading.chaotic is True
+        self.silence["no gradient"] += finite and bool(said & {"silent", "no_target"})
+
+    def share(self, name):
+        return self.silence[name] / max(self.silence["finite"], 1)
+
+    @property
+    def false(self):
+        return sum(count[False] for count in self.counts.values())
+
+    def table(self):
+        lines = [f"{'':24}{'judged':>8}{'false':>8}{'not judged':>12}"]
+        for kind in sorted(self.counts, key=lambda kind: (kind.startswith("."), kind)):
+            count = self.counts[kind]
+            lines.append(f"{kind:24}{count[True] + count[False]:8}{count[False]:8}{count[None]:12}")
+        lines.append(f"{'all':24}{sum(c[True] + c[False] for c in self.counts.values()):8}{self.false:8}"
+                     f"{sum(c[None] for c in self.counts.values()):12}")  # fmt: skip
+        lines.append(f"\n{self.claims} claims")
+        lines += [f"{name:28}{count:6}{self.share(name):8.0%}" for name, count in self.silence.items()]
+        for kind, (_, one, where, sentence) in self.worst.items():
+            lines += [f"\n{kind}: said {one.said!r}, measured {one.measured!r}", f"  {where}", f"  {sentence}"]
+        return "\n".join(lines)
+
+
+def _far(finding):
+    pair = finding.said, finding.measured
+    if all(isinstance(each, (int, float)) for each in pair):
+        return abs(pair[0] - pair[1]) / (abs(pair[1]) + 1e-9)
+    return 0.0
+
+
+def link(scenario):
+    """The scenario as a link carries it, without what is at its default."""
+    default = to_params(Scenario())
+    return "?" + urlencode({name: text for name, text in to_params(scenario).items() if default[name] != text})
+
+
+def audit_scenario(scenario):
+    """(reading, findings, whether it is finite) of what the page says of a scenario at rest."""
+    measurement = scenario.measure()
+    reading = measurement.chaos_checked
+    problem = scenario.problem()
+    seen = measured(measurement.gmap, problem, measurement.t, scenario.horizon, **scenario.rows)
+    found = audit(reading, seen)
+    early = measurement.reading
+    for name in (each.name for each in fields(reading)):
+        if name not in ("chaotic", "claims", "verdict"):
+            found.append(_alike("at rest as before", name, getattr(early, name), getattr(reading, name)))
+    if early.chaotic is not None:
+        found.append(Finding("at rest as before", early.chaotic, None, False))
+    if scenario.horizon == len(problem["inputs"]):  # no other shape, so nothing is compiled
+        from gradflow import gradient_map
+
+        direct = gradient_map(**problem).read(measurement.t, **scenario.rows, chaos=True)
+        found += [
+            _alike("any network's reading", each.name, getattr(direct, each.name), getattr(reading, each.name))
+            for each in fields(reading)
+        ]
+    return reading, found, seen.t < seen.limit
+
+
+def _alike(kind, name, one, other):
+    return Finding(kind, (name, one), (name, other), repr(one) == repr(other))
+
+
+def audit_network(name, problem, t, weight, gate):
+    """(reading, findings, what it is) of an own network."""
+    import jax
+
+    from gradflow import gradient_map
+
+    with jax.enable_x64(np.asarray(problem["weights"][0]).dtype == np.float64):
+        gmap = gradient_map(**problem)
+        reading = gmap.read(t, weight, gate, chaos=True)
+        seen = measured(gmap, problem, t, len(problem["inputs"]), weight, gate)
+    where = f"{name}: {problem['cell']}, t = {t} of {len(problem['inputs'])}, {weight}, {gate or 'all gates'}"
+    return reading, audit(reading, seen), where + (", cell path only" if problem["cell_path_only"] else "")
+
+
+def run(scenarios, networks, seed=0, progress=lambda done: None):
+    """The `Tally` of so many random scenarios and own networks."""
+    rng, tally = np.random.default_rng(seed), Tally()
+    drawn = sorted((random_scenario(rng) for _ in range(scenarios)), key=lambda scenario: scenario.kind)
+    for done, scenario in enumerate(drawn):
+        reading, found, finite = audit_scenario(scenario)
+        tally.add(found, link(scenario), reading)
+        tally.speaks(reading, finite)
+        progress(done)
+    for name, problem, *ask in own_networks(rng, networks):
+        reading, found, where = audit_network(name, problem, *ask)
+        tally.add(found, where, reading)
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenarios", type=int, default=5000)
+    parser.add_argument("--networks", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    progress = lambda done: print(f"\r{done + 1} of {asked.scenarios}", end="", file=sys.stderr)
+    tally = run(asked.scenarios, asked.networks, asked.seed, progress)
+    print(f"\n{tally.table()}")
+    return int(tally.false > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
