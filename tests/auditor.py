@@ -116,14 +116,13 @@ def regimes(row):
         return {"mixed"}, fit
     span = at[-1] - at[0]
     change, possible = abs(fit.slope) * span, set()
-    gaps = len(at) < span + 1 or len(at) < 8  # a level row with gaps, or of few lags, may be called mixed
-    for level, clear, flat in itertools.product(
+    gaps = len(at) < span + 1 or len(at) < 8  # a row with gaps, or of few lags, may be called mixed
+    for level, scattered in itertools.product(
         every(denied(above(abs(fit.slope), math.log(1.05))), denied(above(change, 1))),
-        above(change / math.sqrt(12), fit.rms),
-        denied(above(fit.rms, math.log(3))) | ({True} if fit.rms < 1.5 else set()),
+        every(above(fit.rms, change / math.sqrt(12)), {fit.rms > math.log(3)} | {fit.rms > 1}),
     ):
-        name = "vanishing" if fit.slope < 0 else "exploding"
-        possible |= ({"constant"} if flat else {"mixed"}) if level else ({name} if clear else {"mixed"})
+        name = "constant" if level else "vanishing" if fit.slope < 0 else "exploding"
+        possible.add("mixed" if scattered else name)
     return possible | ({"mixed"} if gaps else set()), fit
 
 
@@ -559,7 +558,7 @@ def _chaos(reading, kinds, seen):
     if reading.chaotic:
         said = set(kinds) - OF_CHAOS
         found += [Finding(kind, "said in chaos", "one sample", False) for kind in sorted(said)]
-    if ("chaotic" in kinds) != (reading.chaotic is True):
+    if ("chaotic" in kinds) != (reading.chaotic is True) and set(kinds) - WHOLE_ROW:
         found.append(Finding("chaotic", "chaotic" in kinds, reading.chaotic, False))
     return found
 
@@ -864,7 +863,7 @@ def main():
     parser.add_argument("--networks", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    progress = lambda done: print(f"\r{done + 1} of {asked.scenarios}", end="", file=sys.stderr)
+    progress = lambda done: sys.stderr.isatty() and print(f"\r{done + 1} of {asked.scenarios}", end="", file=sys.stderr)
     tally = run(asked.scenarios, asked.networks, asked.seed, progress)
     print(f"\n{tally.table()}")
     return int(tally.false > 0)
