@@ -473,10 +473,11 @@ def _percent(part):
 
 def _line(x, y):
     """Least squares, y ≈ slope x + intercept: (slope, intercept, rms error)."""
-    away = x - x.mean()
-    slope = float(away @ (y - y.mean()) / (away @ away))
-    intercept = float(y.mean() - slope * x.mean())
-    return slope, intercept, float(np.sqrt(np.mean((y - slope * x - intercept) ** 2)))
+    away, off = x - x.sum() / len(x), y - y.sum() / len(y)
+    slope = float(away @ off / (away @ away))
+    rest = off - slope * away
+    intercept = float(y.sum() / len(y) - slope * x.sum() / len(x))
+    return slope, intercept, math.sqrt(float(rest @ rest) / len(x))
 
 
 def _exp(log):
