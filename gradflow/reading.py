@@ -436,20 +436,20 @@ def _size(text, reading, row, lost):
     said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}"]
     if reading.coherence < CANCELS:
         said.append(f"the terms cancel, {_percent(text.claim('cancels', reading.coherence))} of their size is left")
-    if 2 * reading.memory > len(row):
-        part = _percent(text.claim("far_share", reading.far_share))
-        said.append(f"the far half of the lags holds {part} of the terms' size")
-    else:
-        near = text.claim("reach", reading.memory)
-        lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
-        said.append(f"{lags} 90 % of the terms' size")
     if reading.zero_lags > 1 or np.isneginf(row[:-1]).any():
         zeros = text.claim("zero_lags", reading.zero_lags)
         top = int(np.argmax(row >= row.max() - 0.01))  # the nearest of equals
         part = _exp(float(row[top] - np.logaddexp.reduce(row)))
         text.claim("top_lag", (top, part))
         are = "lag is an exact zero" if zeros == 1 else "lags are exact zeros"
-        said.append(f"{zeros} {are}{lost}, and lag {top} holds most, {_percent(part)}")
+        said.append(f"{zeros} {are}{lost}, and lag {top} holds most of the terms' size, {_percent(part)}")
+    elif 2 * reading.memory > len(row):
+        part = _percent(text.claim("far_share", reading.far_share))
+        said.append(f"the far half of the lags holds {part} of the terms' size")
+    else:
+        near = text.claim("reach", reading.memory)
+        lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
+        said.append(f"{lags} 90 % of the terms' size")
     return "; ".join(said) + "."
 
 

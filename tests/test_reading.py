@@ -381,7 +381,7 @@ class TestVerdict:
 
     def test_writes_carry_everything(self):
         found = reading_of(write_gate())
-        assert "88 lags are exact zeros, and lag 11 holds most, 90 %." in found.verdict
+        assert "88 lags are exact zeros, and lag 11 holds most of the terms' size, 90 %." in found.verdict
         assert "pace" not in claimed(found)
 
     def test_trailing_zeros_are_said_and_the_one_at_lag_t_is_not(self):
@@ -391,7 +391,7 @@ class TestVerdict:
 
     def test_equal_terms_name_the_nearest(self):
         row = np.where(np.arange(T) > 44, 1e-6 * np.sin(np.arange(T)), ZERO)
-        assert "45 lags are exact zeros, and lag 45 holds most, 1.8 %" in reading_of(row).verdict
+        assert "45 lags are exact zeros, and lag 45 holds most of the terms' size, 1.8 %" in reading_of(row).verdict
 
     @pytest.mark.parametrize("lags", [2, 3, 7])
     def test_too_few_lags_have_no_pace(self, lags):
