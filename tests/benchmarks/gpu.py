@@ -46,7 +46,7 @@ def off(cell, gain, steps=256, hidden=16):
     for found, wanted in zip((here.log_terms(), here.log_sums()), expected, strict=True):
         both = np.isfinite(found) & np.isfinite(wanted)
         assert (np.isneginf(found) == np.isneginf(wanted)).all(), f"{cell}: the exact zeros differ"
-        apart.append(float(np.abs(found - wanted)[both].max()))
+        apart.append(float(np.abs(found[both] - wanted[both]).max()))
     return here.device, apart, float(np.nanmin(expected[0][np.isfinite(expected[0])])) / np.log(10)
 
 
