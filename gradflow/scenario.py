@@ -318,10 +318,8 @@ class Measurement:
         """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
         from gradflow.reading import read
 
-        log_delta = self.lags.log_delta(**self.scenario.rows)
-        numbers = self.log_row, log_delta, self.log_partial, self.log_sums, self.log_residual
-        chaotic = self.gmap.chaotic(self.t, log_delta)
-        return read(*numbers, self.overflow, self.underflow, self.t, chaotic)
+        numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
+        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.chaotic_from)
 
     def said(self, at_rest=True):
         """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""

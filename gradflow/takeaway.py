@@ -160,12 +160,13 @@ pins = {{gate: values[:T] for gate, values in scenario.pins().items()}}  # NaN: 
 lags = gf.lag_terms({scenario.cell!r}, weights, inputs, scenario.readout(), targets, t, pins=pins{path})
 terms = lags.log_terms({rows})
 total = lags.log_partial_sums({rows})[-1]
+sent_back = lags.log_delta({rows})
 
 print('lags:', len(terms), 'of which not zero:', np.isfinite(terms).sum())
 print('log of the terms at lags 0, 1, 2 ...:', *(f'{{term:.6g}}' for term in terms[:6]))
 print(f'log of the sum of their norms: {{np.logaddexp.reduce(terms):.6g}}')
 print(f'log of the norm of their sum: {{total:.6g}}, which is the log of', reading.number(total))
-print(f'pace of δ from one lag to the next: {{reading.per_step_factor(lags.log_delta({rows})).factor:.6g}}')
+print(f'pace of the error sent back, from one lag to the next: {{reading.per_step_factor(sent_back).factor:.6g}}')
 print('nearest lags that hold 90 % of the norms:', 0 if np.isnan(total) else reading.memory(terms))
 
 # The sentence on the page.
