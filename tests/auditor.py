@@ -117,12 +117,13 @@ def regimes(row):
     span = at[-1] - at[0]
     change, possible = abs(fit.slope) * span, set()
     gaps = len(at) < span + 1 or len(at) < 8  # a row with gaps, or of few lags, may be called mixed
+    ends = at[-1] < len(row) - 2  # so may a level one that ends in zeros; at lag t there is no state h(−1)
     for level, scattered in itertools.product(
         every(denied(above(abs(fit.slope), math.log(1.05))), denied(above(change, 1))),
-        every(above(fit.rms, change / math.sqrt(12)), {fit.rms > math.log(3)} | {fit.rms > 1}),
+        every(above(fit.rms, change / math.sqrt(12)), {fit.rms > 1, fit.rms > 2.2}),
     ):
         name = "constant" if level else "vanishing" if fit.slope < 0 else "exploding"
-        possible.add("mixed" if scattered else name)
+        possible |= {"mixed"} if scattered else {name, "mixed"} if level and ends else {name}
     return possible | ({"mixed"} if gaps else set()), fit
 
 
@@ -303,15 +304,15 @@ class Measured:
         """Whether t has no target."""
         return bool(np.isnan(self.network.targets[self.t]).any())
 
-    def moved(self, nudge):
-        """max over s ≤ t of ‖Δh‖/‖h‖ when W_hh is multiplied by 1 + nudge; and by that times N(0, 1) entry by entry.
+    def moved(self, nudge, last):
+        """max over s ≤ last of ‖Δh‖/‖h‖ when W_hh is multiplied by 1 + nudge; and by 1 + nudge · N(0, 1) by entry.
 
         The second is what rounding does: a ReLU network without biases is homogeneous, so that the first finds nothing.
         """
-        h, found = self.network.h[1 : self.t + 2], []
+        h, found = self.network.h[1 : last + 2], []
         noise = np.random.default_rng(0).standard_normal(np.shape(self.problem["weights"][1]))
         for each in (nudge, nudge * noise):
-            change = Network(**self.problem, horizon=self.t + 1, nudge=each).h[1:] - h
+            change = Network(**self.problem, horizon=last + 1, nudge=each).h[1:] - h
             size = np.linalg.norm(h, axis=1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0)
@@ -321,13 +322,10 @@ class Measured:
     @cached_property
     def chaos(self):
         """What may be said of chaos: {True}, {False} or both."""
-        rises = np.max(self.rows.log_delta - self.rows.log_delta[0], initial=-np.inf)
-        if rises < 6.5:
-            return {False}  # not asked: nothing on the way back exceeds e⁷
-        small, large = self.moved(1e-7), self.moved(2.0**-20)
-        if max(large) < 0.005:
+        rise = max(np.max(rows.log_delta - rows.log_delta[0], initial=-np.inf) for rows in (self.rows, self.own))
+        if max(self.moved(2.0**-20, self.limit - 1)) < 0.005:
             return {False}
-        return {True} if small[0] > 0.0105 and rises > 7.5 else {True, False}
+        return {True} if rise > 7.5 and self.moved(1e-7, self.t)[0] > 0.0105 else {True, False}
 
 
 def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
@@ -357,7 +355,8 @@ def same(kind, said, true):
         return said == true
     if kind in ("log_sum", "sum"):
         return abs(said - true) <= 0.01
-    return abs(said - true) <= max(0.01 * abs(true), 1e-6)
+    least = 1e-4 if kind in ("far_share", "coherence", "cancels", "share") else 0  # a hundredth of a per cent
+    return abs(said - true) <= max(0.01 * abs(true), least)
 
 
 def judged(said, possible):
@@ -388,10 +387,20 @@ def _ends(reading, seen, claims):
     broken = seen.t >= seen.limit
     if seen.breaks is not None or seen.overflow is not None:  # rounding may move the step by one
         close = None not in (seen.breaks, seen.overflow) and abs(seen.breaks - seen.overflow) <= 1
-        found.append(Finding("overflow step", seen.overflow, seen.breaks, close or None if abs(
-            (seen.horizon if seen.breaks is None else seen.breaks) - (seen.overflow or seen.horizon)) <= 1 else close))
+        found.append(
+            Finding(
+                "overflow step",
+                seen.overflow,
+                seen.breaks,
+                close or None
+                if abs((seen.horizon if seen.breaks is None else seen.breaks) - (seen.overflow or seen.horizon)) <= 1
+                else close,
+            )
+        )
     if broken or "overflow" in claims:
-        found.append(Finding("overflow", claims.get("overflow"), seen.overflow, claims.get("overflow") == seen.overflow))
+        found.append(
+            Finding("overflow", claims.get("overflow"), seen.overflow, claims.get("overflow") == seen.overflow)
+        )
     if broken:
         found.append(Finding("regime", reading.regime, "overflow", reading.regime == "overflow"))
         rest = set(claims) - {"overflow", "underflow"}
@@ -580,7 +589,8 @@ def _numbers(sentence, claims, seen):
         low = math.log(mantissa - unit) + shift if mantissa > unit else -math.inf
         high = math.log(mantissa + unit) + shift
         right = any(
-            low - 1e-9 <= log <= high + 1e-9 and (negative == bool(sign) or log == -math.inf) for negative, log in values
+            low - 1e-9 <= log <= high + 1e-9 and (negative == bool(sign) or log == -math.inf)
+            for negative, log in values
         )
         found.append(Finding("sentence", match.group(), sentence, right))
     return found
@@ -632,7 +642,7 @@ def own_networks(rng, count):
 
 
 def _drawn(rng, cell=None, steps=256, hidden=16, inputs=4, kind=np.float32):
-    """Weights of some scale, noise to read, noise to say."""
+    """Weights of some scale, noise to read, noise to say; where it can, of the shapes that a `Scenario` has."""
     cell = cell or str(rng.choice(CHOICES["cell"]))
     rows, gain = hidden * len(GATES.get(cell, ("hidden",))), rng.uniform(0.3, 2.0)
     normal = lambda *shape: rng.standard_normal(shape).astype(kind)
@@ -645,7 +655,7 @@ def _drawn(rng, cell=None, steps=256, hidden=16, inputs=4, kind=np.float32):
         "readout": normal(hidden) / np.sqrt(kind(hidden)),
         "targets": normal(steps),
         "pins": {gate: np.full(steps, np.nan) for gate in PINNABLE.get(cell, ())},
-        "cell_path_only": bool(cell == "lstm" and rng.random() < 0.25),
+        "cell_path_only": bool(cell == "lstm" and steps == 256 and rng.random() < 0.25),
     }
     return problem
 
@@ -694,7 +704,7 @@ def _padded(rng):
 
 
 def _untied(rng):
-    problem = _drawn(rng, str(rng.choice(["rnn-tanh", "lstm"])), steps=40)
+    problem = _drawn(rng, "lstm", steps=40)
     copies = [np.repeat(field[None], 40, 0) for field in problem["weights"]]
     change = [1 + rng.normal(size=copy.shape).astype(np.float32) * np.float32(0.3) for copy in copies]
     problem["weights"] = [copy * by for copy, by in zip(copies, change, strict=True)]
@@ -702,7 +712,7 @@ def _untied(rng):
 
 
 def _outputs(rng):
-    problem = _drawn(rng, str(rng.choice(["rnn-relu", "gru"])), steps=40)
+    problem = _drawn(rng, "gru", steps=40)
     problem["readout"] = rng.normal(size=(3, 16)).astype(np.float32)
     problem["targets"] = rng.normal(size=(40, 3)).astype(np.float32)
     return _own("three outputs", rng, problem)
@@ -716,11 +726,11 @@ def _carried(rng):
 
 
 def _double(rng):
-    return _own("float64", rng, _drawn(rng, str(rng.choice(["rnn-linear", "lstm"])), steps=40, kind=np.float64))
+    return _own("float64", rng, _drawn(rng, "rnn-tanh", steps=40, kind=np.float64))
 
 
 def _short(rng):
-    return _own("few steps", rng, _drawn(rng, str(rng.choice(["rnn-linear", "lstm"])), steps=int(rng.choice([6, 12]))))
+    return _own("few steps", rng, _drawn(rng, "rnn-linear", steps=12))
 
 
 def cliffs():
@@ -743,17 +753,15 @@ class Tally:
     """What many audits found."""
 
     counts: dict = field(default_factory=lambda: defaultdict(Counter))  # kind -> ok -> how many
-    worst: dict = field(default_factory=dict)  # kind -> (how far off, Finding, where, sentence), the worst of each
+    examples: list = field(default_factory=list)  # (where, sentence, what is false of it)
     silence: Counter = field(default_factory=Counter)
     claims: int = 0
 
     def add(self, findings, where, reading):
         for one in findings:
             self.counts[one.kind][one.ok] += 1
-            if one.ok is False:
-                far = _far(one)
-                if one.kind not in self.worst or far > self.worst[one.kind][0]:
-                    self.worst[one.kind] = far, one, where, reading.verdict
+        if false := [one for one in findings if one.ok is False]:
+            self.examples.append((where, reading.verdict, false))
         self.claims += len(reading.claims)
 
     def speaks(self, reading, finite):
@@ -773,6 +781,12 @@ class Tally:
     def false(self):
         return sum(count[False] for count in self.counts.values())
 
+    @property
+    def too_silent(self):
+        """What is stated by fewer finite scenarios than it should be."""
+        least = {"a pace, or near and far": 0.5, "a behaviour of the sum": 0.6}
+        return [name for name, share in least.items() if self.share(name) < share]
+
     def table(self):
         lines = [f"{'':24}{'judged':>8}{'false':>8}{'not judged':>12}"]
         for kind in sorted(self.counts, key=lambda kind: (kind.startswith("."), kind)):
@@ -782,16 +796,13 @@ class Tally:
                      f"{sum(c[None] for c in self.counts.values()):12}")  # fmt: skip
         lines.append(f"\n{self.claims} claims")
         lines += [f"{name:28}{count:6}{self.share(name):8.0%}" for name, count in self.silence.items()]
-        for kind, (_, one, where, sentence) in self.worst.items():
-            lines += [f"\n{kind}: said {one.said!r}, measured {one.measured!r}", f"  {where}", f"  {sentence}"]
+        shown = Counter()
+        for where, sentence, false in self.examples:
+            if any(shown[one.kind] < 3 for one in false):  # three examples of each kind
+                shown.update(one.kind for one in false)
+                lines += ["", where, f"  {sentence}"]
+                lines += [f"    {one.kind}: said {one.said!r}, measured {one.measured!r}" for one in false]
         return "\n".join(lines)
-
-
-def _far(finding):
-    pair = finding.said, finding.measured
-    if all(isinstance(each, (int, float)) for each in pair):
-        return abs(pair[0] - pair[1]) / (abs(pair[1]) + 1e-9)
-    return 0.0
 
 
 def link(scenario):
@@ -809,11 +820,11 @@ def audit_scenario(scenario):
     found = audit(reading, seen)
     early = measurement.reading
     for name in (each.name for each in fields(reading)):
-        if name not in ("chaotic", "claims", "verdict"):
+        if name not in ("claims", "verdict") and not name.startswith("chaotic"):
             found.append(_alike("at rest as before", name, getattr(early, name), getattr(reading, name)))
     if early.chaotic is not None:
         found.append(Finding("at rest as before", early.chaotic, None, False))
-    if scenario.horizon == len(problem["inputs"]):  # no other shape, so nothing is compiled
+    if scenario.horizon == len(problem["inputs"]) and scenario.seed % 4 == 0:  # no other shape: nothing is compiled
         from gradflow import gradient_map
 
         direct = gradient_map(**problem).read(measurement.t, **scenario.rows, chaos=True)
