@@ -39,8 +39,8 @@ LSTM = Lesson(
         near=0.02,
     ),
     reveal=lambda m, look: (
-        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}. What else "
-        "differs from lag to lag is what each step starts with."
+        f"The forget gate stands at {m.scenario.at_rest('forget'):.3g}; each step back multiplies by {plain(factor(m))}. "
+        "What else differs from lag to lag is what each step starts with."
     ),
     conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*. "
     "All paths together, in grey, have a pace of their own, which the weights set.",
