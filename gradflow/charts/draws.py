@@ -56,7 +56,7 @@ def data(
     low, high, ticks = _axis(np.array([*(value for group in groups for value in group.values), *line]), log)
 
     def place(value):
-        return float(np.clip((np.nan_to_num(value, nan=np.inf) - low) / (high - low), 0, 1))
+        return 1.0 if math.isnan(value) else min(max((value - low) / (high - low), 0.0), 1.0)
 
     dots, medians = [], []
     for row, label in enumerate(labels):
@@ -112,8 +112,8 @@ def _columns(rows):
 
 
 def _median(values):
-    """The median, which is infinite where it lies among the infinite or missing values."""
-    ordered = np.sort(np.nan_to_num(np.asarray(values, float), nan=np.inf, posinf=np.inf, neginf=-np.inf))
+    """The median, where an infinite or missing value counts as larger than all others."""
+    ordered = sorted(math.inf if math.isnan(value) else float(value) for value in values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
     return low if low == high else (low + high) / 2
 
