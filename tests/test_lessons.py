@@ -1,6 +1,7 @@
 """Each lesson says what is measured: its verdicts recomputed, its prediction scored, its page from first to last."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from gradflow.lessons.depth import by_layer
 from gradflow.lessons.evidence import SEEDS, drawn
 from gradflow.lessons.growing_sum import clipped
 from gradflow.lessons.moving_lag import mean_shares
+from gradflow.lessons.record import REMEDY_WORDS, STANCES, WORDS_OF
 from gradflow.lessons.sum_over_lags import added_up
 from gradflow.lessons.words import WORDS, explained
 from gradflow.look import RANGES as LOOK_RANGES
@@ -66,8 +68,8 @@ def test_every_verdict_is_what_is_measured_over_eight_draws(lesson):
 
 @every_lesson
 def test_a_lesson_is_short_and_whole(lesson):
-    assert 60 <= len(lesson.prose.split()) <= 120
-    assert "$dC(t)/dW(t-u)$" in lesson.prose, "the picture's own term is not named"
+    assert sum(len(text.split()) for text in lesson.asks(lesson.scenario)) <= 150
+    assert "$dC(t)/dW(t-u)$" in lesson.text(lesson.scenario), "the picture's own term is not named"
     assert lesson.sources and lesson.verdicts
     assert lesson.scenario not in [example.scenario for example in lesson.examples]
     assert lesson.examples[-1].label == "Show where it stops"
@@ -75,6 +77,62 @@ def test_a_lesson_is_short_and_whole(lesson):
         assert field in RANGES.keys() | LOOK_RANGES.keys()
         assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
     assert bool(lesson.guess.options) != bool(lesson.guess.range)
+
+
+@every_lesson
+def test_a_verdict_says_true_or_false_of_a_claim_and_holds_or_stops_of_a_statement(lesson):
+    assert lesson.stance in STANCES
+    assert {verdict.word for verdict in lesson.verdicts} <= WORDS_OF[lesson.stance].keys()
+    assert {remedy.word for remedy in lesson.remedies} <= REMEDY_WORDS.keys()
+    app = opened(lesson=LESSONS.index(lesson) + 1)
+    assert f"[{STANCES[lesson.stance]}]\n\n> {lesson.claim}" in words(app)
+
+
+@every_lesson
+def test_every_wrong_option_says_why(lesson):
+    guess = lesson.guess
+    if guess.options:
+        found = guess.answer(lesson.scenario.measure())
+        assert [k for k, why in enumerate(guess.why) if not why] == [found]
+        assert len(guess.why) == len(guess.options)
+        assert all(why.count(".") - len(re.findall(r"\d\.\d", why)) == 1 for why in guess.why if why), "one sentence"
+    else:
+        assert not guess.why
+
+
+def elsewhere(lesson, field):
+    """The lesson's scenario with one control moved."""
+    low, high, _ = RANGES[field]
+    value = getattr(lesson.scenario, field)
+    return replace(lesson.scenario, **{field: RANGES[field].snap(low + 0.37 * (high - low) if value != low else high)})
+
+
+@every_lesson
+def test_the_text_follows_the_controls(lesson):
+    numbers = lambda text: set(re.findall(r"(?<![\w.−-])\d+(?:\.\d+)?(?![\w]|\.\d)", text))
+    for field in set(lesson.controls) & RANGES.keys():
+        value = getattr(lesson.scenario, field)
+        written = {f"{value:g}", f"{value:.2f}"}
+        said = numbers(lesson.text(lesson.scenario)) & written
+        assert not said & numbers(lesson.text(elsewhere(lesson, field))), f"{field} stays in the text"
+
+
+@every_lesson
+def test_another_network_than_the_lessons_is_announced(lesson):
+    number = LESSONS.index(lesson) + 1
+    app = opened(lesson=number, answers=f"{number}:0")
+    assert "Another network" not in words(app)
+    for example in lesson.examples:
+        changes = lesson.changes(example.scenario)
+        assert f"Changes: {changes}." in words(app)
+        for name, value in vars(example.scenario).items():
+            assert value == getattr(lesson.scenario, name) or name.replace("_", " ") in changes
+        press(app, example.label)
+        moved_by_hand = all(
+            value == getattr(lesson.scenario, name) or name in lesson.controls
+            for name, value in vars(example.scenario).items()
+        )
+        assert (f"**Another network than the lesson's:** {changes}." in words(app)) == (not moved_by_hand)
 
 
 @every_lesson
@@ -146,15 +204,17 @@ def test_the_path_leads_from_first_to_last():
     assert not app.exception
 
 
-@pytest.mark.parametrize("raw", ["0", "9", "x", "", "١", "1.5", "-1"])
+@pytest.mark.parametrize("raw", ["0", str(len(LESSONS) + 1), "x", "", "١", "1.5", "-1"])
 def test_an_unknown_lesson_is_the_first_and_says_so(raw):
     app = opened(lesson=raw)
     (notice,) = notices(app)
-    assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to 8" in notice
+    assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to {len(LESSONS)}" in notice
     assert app.query_params["lesson"] == "1"
 
 
-@pytest.mark.parametrize("raw", ["x", "1", "1:", "9:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"])
+@pytest.mark.parametrize(
+    "raw", ["x", "1", "1:", f"{len(LESSONS) + 1}:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"]
+)
 def test_answers_that_cannot_be_read_are_left_out_and_said(raw):
     app = opened(lesson=1, answers=raw)
     assert not app.exception and not app.info and not app.success
@@ -232,7 +292,7 @@ def test_a_word_is_explained_where_it_is_used(lesson):
     asked, told = words(opened(lesson=number)), words(opened(lesson=number, answers=f"{number}:0"))
     used = lambda word, *texts: f" {word} " in re.sub(r"[^\w‖/]+", " ", f" {' '.join(texts)} ").lower()
     for word, meaning in WORDS.items():
-        if used(word.lower(), lesson.claim, lesson.prose, lesson.guess.question):
+        if used(word.lower(), *lesson.asks(lesson.scenario)):
             assert meaning in asked
         if used(word.lower(), *(verdict.case for verdict in (*lesson.verdicts, *lesson.remedies)), lesson.conclusion):
             assert meaning in told
@@ -241,7 +301,7 @@ def test_a_word_is_explained_where_it_is_used(lesson):
 def test_every_word_that_is_explained_is_used():
     texts = []
     for lesson in LESSONS:
-        texts += [lesson.claim, lesson.prose, lesson.conclusion, lesson.try_this]
+        texts += [*lesson.asks(lesson.scenario), lesson.conclusion, lesson.try_this, *lesson.guess.why]
         texts += [example.says for example in lesson.examples]
         for verdict in (*lesson.verdicts, *lesson.remedies):
             texts += [verdict.case, verdict.evidence().numbers]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradflow.lessons.evidence import SEEDS, factor, plain, typically
+from gradflow.lessons.evidence import SEEDS, pace, plain, typically
 from gradflow.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import HOCHREITER_91, SAXE
 from gradflow.look import Look
@@ -51,6 +51,7 @@ def _looks_flat():
 
 DEPTH = Lesson(
     title="Depth: where vanishing does hurt",
+    stance="claim",
     claim="The classic vanishing problem is between layers: the lower layers do not get trained, only the upper ones.",
     prose=(
         "Read the same network upright: every step becomes a **layer**, and lag $u$ means $u$ layers below the top. "
@@ -69,31 +70,31 @@ DEPTH = Lesson(
         ("About as much", "Something like a thousandth", "Less than a millionth"),
     ),
     reveal=lambda m, look: (
-        f"Each layer down multiplies by {plain(factor(m))}. Tied, W gets {number(m.reading.log_sum)}; untied, the "
+        f"Each layer down multiplies by {plain(pace(m))}. Tied, W gets {number(m.reading.log_sum)}; untied, the "
         f"lowest layer that has a state to read gets {number(bottom_share(m))} of that."
     ),
     conclusion="Tied, the gradient is the sum. Untied, each layer has but its own term: the bottom one starves.",
     verdicts=(
         Verdict(
-            "holds",
+            "true",
             "for the network untied",
             typically(
-                LAYERS, factor, lambda median, *_: 0.15 < median < 0.35, "sigmoid, gain 1, eight draws: ×{} a layer"
+                LAYERS, pace, lambda median, *_: 0.15 < median < 0.35, "sigmoid, gain 1, eight draws: ×{} a layer"
             ),
         ),
-        Verdict("holds", "for a plain feed-forward net, each layer with random weights of its own", _own_weights),
+        Verdict("true", "for a plain feed-forward net, each layer with random weights of its own", _own_weights),
         Verdict(
-            "fails when",
+            "false when",
             "the forward signal fades upwards as fast as ‖δ‖ does downwards: then all layers' gradients are of one "
             "size, and ‖δ‖ alone shows what fades",
             _looks_flat,
         ),
         Verdict(
-            "fails when",
+            "false when",
             "each layer passes on all it gets: linear units with orthogonal weights",
             typically(
                 ORTHOGONAL_LAYERS,
-                factor,
+                pace,
                 lambda median, *_: abs(median - 1) < 0.01,
                 "linear units, orthogonal weights: ×{} a layer",
             ),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradflow.fields import Range
-from gradflow.lessons.evidence import factor, plain, typical, typically
+from gradflow.lessons.evidence import pace, plain, typical, typically
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import GERS, HOCHREITER
 from gradflow.look import Look
@@ -13,13 +13,14 @@ CELL_PATH = Scenario(gates="pinned", forget=0.9, cell_path_only=True)
 
 
 def _gate_sets_the_pace():
-    found = {f: typical(replace(CELL_PATH, forget=f), factor) for f in (0.5, 0.9, 0.95)}
+    found = {f: typical(replace(CELL_PATH, forget=f), pace) for f in (0.5, 0.9, 0.95)}
     true = all(abs(median - f) < 0.02 for f, (median, *_) in found.items())
     return Evidence(true, "; ".join(f"gate {f:g}: ×{plain(median)} a step" for f, (median, *_) in found.items()))
 
 
 LSTM = Lesson(
     title="“LSTMs are sure to vanish”",
+    stance="claim",
     claim="In an LSTM the gradients are sure to vanish, since derivatives of sigmoid and tanh are at most one.",
     prose=(
         "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 "
@@ -34,48 +35,48 @@ LSTM = Lesson(
     controls=("forget", "gain"),
     guess=Guess(
         "What does each step back on the cell path multiply the term by?",
-        factor,
+        pace,
         range=Range(0.0, 1.2, 0.01),
         near=0.02,
     ),
     reveal=lambda m, look: (
-        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(factor(m))}. What else "
+        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(pace(m))}. What else "
         "differs from lag to lag is what each step starts with."
     ),
     conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*. "
     "All paths together, in grey, have a pace of their own, which the weights set.",
     verdicts=(
         Verdict(
-            "holds",
+            "true",
             "at ordinary initialisation",
             typically(
                 Scenario(horizon=80),
-                factor,
+                pace,
                 lambda median, low, high: high < 1,
                 "gain 1, forget gate 0.73, eight draws: ×{} a step",
             ),
         ),
         Verdict(
-            "fails when",
+            "false when",
             "the forget gate is 1: the constant error carousel",
             typically(
                 replace(CELL_PATH, forget=1.0),
-                factor,
+                pace,
                 lambda median, *_: 0.98 < median < 1.02,
                 "forget gate 1, cell path: ×{} a step",
             ),
         ),
         Verdict(
-            "fails when",
+            "false when",
             "the recurrent weights are large: the other paths then multiply by more than one",
             typically(
                 Scenario(gain=12.0, horizon=80),
-                factor,
+                pace,
                 lambda median, *_: median > 1,
                 "gain 12, eight draws: ×{} a step",
             ),
         ),
-        Verdict("fails", "as a reason: the gate's value sets the pace, not a derivative", _gate_sets_the_pace),
+        Verdict("false", "as a reason: the gate's value sets the pace, not a derivative", _gate_sets_the_pace),
     ),
     examples=(
         Example(

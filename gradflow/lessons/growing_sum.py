@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradflow.lessons.evidence import SEEDS, cancellation, factor, plain, three, typical
+from gradflow.lessons.evidence import SEEDS, coherence, pace, plain, three, typical
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import PASCANU, SAXE
 from gradflow.lessons.vanishing_terms import TURNING
@@ -85,14 +85,15 @@ ORTHOGONAL = replace(TURNING, gain=1.0, horizon=256)
 
 
 def _cancels():
-    left, *ends = typical(ORTHOGONAL, cancellation)
-    flat, *_ = typical(ORTHOGONAL, factor)
+    left, *ends = typical(ORTHOGONAL, coherence)
+    flat, *_ = typical(ORTHOGONAL, pace)
     numbers = f"each step back ×{plain(flat)}, and of the total size {three(left, *ends)} is left"
     return Evidence(abs(flat - 1) < 0.01 and left < 0.1, numbers)
 
 
 GROWTH = Lesson(
     title="Not vanishing is not exploding",
+    stance="claim",
     claim="If the terms did not vanish, the sum would explode.",
     prose=(
         "Let $\\rho$ be what one step back multiplies the **term** by. Below one the terms vanish and the sum "
@@ -115,9 +116,9 @@ GROWTH = Lesson(
     ),
     conclusion="At $\\rho = 1$ equal terms add up in proportion to their number: that is growth, and no explosion.",
     verdicts=(
-        Verdict("fails when", "every step keeps exactly what it gets: the sum grows in proportion", _linear),
-        Verdict("fails when", "the terms keep their size and turn: they cancel", _cancels),
-        Verdict("holds if", "the terms grow from lag to lag", _explodes),
+        Verdict("false when", "every step keeps exactly what it gets: the sum grows in proportion", _linear),
+        Verdict("false when", "the terms keep their size and turn: they cancel", _cancels),
+        Verdict("true when", "the terms grow from lag to lag", _explodes),
     ),
     examples=(
         Example(

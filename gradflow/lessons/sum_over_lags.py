@@ -54,6 +54,7 @@ def _chaos():
 
 SUM = Lesson(
     title="A sum over lags",
+    stance="statement",
     claim="A recurrent network uses one weight many times, so its gradient is a sum with one term for each use.",
     prose=(
         "At every step the network multiplies its state by the same matrix $W$. Give each use its own name: $W(t-u)$ "
@@ -79,7 +80,7 @@ SUM = Lesson(
     verdicts=(
         Verdict("holds", "for every cell, to rounding", _sums_agree),
         Verdict(
-            "fails when",
+            "stops where",
             "the network is chaotic, in the arithmetic alone: rounding errors grow as the terms do",
             _chaos,
         ),

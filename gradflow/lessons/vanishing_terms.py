@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from gradflow.fields import Range
-from gradflow.lessons.evidence import cancellation, plain, typically
+from gradflow.lessons.evidence import coherence, plain, typically
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import BENGIO, WERBOS
 from gradflow.look import Look
@@ -37,6 +37,7 @@ TURNING = Scenario(cell="rnn-linear", init="orthogonal", weight="bias_hh", gain=
 
 HEALTHY = Lesson(
     title="Vanishing terms, healthy sum",
+    stance="statement",
     claim="Terms that vanish with the lag are no disease: the weight still gets a proper gradient, for it is the sum.",
     prose=(
         "Here is the smallest network there is: one linear unit, a number that keeps a share $\\rho$, the gain, of "
@@ -70,11 +71,11 @@ HEALTHY = Lesson(
             ),
         ),
         Verdict(
-            "holds if",
+            "holds when",
             "the terms do not cancel; where weights turn the state, most of them do",
             typically(
                 TURNING,
-                cancellation,
+                coherence,
                 lambda median, *_: median < 0.2,
                 "orthogonal weights, gain 0.98: {} of the terms' total is left",
             ),
