@@ -146,6 +146,12 @@ def test_the_three_laws_at_the_border():
         assert twice == pytest.approx(values[255] / values[127], rel=0.15)
 
 
+def test_the_text_says_the_pace_of_the_picture():
+    assert "$\\rho$ = 1:" in GROWTH.text(GROWTH.scenario)
+    other = GROWTH.text(replace(GROWTH.scenario, gain=1.05))
+    assert "$\\rho$ = 1.05:" in other and "border" not in other
+
+
 def test_above_the_border_the_sum_is_multiplied():
     rate = float(re.search(r"by its error ×(\S+) a step", GROWTH.verdicts[0].evidence().numbers)[1])
     sums = (1.1 ** np.arange(1, 201) - 1) / 0.1

@@ -132,7 +132,10 @@ LSTM = Lesson(
             "The gates listen to the state, and the error comes back through them too: weights and gates set the pace "
             "together.",
         ),
-        stops(EXPLODING, "The same forget gate, all paths open, and so little input that no unit saturates: δ grows."),
+        stops(
+            EXPLODING,
+            "The same forget gate, all paths open, and so little input that no unit saturates: the sum explodes.",
+        ),
     ),
     try_this=(
         "Take the forget gate to 1, then raise the gain to 6. The pace stays within 3 % of 1: on the cell path $W$ "
