@@ -62,8 +62,13 @@ def in_every_cell(measurement):
     return {cell: measurement if cell == now.cell else swap(cell) for cell in CHOICES["cell"]}
 
 
-def difference(kept, now):
-    """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name."""
+def difference(kept, now, most=2):
+    """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name.
+
+    Args:
+        kept, now: two scenarios.
+        most: how many fields are named before the rest is counted; None names them all, and no preset.
+    """
     pinnable = {*pinnable_gates(kept.cell), *pinnable_gates(now.cell)}
     idle = {*GATE_FIELDS} - pinnable  # what does nothing in either
     idle |= set() if pinnable else {"gates", "write_every"}
@@ -76,10 +81,11 @@ def difference(kept, now):
     names = [name for name in before if before[name] != after[name] and name not in idle]
     if not names:
         return "the same"
-    if len(names) > 2 and preset_of(kept) != CUSTOM:
+    most = len(names) if most is None else most
+    if len(names) > most and preset_of(kept) != CUSTOM:
         return preset_of(kept)
-    said = [f"{name.replace('_', ' ')} {_value(before[name])} → {_value(after[name])}" for name in names[:2]]
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    said = [f"{name.replace('_', ' ')} {_value(before[name])} → {_value(after[name])}" for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(said) + more
 
 

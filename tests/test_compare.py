@@ -125,6 +125,8 @@ def test_of_many_differences_two_are_named_and_the_rest_counted():
     assert difference(kept, Scenario(gain=2.0, seed=1, horizon=50)) == "gain 1.50 → 2.00, horizon 100 → 50 and 1 more"
     many = Scenario(gain=2.0, seed=1, horizon=50, hidden=4, init="identity")
     assert difference(kept, many) == "gain 1.50 → 2.00, init normal → identity and 3 more"
+    every = "gain 1.50 → 2.00, init normal → identity, hidden 16 → 4, horizon 100 → 50, seed 0 → 1"
+    assert difference(kept, many, most=None) == every
 
 
 def test_a_gate_that_neither_cell_has_is_no_difference():

@@ -98,9 +98,9 @@ def past():
     return st.session_state.get("past", [])
 
 
-def go_to(scenario):
-    """Put another scenario in place of the present one."""
-    st.session_state.scenario = scenario
+def go_to(scenario, look=None):
+    """Put another scenario in place of the present one, and another look, if there is one."""
+    st.session_state.scenario, st.session_state.look = scenario, look or st.session_state.look
     settle()
 
 
