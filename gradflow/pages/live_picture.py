@@ -70,13 +70,19 @@ def live_picture(top, ranges, also, verdict):
         settle_visitor()
 
 
-def draw_chart(name, datasets):
-    """Draw a chart beside the live picture; its letters follow the page's theme."""
+def draw_chart(name, datasets, key=None):
+    """Draw a chart beside the live picture; its letters follow the page's theme.
+
+    Args:
+        name: of its specification.
+        datasets: name -> Arrow table.
+        key: of the element, where one specification is drawn more than once; else the name.
+    """
     from gradflow import charts
     from gradflow.charts import base
 
     spec = {**charts.specification(name), "datasets": base.framed(datasets, dark=dark())}
-    st.vega_lite_chart(spec=spec, key=name, width="stretch")
+    st.vega_lite_chart(spec=spec, key=key or name, width="stretch")
 
 
 def dark():
@@ -138,7 +144,9 @@ def prepare(measurement, look, moves, verdict):
     image = '<img alt="" decoding="sync"'
     images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
-    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2>"
+    head, stop, more = sentence.partition(". ")
+    more = f" <small>{escape(more)}</small>" if more else ""
+    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}{more}</h2>"
     return "".join([html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
 
 

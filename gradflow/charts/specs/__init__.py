@@ -4,7 +4,7 @@ To be written anew, by `python -m gradflow.charts.specs`, whenever a module here
 needs neither Altair nor the seconds and the memory that building takes. Read `base` (what they share), then `picture`.
 """
 
-from gradflow.charts.specs import cells, curves, entry, network, picture
+from gradflow.charts.specs import cells, curves, draws, entry, network, picture
 from gradflow.charts.specs.base import enlarged
 
 SHOWN = {  # to be chosen by name
@@ -29,4 +29,5 @@ def every_specification():
         "clipping": curves.clipping_spec(),
         "layers": curves.layers_spec(),
         "learning": curves.learning_spec(),
+        "draws": draws.spec(),
     }

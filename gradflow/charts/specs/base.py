@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import altair as alt
 
-from gradflow.charts.base import GREY, INKS, ORANGE, RED, STACK
+from gradflow.charts.base import GREY, INKS, ORANGE, PAPERS, RED, STACK
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
@@ -75,6 +75,14 @@ def at(expression):
 def ink(colour):
     """The colour of letters, for one of `INKS` or an expression that names one."""
     return alt.expr(f"inks['{colour}']" if colour in INKS else f"inks[{colour}]")
+
+
+HALO = {  # of a text that is drawn twice: what keeps lines behind it from striking it through
+    "color": alt.expr("paper"),
+    "stroke": alt.expr("paper"),
+    "strokeWidth": 4,
+    "strokeJoin": "round",
+}
 
 
 def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
@@ -186,7 +194,11 @@ def specification(layers, signals, height, description):
     """
     grey = {"expr": f"inks['{GREY}']"}
     dark, light = ({colour: inks[k] for colour, inks in INKS.items()} for k in (1, 0))
-    signals = {"inks": f"data('frame')[0].dark ? {dark} : {light}", **signals}
+    signals = {
+        "inks": f"data('frame')[0].dark ? {dark} : {light}",
+        "paper": f"data('frame')[0].dark ? '{PAPERS[1]}' : '{PAPERS[0]}'",
+        **signals,
+    }
     signals = [
         {"name": name, "expr": where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}"}
         for name, where in signals.items()
