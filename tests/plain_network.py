@@ -142,7 +142,7 @@ class Network:
         return delta_h, delta_x, exponents
 
     def measure(self, times, weight="weight_hh", gate=None):
-        """(log ‖δ(t, s)‖, log ‖dC(t)/dW(s)‖, log ‖Σ_s dC(t)/dW(s)‖) of K costs: [K, S], [K, S], [K]; S is the last t + 1."""
+        """(log ‖δ(t, s)‖, log ‖dC(t)/dW(s)‖, log ‖Σ_s dC(t)/dW(s)‖) of K costs: [K, S], [K, S] and [K]."""
         delta_h, delta_x, exponents = self.deltas(times)
         if gate is not None:
             at = self.gates.index(gate) * self.n

@@ -93,7 +93,7 @@ def test_regimes_of_known_rows(row, names):
     ],
 )
 def test_growth_of_known_rows(row, pace, shape):
-    assert growing(row, pace).shapes == {shape}
+    assert growing(row, np.log(pace)).shapes == {shape}
 
 
 def test_numbers_of_a_sentence():
@@ -155,6 +155,7 @@ PROMISES = {
     "Constant": lambda said: said["pace"] == pytest.approx(1) and "grows" in said,
     "Exploding": lambda said: said["regime"] == "exploding" and "explodes" in said,
     "LSTM that explodes": lambda said: "explodes" in said,
+    "Chaotic LSTM": lambda said: "chaotic" in said,
     "LSTM that remembers": lambda said: said.get("far_share", 0) > 0.1 or said.get("reach", 0) > 50,
     "Ignores ten inputs": lambda said: said["zero_lags"] == 89 or "only_lag" in said,
 }
@@ -219,7 +220,7 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         instead(("top_lag", (0, 1.0))),
         {"top_lag", "silent"},
     ),
-    "one factor of a wavy row": (PRESETS["LSTM that explodes"], claim(("pace", 1.09)), {"pace"}),
+    "one factor of a wavy row": (Scenario(gain=12.0), claim(("pace", 1.09)), {"pace"}),
     "one factor where there is none": (
         Scenario(write_every=32),
         claim(("pace", ".pace"), pace_steady=lambda r: True),
@@ -309,6 +310,7 @@ def test_a_fault_put_back_is_found(fault):
 
 # ------------------------------------------------------------------------------------------ any field, any claim wrong
 
+SHAPES = {"fading", "bounded", "sublinear", "linear", "polynomial", "exponential", "unclear"}
 EXAMPLES = (
     Scenario(),
     RELU,
@@ -331,7 +333,8 @@ def wrong(name, value):
     if name in ("log_sum", "sum"):
         return [value + 0.012, value - 0.012]
     if isinstance(value, float):
-        return [value * 1.015 + 1e-3 * (abs(value) < 0.05), value * 0.985]
+        tiny_share = value < 1e-3 and name in ("far_share", "coherence", "cancels")
+        return [value + 1e-3] if tiny_share else [value * 1.015, value * 0.985]
     if isinstance(value, tuple):
         return [(value[0] + 1, value[1]), (value[0], value[1] * 1.03)]
     names = {"vanishing", "constant", "exploding", "mixed"}
@@ -358,7 +361,7 @@ def test_no_field_may_be_off(scenario):
             growth.shape
         }:
             if f".{name}.shape" in judged:
-                other = replace(reading, **{name: replace(growth, shape=shape)})
+                other = replace(reading, **{name: growth._replace(shape=shape)})
                 assert f".{name}.shape" in false_of(other, seen), (name, shape)
     assert tried >= 10
 
@@ -385,6 +388,6 @@ def test_cliffs_and_padding_say_where_the_terms_are(index):
     said = {kind for kind, _ in reading.claims}
     assert not [one for one in found if one.ok is False], where
     assert said & {"reach", "far_share", "top_lag", "only_lag"}, reading.verdict
-    assert "pace" not in said or index == 2
+    assert "pace" not in said or index > 0, reading.verdict
     if index == 1:
-        assert reading.zero_lags == 30 and "zero_lags" in said
+        assert reading.zero_lags == 10 and "zero_lags" in said
