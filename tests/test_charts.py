@@ -215,7 +215,7 @@ def test_the_map_is_scaled_from_low_to_high():
 @pytest.mark.parametrize("colour", base.INKS)
 def test_letters_can_be_read_also_on_the_lit_column(colour, dark):
     channels = lambda code: np.array([int(code[k : k + 2], 16) for k in (1, 3, 5)], float)
-    paper = channels("#0e1117" if dark else "#ffffff")
+    paper = channels(base.PAPERS[dark])
     letters = luminance(channels(base.INKS[colour][dark]))
     for ground in (paper, 0.65 * paper + 0.35 * channels(base.ORANGE)):
         low, high = sorted((letters, luminance(ground)))

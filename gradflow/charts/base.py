@@ -44,7 +44,7 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
     GREEN: ("#1f6740", "#39bf77"),
     PURPLE: ("#8233b3", "#c598e2"),
 }
-PAPERS = ("#ffffff", "#0e1117")  # what letters stand on, a light page and a dark one
+PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
 STACK = 620  # px: a narrower view stacks its panels
 GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 
