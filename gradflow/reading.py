@@ -1,84 +1,152 @@
-"""What the numbers mean: from the terms of one time t to a factor, a memory, a regime and one sentence.
+"""What the numbers mean: from the terms of one time t to a pace, a reach, a growth and one sentence.
 
-Pure functions of natural logarithms, which work at 1e-400 as at 1. A row holds log ‖dC(t)/dW(t−u)‖ at [u];
-−inf is an exact zero.
+Pure functions of natural logarithms, which work at 1e-400 as at 1. −inf is an exact zero.
+
+    ‖dC(t)/dW(t−u)‖ = ‖δ(t,t−u)‖ · ‖z(t−u)‖        z: the state, the input, or 1 for a bias
+
+δ is the error sent back. It alone tells what a step back does: z may grow or fade beside it, and level terms may hide
+a δ that explodes. So pace and regime are read from δ, the slope of the terms stands apart, and growth is said of what
+it was measured of.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
+LEVEL = 1.05  # a factor a step that is no further from 1, and
+LEVEL_IN_ALL = math.e  # a change over all lags that is no larger: constant
+FEWEST = 8  # lags for a steady pace, and times for a growth
+STEADY_ERROR = 3.0  # the points lie within this factor of the line (rms), and
+STEADY_HALF = 4.0  # neither half of the lags departs from it by more in all
+BOUNDED, ROOT, LINEAR, POLYNOMIAL = 0.25, 0.75, 1.25, 4.0  # upper ends of the power p of t^p; fading is below −BOUNDED
+DOUBT = 0.25  # the largest standard error of a power
+ALIKE = 1.25  # the slopes of both halves of an exponential differ by no larger a factor
+CANCELS = 1 / 3  # of the terms' total size
+REACH = 0.9  # of the terms' total size
+MOVES = 2.0  # what terms meet is named where it changes by this factor in all
+
+WORDS = {  # what the sentences say, with both edges of each
+    "vanishes": "the pace, what a step back multiplies the error sent back by, is below 1 and not constant",
+    "constant": f"a pace within {LEVEL - 1:.0%} of 1, and a change of at most ×{LEVEL_IN_ALL:.1f} over all lags",
+    "steady": f"one pace describes all lags: {FEWEST} or more, no zero between, within ×{STEADY_ERROR:g} of the line "
+    f"(rms), and neither half departs from it by more than ×{STEADY_HALF:g}",
+    "settles": f"divided by its error, the sum goes like t to a power between −{BOUNDED:g} and {BOUNDED:g}: "
+    "more steps do not make it larger or smaller",
+    "fades": f"divided by its error, the sum falls with the horizon, like t to a power below −{BOUNDED:g}",
+    "grows": f"divided by its error, the sum goes like t to a power between {BOUNDED:g} and {POLYNOMIAL:g}; or it "
+    f"grows by no one law, the power at least two standard errors above {BOUNDED:g}",
+    "explodes": "divided by its error, the sum is multiplied by each step more of horizon: in both halves of the "
+    f"horizon alike (within {ALIKE - 1:.0%}), at a pace above {LEVEL:g}",
+    "cancel": f"less than {CANCELS:.0%} of the terms' total size is left when they are added",
+    "chaotic": "a change in the seventh digit of the weights changes the state by more than a hundredth, so the "
+    "gradient is one sample of many",
+}
+SAID = {  # growth shape -> what is said of the sum
+    "fading": "fades",
+    "bounded": "settles",
+    "sublinear": "grows",
+    "linear": "grows",
+    "polynomial": "grows",
+    "exponential": "explodes",
+}
+
 
 class Fit(NamedTuple):
-    """The line log ‖term(u)‖ ≈ intercept + slope · u from lag `first` to `last`; NaN without two terms."""
+    """The line log(u) ≈ intercept + slope · u from lag `first` to `last`; NaN without two finite values."""
 
     slope: float
     intercept: float
     error: float  # rms distance from the line, natural log
     first: int
     last: int
+    steady: bool  # whether the one slope describes all these lags; see `per_step_factor`
 
     @property
-    def factor(self):
-        """exp(slope): what one more step back multiplies a term by."""
+    def factor(self) -> float:
+        """exp(slope): what one more step back multiplies by."""
         return _exp(self.slope)
 
 
 class Growth(NamedTuple):
-    """How the sum grows with the horizon; `growth` defines the six shapes."""
+    """How a sum grows with the horizon; `growth` defines the shapes."""
 
     shape: str
     slope: float
     power: float  # ~ t^power
+    doubt: float  # standard error of the power
 
     @property
-    def rate(self):
-        """exp(slope): what one more step of horizon multiplies the sum by."""
+    def rate(self) -> float:
+        """exp(slope): what one more step of horizon multiplies it by."""
         return _exp(self.slope)
+
+    @property
+    def said(self) -> str | None:
+        """settles, fades, grows, explodes; None where none of them can be told."""
+        surely = self.shape == "unclear" and self.power - 2 * self.doubt > BOUNDED
+        return "grows" if surely else SAID.get(self.shape)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one time t says; the definitions are those of the functions below."""
+    """What one time t says; the definitions are those of the functions below.
 
-    regime: str
-    slope: float  # log of the per-step factor
-    factor: float
-    intercept: float
-    fit_error: float
-    first: int  # lags fitted
-    last: int
+    Factors, rates and shares are plain numbers, magnitudes natural logarithms; NaN where there is nothing to fit.
+    """
+
+    pace: float  # what a step back multiplies ‖δ‖ by
+    pace_steady: bool
+    pace_near: float  # the same over the first quarter of the lags, u < (t+1)//4
+    pace_near_steady: bool
+    pace_far: float  # and over the last half, u ≥ (t+1)//2
+    pace_far_steady: bool
+    regime: str  # of δ
+    term_pace: float  # what a step back multiplies a term by
+    term_pace_steady: bool
+    growth: Growth  # of ‖Σ‖ over the horizon
+    growth_by_error: Growth  # of ‖Σ‖ / ‖dC(t)/dh(t)‖
+    log_sum: float
     memory: int  # lags
     far_share: float  # share of the lags ≥ (t+1)//2
-    cancellation: float
-    growth: Growth
-    log_sum: float
+    coherence: float
+    zero_lags: int  # terms that are exact zeros
+    chaotic: bool | None  # None: not asked
+    claims: tuple = ()  # (kind, value): what the sentence says
     verdict: str = ""
 
 
-def per_step_factor(log_row):
-    """Least-squares line through the logs of all non-zero terms, each lag counting alike.
+def per_step_factor(log_row) -> Fit:
+    """Least-squares line through all finite values of a row, each lag counting alike.
 
-        slope = Σ (u − ū)(y_u − ȳ) / Σ (u − ū)²,   y_u = log ‖term(u)‖,   factor = exp(slope)
+        slope = Σ (u − ū)(y_u − ȳ) / Σ (u − ū)²,   y_u = log of lag u,   factor = exp(slope)
 
-    No lag is left out by choice: over a hundred lags a transient at the first few hardly tilts the line, and
-    shows in the error. One linear unit, term(u) = c ρ^u, gives ρ and no error.
+    It is steady, so that one factor describes the lags, where there are at least 8 values, no zero between the first
+    and the last, an rms distance of at most ln 3, and in each half of them |slope of that half − slope| · lags in it
+    is at most ln 4.
 
     Args:
         log_row: f[t+1], by lag.
 
     Returns:
-        `Fit`; slope, intercept and error are NaN with fewer than two non-zero terms.
+        `Fit`; slope, intercept and error are NaN with fewer than two finite values.
     """
     lags = np.flatnonzero(np.isfinite(log_row))
     first, last = (int(lags[0]), int(lags[-1])) if len(lags) else (0, -1)
-    line = _line(lags, log_row[lags]) if len(lags) > 1 else (math.nan,) * 3
-    return Fit(*line, first, last)
+    if len(lags) < 2:
+        return Fit(math.nan, math.nan, math.nan, first, last, False)
+    slope, intercept, error = _line(lags, log_row[lags])
+    steady = len(lags) >= FEWEST and len(lags) == last - first + 1 and error <= math.log(STEADY_ERROR)
+    if steady:
+        half = len(lags) // 2
+        parts = (lags[:half], lags[half:])
+        away = [abs(_line(part, log_row[part])[0] - slope) * len(part) for part in parts]
+        steady = max(away) <= math.log(STEADY_HALF)
+    return Fit(slope, intercept, error, first, last, steady)
 
 
-def memory(log_row, fraction=0.9):
+def memory(log_row, fraction: float = REACH) -> int:
     """The fewest nearest lags that hold `fraction` of the terms' total size; 0 in a row of zeros.
 
         min m:  Σ_{u<m} ‖term(u)‖ ≥ fraction · Σ_u ‖term(u)‖         terms ρ^u: ⌈log(1 − fraction) / log ρ⌉
@@ -92,7 +160,7 @@ def memory(log_row, fraction=0.9):
     return 0 if held[-1] == -np.inf else 1 + int(np.argmax(held >= held[-1] + math.log(fraction) - 1e-9))
 
 
-def log_share(log_row):
+def log_share(log_row) -> np.ndarray:
     """Log of the share of the terms' total size from lags ≥ u: the credit that reaches back that far.
 
         share(u) = Σ_{u'≥u} ‖term(u')‖ / Σ_{u'} ‖term(u')‖
@@ -106,12 +174,12 @@ def log_share(log_row):
     return held if held[0] == -np.inf else held - held[0]
 
 
-def share(log_row):
+def share(log_row) -> np.ndarray:
     """`log_share` as plain numbers, f[t+1]; 0 below 1e-323."""
     return np.exp(log_share(log_row))
 
 
-def cancellation(log_row, log_sum):
+def coherence(log_row, log_sum: float) -> float:
     """What is left of the terms when they are added, ‖Σ term‖ / Σ ‖term‖ in [0, 1].
 
     1: they all point the same way (also in a row of zeros). 0: they cancel.
@@ -120,154 +188,274 @@ def cancellation(log_row, log_sum):
     return 1.0 if total == -np.inf else min(_exp(float(log_sum - total)), 1.0)
 
 
-def growth(log_sums, log_residual):
+def growth(log_sums, log_residual, pace: float) -> Growth:
     """How ‖Σ_u dC(t)/dW(t−u)‖ / ‖dC(t)/dh(t)‖ grows with t, over the last three quarters of the horizon.
 
-    Two lines are fitted to its log: over t, for the rate per step, and over log(t+1), for the power.
+    Two lines are fitted to its log: over t, for the rate a step, and over log(t+1), for the power p.
 
-        vanishing    power < −¼
-        bounded      power in [−¼, ¼]
-        sublinear    power in (¼, ¾), like √t from terms with random signs
-        linear       power in [¾, 1¼]
-        exponential  power > 2½, or power > 1¼ and the line over t fits better
-        unclear      the other powers > 1¼; fewer than 4 rows; a standard error of the power above ¼, unless
-                     the power is two standard errors outside [−¼, 1¼]
+        unclear      fewer than 8 rows
+        exponential  otherwise, if the slopes over t of both halves of the rows are positive, the larger at most 1.25
+                     times the smaller, and the pace is above 1.05
+        unclear      otherwise, if the standard error of p is above ¼, or p > 4
+        fading, bounded, sublinear, linear, polynomial
+                     otherwise, for p below −¼, up to ¼, up to ¾, up to 1¼, up to 4
 
     With terms ρ^u it is (1 − ρ^{t+1}) / (1 − ρ): bounded, linear or exponential for ρ below, at or above 1.
 
     Args:
         log_sums: f[T], log ‖Σ‖ at each t.
-        log_residual: f[T], log ‖dC(t)/dh(t)‖. Rows where either is not finite are left out.
+        log_residual: f[T], log ‖dC(t)/dh(t)‖, or zeros to read ‖Σ‖ itself. Rows where either is not finite are left
+            out.
+        pace: what a step back multiplies ‖δ‖ by.
 
     Returns:
-        `Growth`; rate and power are NaN with fewer than 4 rows.
+        `Growth`; slope, power and doubt are NaN with fewer than 8 rows.
     """
     t = np.arange(len(log_sums))
     rows = t[np.isfinite(log_sums) & np.isfinite(log_residual) & (4 * t >= len(t))]
-    if len(rows) < 4:
-        return Growth("unclear", math.nan, math.nan)
-    ratio = log_sums[rows] - log_residual[rows]
-    slope, _, off_exponential = _line(rows, ratio)
-    power, _, off_power = _line(np.log1p(rows), ratio)
-    doubt = off_power / np.std(np.log1p(rows)) / math.sqrt(len(rows) - 2)
-    if doubt > 0.25 and abs(power - 0.5) <= 0.75 + 2 * doubt:
+    if len(rows) < FEWEST:
+        return Growth("unclear", math.nan, math.nan, math.nan)
+    log = log_sums[rows] - log_residual[rows]
+    slope, *_ = _line(rows, log)
+    power, _, error = _line(np.log1p(rows), log)
+    doubt = error / float(np.std(np.log1p(rows))) / math.sqrt(len(rows) - 2)
+    half = len(rows) // 2
+    low, high = sorted(_line(rows[part], log[part])[0] for part in (slice(half), slice(half, None)))
+    if low > 0 and high <= ALIKE * low and pace > LEVEL:
+        shape = "exponential"
+    elif doubt > DOUBT or power > POLYNOMIAL:
         shape = "unclear"
-    elif power > 1.25:
-        shape = "exponential" if power > 2.5 or off_exponential < off_power else "unclear"
     else:
-        shape = ("vanishing", "bounded", "sublinear", "linear")[np.searchsorted([-0.25, 0.25, 0.75], power)]
-    return Growth(shape, slope, power)
+        shapes = ("fading", "bounded", "sublinear", "linear", "polynomial")
+        shape = shapes[np.searchsorted([-BOUNDED, BOUNDED, ROOT, LINEAR], power)]
+    return Growth(shape, slope, power, doubt)
 
 
-def regime(log_row, fit):
-    """Name the terms of one t by the line through them.
+def regime(log_delta, fit: Fit) -> str:
+    """Name δ of one t by the line through it.
 
         overflow   the row is NaN: the forward pass broke at t or before
-        mixed      no line describes them: fewer than two non-zero terms; a zero before the last of these; or
-                   an rms error above 1.5 (×4.5; log |N(0,1)| alone scatters by 1.1) and above the spread of
-                   the line itself, which then explains less than half of the variance
+        mixed      no line describes it: fewer than two finite values; a zero before the last of these; or an rms
+                   error above 1.5 (×4.5; log |N(0,1)| alone scatters by 1.1) and above the spread of the line itself,
+                   which then explains less than half of the variance
         constant   a factor within 5 % of 1, and a change of at most ×2.7 over all fitted lags
         vanishing  otherwise, a factor below 1
         exploding  otherwise, a factor above 1
 
-    Terms that end in zeros are vanishing or else mixed; one zero, at lag t, is no end: h(−1) is zero there.
+    What ends in zeros is vanishing or else mixed; one zero, at lag t, is no end: h(−1) is zero there.
     """
-    if np.isnan(log_row).any():
+    if np.isnan(log_delta).any():
         return "overflow"
     span = fit.last - fit.first
-    zeros = np.isneginf(log_row)
+    zeros = np.isneginf(log_delta)
     if span < 1 or zeros[: fit.last].any() or fit.error > max(1.5, abs(fit.slope) * span / math.sqrt(12)):
         return "mixed"
-    constant = abs(fit.slope) <= math.log(1.05) and abs(fit.slope) * span <= 1
+    constant = abs(fit.slope) <= math.log(LEVEL) and abs(fit.slope) * span <= math.log(LEVEL_IN_ALL)
     name = "constant" if constant else "vanishing" if fit.slope < 0 else "exploding"
     return "mixed" if zeros.sum() > 1 and name != "vanishing" else name
 
 
-def read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t):
-    """Read the terms of one time t.
+def may_be_chaotic(log_delta) -> bool:
+    """Whether some δ exceeds e⁷ times its size at the nearest lag; where none does, no forward pass was chaotic."""
+    here = log_delta[np.isfinite(log_delta)]
+    return bool(here.size) and float(here.max() - here[0]) > 7
+
+
+def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, chaotic=None) -> Reading:
+    """Read one time t.
 
     Args:
         log_row: f[t+1], log ‖dC(t)/dW(t−u)‖ by lag.
-        log_partial: f[t+1], log of the norm of their running sum.
+        log_delta: f[t+1], log ‖δ(t,t−u)‖ by lag.
+        log_partial: f[t+1], log of the norm of the terms' running sum.
         log_sums: f[T], log of the norm of the whole sum at each time.
         log_residual: f[T], log ‖dC(t)/dh(t)‖.
         overflow, underflow: the first step at which the forward pass overflows, a state underflows; or None.
         t: the time.
+        chaotic: what a second forward pass with other last digits said; None where none was made.
 
     Returns:
         `Reading`. At an overflow its numbers are NaN and its memory is 0.
     """
-    broken = np.isnan(log_row).any()
-    row = np.full_like(log_row, -np.inf) if broken else log_row
-    fit, log_sum = per_step_factor(row), float(log_partial[-1])
+    broken = bool(np.isnan(log_row).any())
+    row, delta = (np.full_like(a, -np.inf) if broken else a for a in (log_row, log_delta))
+    fit, terms, log_sum = per_step_factor(delta), per_step_factor(row), float(log_partial[-1])
+    near, far = per_step_factor(delta[: (t + 1) // 4]), per_step_factor(delta[(t + 1) // 2 :])
     reading = Reading(
-        regime=regime(log_row, fit),
-        slope=fit.slope,
-        factor=fit.factor,
-        intercept=fit.intercept,
-        fit_error=fit.error,
-        first=fit.first,
-        last=fit.last,
+        pace=fit.factor,
+        pace_steady=fit.steady,
+        pace_near=near.factor,
+        pace_near_steady=near.steady,
+        pace_far=far.factor,
+        pace_far_steady=far.steady,
+        regime=regime(log_delta, fit),
+        term_pace=terms.factor,
+        term_pace_steady=terms.steady,
+        growth=growth(log_sums, np.zeros_like(log_sums), fit.factor),
+        growth_by_error=growth(log_sums, log_residual, fit.factor),
+        log_sum=log_sum,
         memory=memory(row),
         far_share=math.nan if broken else float(share(row)[(t + 1) // 2]),
-        cancellation=math.nan if broken else cancellation(row, log_sum),
-        growth=growth(log_sums, log_residual),
-        log_sum=log_sum,
+        coherence=math.nan if broken else coherence(row, log_sum),
+        zero_lags=0 if broken else int(np.isneginf(row).sum()),
+        chaotic=chaotic,
     )
+    text = _Sentence()
     if broken:
-        verdict = (
+        text.claim("overflow", overflow)
+        text.say(
             f"The forward pass overflows at step {overflow}, and no gradient exists from there on: "
             "choose an earlier time or smaller weights."
         )
-    elif reading.regime == "mixed":
-        flushed = f" (underflow from step {underflow})" if underflow is not None and underflow <= t else ""
-        verdict = _mixed(row, number(log_sum), log_residual[t], flushed)
     else:
-        factor = f"Each step back multiplies the term by {number(fit.slope)}"
-        verdict = factor + _point(reading, row, log_residual[t])
-    return replace(reading, verdict=verdict)
+        flushed = underflow if underflow is not None and underflow <= t and reading.zero_lags else None
+        _tell(text, reading, row, delta, log_residual[t], flushed)
+    return replace(reading, verdict=" ".join(text.sentences), claims=tuple(text.claims))
 
 
-def _point(reading, row, residual):
-    """What a steady factor means for W: the second half of the sentence."""
-    gets, kept = f"W's gradient is {number(reading.log_sum)}", _percent(reading.cancellation)
-    shape, size = reading.growth.shape, "the terms' total size"
-    more = f"each step more of horizon multiplies it by about {number(reading.growth.slope)}"
-    if reading.regime == "exploding":
-        far = f": the far half of the lags holds {_percent(reading.far_share)} of {size}, and {gets}."
-        return f", so the sum explodes: {gets}, and {more}." if shape == "exponential" else far
-    if reading.regime == "constant":
-        if reading.cancellation < 1 / 3:
-            return f": nothing fades, but the terms cancel; {gets}, {kept} of their total size."
-        if shape == "exponential":
-            return f": nothing fades, and the sum explodes: {gets}, and {more}."
-        if shape == "linear":
-            return f": nothing fades, and the sum grows linearly with the horizon; {gets}."
-        return f": nothing fades, and {np.isfinite(row).sum()} lags add up; {gets}, {kept} of {size}."
-    if reading.log_sum < row.max() - math.log(2):
-        return f", and the terms cancel: {gets}, {kept} of their total size."
-    healthy = shape != "exponential" and reading.log_sum > residual + math.log(1e-3)
-    near = "the nearest lag holds" if reading.memory == 1 else f"the nearest {reading.memory} lags hold"
-    return f", yet {'the sum is healthy' if healthy else 'terms add up'}: {gets}, and {near} 90 % of {size}."
+# ------------------------------------------------------------------------------------------------- the sentence
 
 
-def _mixed(row, gets, residual, flushed):
-    """The sentence where no factor describes the terms."""
-    lags, top = np.isfinite(row).sum(), int(np.argmax(row >= row.max() - 0.01))  # the nearest of equals
-    most = _percent(_exp(float(row[top] - np.logaddexp.reduce(row)))) if lags else ""
+@dataclass
+class _Sentence:
+    """A text, and what it claims."""
+
+    sentences: list = field(default_factory=list)
+    claims: list = field(default_factory=list)
+
+    def claim(self, kind, value=None):
+        """Note a claim, and hand its value on."""
+        self.claims.append((kind, value))
+        return value
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+
+def _tell(text, reading, row, delta, residual, flushed):
+    """The sentences of a forward pass that is whole."""
+    lags = np.flatnonzero(np.isfinite(row))
+    lost = f" (underflow from step {text.claim('underflow', flushed)})" if flushed is not None else ""
     if residual == -np.inf:
-        return "The cost at this time sends nothing back: it has no target, or no error."
-    if lags == 0:
-        return f"No gradient reaches these weights from this cost: every term is zero{flushed}."
-    if lags == 1:
-        return f"Only lag {top} reaches W, whose gradient is {gets}; every other term is zero{flushed}."
-    if np.isneginf(row[:-1]).any():
-        only = f"Only {lags} of {len(row)} lags reach W, lag {top} most, with {most} of the terms' total size"
-        return f"{only}, the rest is zero{flushed}; W's gradient is {gets}."
-    return f"No one factor fits these terms: lag {top} is largest, {most} of their total size; W's gradient is {gets}."
+        text.claim("no_target")
+        text.say("The cost at this time sends nothing back: it has no target, or no error.")
+    elif not lags.size:
+        text.claim("silent")
+        text.say(f"No gradient reaches these weights from this cost: every term is zero{lost}.")
+    elif lags.size == 1 and len(row) > 1:
+        lag = text.claim("only_lag", int(lags[0]))
+        gets = "" if reading.chaotic else f", whose gradient is {number(text.claim('sum', reading.log_sum))}"
+        text.say(f"Only lag {lag} reaches W{gets}; every other term is zero{lost}.")
+    else:
+        if reading.chaotic:
+            text.claim("chaotic", True)
+            text.say("Chaotic: a change in the seventh digit of the weights changes all that follows.")
+        pace, connects = _pace(text, reading, delta)
+        text.say(pace + _sum(text, reading, connects) + ".")
+        if reading.chaotic:
+            text.say("The gradient at this time is one sample of many.")
+        else:
+            text.say(_size(text, reading, row, lost))
 
 
-def number(log):
+def _pace(text, reading, delta):
+    """What a step back does to δ, and the word that joins what follows."""
+    about = "about " if reading.chaotic else ""
+    if reading.pace_steady:
+        pace = number(_log(text.claim("pace", reading.pace)))
+        does = f"Each step back multiplies the error δ by {about}{pace}"
+        span = len(delta) - 1
+        apart = abs(_log(reading.term_pace) - _log(reading.pace)) * span
+        if reading.term_pace_steady and apart > math.log(MOVES) and not reading.chaotic:
+            meets = "grows" if reading.term_pace > reading.pace else "fades"
+            slope = _log(text.claim("term_pace", reading.term_pace))
+            level = abs(slope) <= math.log(LEVEL) and abs(slope) * span <= math.log(LEVEL_IN_ALL)
+            goes = "stay level," if level else "fall by" if slope < 0 else "grow by"
+            does += f", what it meets {meets}, and the terms {goes} ×{number(slope)} a step"
+        return _named(text, reading, does)
+    near = number(_log(text.claim("pace_near", reading.pace_near))) if reading.pace_near_steady else ""
+    far = number(_log(text.claim("pace_far", reading.pace_far))) if reading.pace_far_steady else ""
+    if near and far:
+        does = f"The nearest steps back multiply the error δ by {about}{near}, the far half by {about}{far}"
+        alike = (reading.pace_near - 1) * (reading.pace_far - 1) > 0
+        return _named(text, reading, does) if alike else (does, ", and ")
+    jump = "" if reading.chaotic else _jump(text, delta)
+    if near or far:
+        which = "The nearest steps back multiply" if near else "The far half of the steps back multiplies"
+        return f"{which} the error δ by {about}{near or far}; {jump or 'no one factor fits all of them'}", ", and "
+    if np.isfinite(delta).sum() < FEWEST:
+        return "There are too few lags for a pace", ", and "
+    return "No one factor fits the steps back" + (jump and f": {jump}"), ", and "
+
+
+def _named(text, reading, does):
+    """With the regime's name, and the word that joins what follows."""
+    named = {"vanishing": ("δ vanishes", ", yet "), "constant": ("δ keeps its size", ", and ")}
+    word, joins = (named | {"exploding": ("δ grows", ", so ")}).get(reading.regime, ("", ", and "))
+    if not word:
+        return does, joins
+    text.claim("regime", reading.regime)
+    return f"{does}: {word}", joins
+
+
+def _jump(text, delta):
+    """The largest change from one lag to the next, where there is a large one."""
+    with np.errstate(invalid="ignore"):  # −inf − −inf
+        steps = np.diff(delta)
+    steps = np.where(np.isfinite(steps), steps, 0.0)
+    if len(delta) < FEWEST or np.abs(steps).max() < math.log(STEADY_HALF):
+        return ""
+    lag = int(np.argmax(np.abs(steps))) + 1
+    text.claim("cliff", (lag, _exp(float(steps[lag - 1]))))
+    return f"δ jumps by ×{number(float(steps[lag - 1]))} at lag {lag}"
+
+
+def _sum(text, reading, joins):
+    """How the sum goes on with the horizon."""
+    by_error, itself = reading.growth_by_error, reading.growth
+    said = by_error.said
+    if said is None:
+        return ""
+    text.claim(said, "growth_by_error")
+    if said == "settles":
+        return f"{joins}the sum settles"
+    joins = ", and " if said == "fades" or (said == "grows" and "yet" in joins) else joins
+    if said == "explodes":
+        if reading.chaotic:
+            return f"{joins}the sum explodes"
+        more = f"{joins}the sum explodes, by its error ×{number(_log(text.claim('sum_rate_by_error', by_error.rate)))}"
+        if itself.said == "explodes":
+            more += f", itself ×{number(_log(text.claim('sum_rate', itself.rate)))}"
+        return f"{more} a step of horizon"
+    law = ", by no one law" if by_error.shape == "unclear" else ""
+    if not law and abs(by_error.power) <= POLYNOMIAL and not reading.chaotic:  # beyond, it is no power
+        law = f" like t to the power {text.claim('power', by_error.power):.2f}".replace("-", "−")
+    return f"{joins}the sum {'itself fades' if said == 'fades' else 'grows'} with the horizon{law}"
+
+
+def _size(text, reading, row, lost):
+    """How large the sum is, and where its terms are."""
+    said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}"]
+    if reading.coherence < CANCELS:
+        said.append(f"the terms cancel, {_percent(text.claim('cancels', reading.coherence))} of their size is left")
+    if 2 * reading.memory > len(row):
+        part = _percent(text.claim("far_share", reading.far_share))
+        said.append(f"the far half of the lags holds {part} of the terms' size")
+    else:
+        near = text.claim("reach", reading.memory)
+        lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
+        said.append(f"{lags} 90 % of the terms' size")
+    if reading.zero_lags > 1 or np.isneginf(row[:-1]).any():
+        zeros = text.claim("zero_lags", reading.zero_lags)
+        top = int(np.argmax(row >= row.max() - 0.01))  # the nearest of equals
+        part = _exp(float(row[top] - np.logaddexp.reduce(row)))
+        text.claim("top_lag", (top, part))
+        are = "lag is an exact zero" if zeros == 1 else "lags are exact zeros"
+        said.append(f"{zeros} {are}{lost}, and lag {top} holds most, {_percent(part)}")
+    return "; ".join(said) + "."
+
+
+def number(log) -> str:
     """A magnitude from its natural log, as text: "0.142", "12.0", or with a power of ten, "3.2e-17"."""
     if not math.isfinite(log):
         return "0" if log == -np.inf else "—"
@@ -294,3 +482,7 @@ def _line(x, y):
 def _exp(log):
     """exp without overflow."""
     return math.exp(min(log, 700.0))
+
+
+def _log(factor):
+    return math.log(factor) if factor > 0 else -math.inf

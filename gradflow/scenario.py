@@ -209,7 +209,8 @@ _UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
 PRESETS: dict[str, Scenario] = {
     "LSTM at initialisation": Scenario(),
     "LSTM that remembers": Scenario(forget=0.99, gain=0.4),
-    "LSTM that explodes": Scenario(gain=12.0),
+    "LSTM that explodes": Scenario(init="orthogonal", forget=0.9, gain=0.7, input_gain=0.002),  # too small to saturate
+    "Chaotic LSTM": Scenario(gain=12.0),
     "GRU": Scenario(cell="gru"),
     "Vanishing": Scenario(**_UNIT, gain=0.8),
     "Constant": Scenario(**_UNIT, gain=1.0),
@@ -313,10 +314,24 @@ class Measurement:
         return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
 
     @cached_property
+    def chaos_checked(self):
+        """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
+        from gradflow.reading import read
+
+        log_delta = self.lags.log_delta(**self.scenario.rows)
+        numbers = self.log_row, log_delta, self.log_partial, self.log_sums, self.log_residual
+        chaotic = self.gmap.chaotic(self.t, log_delta)
+        return read(*numbers, self.overflow, self.underflow, self.t, chaotic)
+
+    def said(self, at_rest=True):
+        """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
+        return (self.chaos_checked if at_rest else self.reading).verdict
+
+    @cached_property
     def chains(self):
         """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
         return {
-            "‖dh(t)/dh(t−u)‖": self.lags.log_state_sensitivity(),
+            f"‖dh(t)/d{'(h,c)' if self.scenario.cell == 'lstm' else 'h'}(t−u)‖": self.lags.log_state_sensitivity(),
             "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
         }
 
@@ -385,7 +400,7 @@ def _measure(scenario):
         labels=core.data().labels[:horizon],
         overflow=overflow,
         underflow=underflow,
-        reading=read(log_row, log_partial, log_sums, log_residual, overflow, underflow, t),
+        reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
         lags=lags,
         gmap=gmap,
     )

@@ -201,6 +201,40 @@ def begin_all(problems, cell_path_only):
     return [_passed(cell, cell_path_only, *_one_of(together, i)) for i in range(len(problems))]
 
 
+def divergence(now):
+    """How far a change of W_hh in its last digits moves the state, ‖h'(s) − h(s)‖ / ‖h(s)‖, f64[T].
+
+    h' is the state of W_hh (1 + ε), with ε = 1e-7, or 2⁻²⁰ in float32; from an overflow on the result means nothing.
+    """
+    *_, before, pins = now.trace.met
+    by = 2.0**-20 if now.weights.weight_hh.dtype == np.float32 else 1e-7
+    carry = tuple(state[0] for state in before)
+    h, nudged = (np.asarray(a, np.float64) for a in _states(now.cell, now.weights, now.inputs, pins, carry, by))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        apart = np.linalg.norm(nudged - h, axis=1) / np.linalg.norm(h, axis=1)
+    return np.nan_to_num(apart)  # 0 / 0
+
+
+@partial(jax.jit, static_argnums=0)
+def _states(cell, weights, inputs, pins, carry, by):
+    """h(s) of these weights and of those with W_hh (1 + by), [2, T, n]."""
+    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
+
+    def run(weight_hh):
+        changed = weights._replace(weight_hh=weight_hh)
+
+        def step(carry, now):
+            s, x, pin = now
+            copy = _copy(changed, s)
+            a_x = split(dot(copy.weight_ih, x) + copy.bias_ih)
+            after = cell.step(a_x, split(dot(copy.weight_hh, carry[0]) + copy.bias_hh), carry, pin)
+            return after, after[0]
+
+        return lax.scan(step, carry, (jnp.arange(len(inputs)), inputs, pins))[1]
+
+    return jax.vmap(run)(jnp.stack([weights.weight_hh, weights.weight_hh * (1 + by)]))
+
+
 def _arrays(problem):
     """What the forward pass takes, in the working precision."""
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)

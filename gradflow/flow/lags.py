@@ -55,6 +55,21 @@ class LagTerms:
         delta, other = self._log_factors(weight, gate)
         return self._by_lag(delta), self._by_lag(other)
 
+    def log_delta(self, weight="weight_hh", gate=None):
+        """log ‖δ(t,t−u)‖ by lag: what is sent back, whatever it meets.
+
+            δ_h = dC(t)/da_h for weight_hh and bias_hh, δ_x = dC(t)/da_x for weight_ih and bias_ih, both joined for all
+
+        Args and Raises: as in `GradientMap`.
+
+        Returns:
+            f64[t+1]; −inf at an exact zero; NaN if t ≥ `overflow`.
+        """
+        check_rows(self._pass.cell, weight, gate)
+        fields = ("bias_hh", "bias_ih") if weight == "all" else (weight,)
+        each = [self._log_factors(name, gate)[0] for name in fields]
+        return self._by_lag(log_total(np.stack(each, axis=-1)))
+
     def log_partial_sums(self, weight="weight_hh", gate=None):
         """log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F, f64[t+1]. Args and Raises: as in `GradientMap`."""
         return self._log_sums(weight, gate, slice(None))[: self.t + 1]
@@ -141,12 +156,11 @@ class LagTerms:
         return int(gates[block] * n + unit), int(col) if matrix else None
 
     def log_state_sensitivity(self):
-        """log ‖dh(t)/dh(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
+        """log ‖dh(t)/d carry(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
 
-            dh(t)/dh(s) = Π_{r=s+1..t} dh(r)/dh(r−1)
+            dh(t)/d carry(s) = dh(t)/d carry(t) Π_{r=s+1..t} d carry(r)/d carry(r−1)        carry: h; of an lstm (h, c)
 
-        An lstm has two states: h(t) is then a function of (h, c)(t−u), and this is its derivative with respect to h
-        alone, c(t−u) held fixed. With `cell_path_only` it is that of the truncated function.
+        With `cell_path_only` it is that of the truncated function.
 
         Returns:
             f64[t+1]; log √n at lag 0; −inf at an exact zero; NaN if t ≥ `overflow`.
