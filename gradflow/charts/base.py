@@ -45,6 +45,7 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
     PURPLE: ("#8233b3", "#c598e2"),
 }
 PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
+LIT = 0.32  # opacity of the orange column that lies under letters
 STACK = 620  # px: a narrower view stacks its panels
 GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 
@@ -117,6 +118,15 @@ def overflowed(measurement):
 def kept_words(measurement, kept):
     """What stays in grey, by what differs; nothing if nothing does."""
     return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else ""
+
+
+def in_two_lines(words):
+    """The same with a line break for its middle space, which a view uses where it is narrow."""
+    spaces = [k for k, letter in enumerate(words) if letter == " "]
+    if not spaces:
+        return words
+    k = min(spaces, key=lambda k: abs(2 * k - len(words)))
+    return f"{words[:k]}\n{words[k + 1 :]}"
 
 
 def steps_back(measurement):
