@@ -3,9 +3,8 @@
 from dataclasses import asdict, replace
 
 from gradflow.fields import short
-from gradflow.scenario import CHOICES, CUSTOM, PINNABLE, pinnable_gates, preset_of
+from gradflow.scenario import CHOICES, CUSTOM, GATE_FIELDS, defaults, pinnable_gates, preset_of
 
-_GATES = {gate for gates in PINNABLE.values() for gate in gates}
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
     "lstm": ({"gates": "pinned", "forget": 1.0, "gain": 0.2},),
     "gru": ({"gates": "pinned", "update": 0.99, "gain": 0.2}, {"gates": "pinned", "update": 0.999, "gain": 1.0}),
@@ -21,8 +20,10 @@ _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; th
         {"init": "identity", "gain": 1.0, "input_gain": 0.02},
         {"init": "normal", "gain": 2.0, "input_gain": 0.1},
     ),
-    "rnn-sigmoid": tuple(  # its slope is at most a quarter, times what W passes on
-        {"init": init, "gain": gain, "input_gain": 0.1} for gain in (10.0, 12.0) for init in ("normal", "orthogonal")
+    "rnn-sigmoid": (  # a slope of at most a quarter, times what W passes on: half of the draws have one
+        {"init": "normal", "gain": 12.0, "input_gain": 0.2},
+        {"init": "orthogonal", "gain": 12.0, "input_gain": 0.2},
+        {"init": "normal", "gain": 8.0, "input_gain": 0.0},
     ),
 }
 _VANISHING = {
@@ -61,25 +62,36 @@ def in_every_cell(measurement):
     return {cell: measurement if cell == now.cell else swap(cell) for cell in CHOICES["cell"]}
 
 
-def difference(kept, now):
-    """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name."""
+def difference(kept, now, most=2):
+    """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name.
+
+    Args:
+        kept, now: two scenarios.
+        most: how many fields are named before the rest is counted; None names them all, and no preset.
+    """
     pinnable = {*pinnable_gates(kept.cell), *pinnable_gates(now.cell)}
-    idle = _GATES - pinnable  # what does nothing in either
+    idle = {*GATE_FIELDS} - pinnable  # what does nothing in either
     idle |= set() if pinnable else {"gates", "write_every"}
     idle |= set() if "lstm" in (kept.cell, now.cell) else {"cell_path_only"}
     idle |= set() if "sentence" in (kept.sequence, now.sequence) else {"text"}
     before, after = asdict(kept), asdict(now)
+    if kept.init != now.init:  # which says how the gates start
+        first, then = defaults(kept.init), defaults(now.init)
+        idle |= {gate for gate in GATE_FIELDS if before[gate] == first[gate] and after[gate] == then[gate]}
     names = [name for name in before if before[name] != after[name] and name not in idle]
     if not names:
         return "the same"
-    if len(names) > 2 and preset_of(kept) != CUSTOM:
+    most = len(names) if most is None else most
+    if len(names) > most and preset_of(kept) != CUSTOM:
         return preset_of(kept)
-    said = [f"{name.replace('_', ' ')} {_value(before[name])} → {_value(after[name])}" for name in names[:2]]
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    said = [f"{name.replace('_', ' ')} {_value(before[name])} → {_value(after[name])}" for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(said) + more
 
 
 def _value(value):
+    if value is None:
+        return "as initialised"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from test_scenario import scenarios
 
 from gradflow.compare import difference, opposite
-from gradflow.scenario import CHOICES, PRESETS, Scenario, gate_names, pinnable_gates
+from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
 
 MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
+AS_INITIALISED = dict.fromkeys(GATE_FIELDS)
 PAIRS = [(preset, cell) for preset in PRESETS for cell in CHOICES["cell"]]
 
 
@@ -24,8 +25,8 @@ def cases():
 
 
 def has_none(scenario):
-    """One sigmoid unit passes on less than a third; one ReLU is off at times: a zero neither fades nor keeps."""
-    sigmoid = scenario.cell == "rnn-sigmoid" and scenario.hidden == 1 and vanishes(scenario)
+    """Half of the draws of sigmoids have no such gain; one ReLU is off at times: a zero neither fades nor keeps."""
+    sigmoid = scenario.cell == "rnn-sigmoid" and vanishes(scenario)
     return sigmoid or (scenario.cell == "rnn-relu" and scenario.hidden == 1 and regime(scenario) == "mixed")
 
 
@@ -57,6 +58,13 @@ def test_the_opposite_vanishes_where_this_does_not(scenario):
         assert vanishes(other) != vanishes(scenario)
 
 
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_a_sigmoid_s_opposite_takes_a_large_gain(seed):
+    """Its slope is at most a quarter, but W multiplies as well."""
+    other = flipped(Scenario(cell="rnn-sigmoid", seed=seed))
+    assert other.gain >= 8 and other.measure().reading.pace > 0.95
+
+
 @pytest.mark.parametrize("scenario", cases())
 def test_the_opposite_of_the_opposite_is_back(scenario):
     other = flipped(scenario)
@@ -85,6 +93,10 @@ def test_the_opposite_moves_the_network_alone(scenario):
         ({"forget": 0.9}, "forget 0.73 → 0.90"),
         ({"forget": 0.995}, "forget 0.73 → 0.995"),
         ({"cell": "gru"}, "cell lstm → gru"),
+        ({"forget": None}, "forget 0.73 → as initialised"),
+        ({"init": "shift"}, "init normal → shift"),
+        ({"init": "keras", **AS_INITIALISED}, "init normal → keras"),
+        ({"init": "keras", **AS_INITIALISED, "forget": 0.9}, "forget 0.73 → 0.90, init normal → keras"),
         ({"hidden": 4}, "hidden 16 → 4"),
         ({"cell_path_only": True}, "cell path only off → on"),
         ({"write_every": 12}, "write every 1 → 12"),
@@ -93,6 +105,13 @@ def test_the_opposite_moves_the_network_alone(scenario):
 )
 def test_what_differs_is_named_before_and_after(now, words):
     assert difference(Scenario(), Scenario(**now)) == words
+
+
+def test_what_was_as_initialised_is_named_so():
+    kept = Scenario(init="keras", **AS_INITIALISED)
+    assert difference(kept, replace(kept, forget=0.9)) == "forget as initialised → 0.90"
+    assert difference(kept, Scenario(init="pytorch", **AS_INITIALISED)) == "init keras → pytorch"
+    assert difference(kept, Scenario()) == "init keras → normal"
 
 
 def test_a_kept_preset_that_differs_in_much_has_its_name():
@@ -106,6 +125,8 @@ def test_of_many_differences_two_are_named_and_the_rest_counted():
     assert difference(kept, Scenario(gain=2.0, seed=1, horizon=50)) == "gain 1.50 → 2.00, horizon 100 → 50 and 1 more"
     many = Scenario(gain=2.0, seed=1, horizon=50, hidden=4, init="identity")
     assert difference(kept, many) == "gain 1.50 → 2.00, init normal → identity and 3 more"
+    every = "gain 1.50 → 2.00, init normal → identity, hidden 16 → 4, horizon 100 → 50, seed 0 → 1"
+    assert difference(kept, many, most=None) == every
 
 
 def test_a_gate_that_neither_cell_has_is_no_difference():

@@ -1,6 +1,7 @@
 """Each lesson says what is measured: its verdicts recomputed, its prediction scored, its page from first to last."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from urllib.parse import urlencode
 
@@ -12,22 +13,24 @@ from test_page import notices, widget
 
 import gradflow as gf
 from gradflow import flow, scenario
-from gradflow.charts import clipping, truncation
+from gradflow.charts import clipping, draws, truncation
 from gradflow.charts import layers as net
+from gradflow.charts.draws import Draws
 from gradflow.flow import layer_gradients
 from gradflow.flow.layers import draw_net
 from gradflow.lessons import LESSONS
+from gradflow.lessons.clipping import clipped
 from gradflow.lessons.depth import by_layer
 from gradflow.lessons.evidence import SEEDS, drawn
-from gradflow.lessons.growing_sum import clipped
 from gradflow.lessons.moving_lag import mean_shares
+from gradflow.lessons.record import REMEDY_WORDS, STANCES, WORDS_OF
 from gradflow.lessons.sum_over_lags import added_up
 from gradflow.lessons.words import WORDS, explained
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look, parse_look
 from gradflow.pages import layers, learning
 from gradflow.pages.learning import TURN
-from gradflow.scenario import CHOICES, PRESETS, RANGES, Scenario, parse, pinnable_gates
+from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, RANGES, Scenario, parse, pinnable_gates
 from gradflow.training import CHUNK, STEPS, learned_at, variants
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
@@ -66,15 +69,73 @@ def test_every_verdict_is_what_is_measured_over_eight_draws(lesson):
 
 @every_lesson
 def test_a_lesson_is_short_and_whole(lesson):
-    assert 60 <= len(lesson.prose.split()) <= 120
-    assert "$dC(t)/dW(t-u)$" in lesson.prose, "the picture's own term is not named"
+    assert sum(len(text.split()) for text in lesson.asks(lesson.scenario)) <= 150
+    assert "$dC(t)/dW(t-u)$" in lesson.text(lesson.scenario), "the picture's own term is not named"
     assert lesson.sources and lesson.verdicts
-    assert lesson.scenario not in [example.scenario for example in lesson.examples]
+    shown = [(example.scenario, example.look or lesson.look) for example in lesson.examples]
+    assert len({(lesson.scenario, lesson.look), *shown}) == 1 + len(shown)
     assert lesson.examples[-1].label == "Show where it stops"
     for field in lesson.controls:
         assert field in RANGES.keys() | LOOK_RANGES.keys()
         assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
     assert bool(lesson.guess.options) != bool(lesson.guess.range)
+
+
+@every_lesson
+def test_a_verdict_says_true_or_false_of_a_claim_and_holds_or_stops_of_a_statement(lesson):
+    assert lesson.stance in STANCES
+    assert {verdict.word for verdict in lesson.verdicts} <= WORDS_OF[lesson.stance].keys()
+    assert {remedy.word for remedy in lesson.remedies} <= REMEDY_WORDS.keys()
+    app = opened(lesson=LESSONS.index(lesson) + 1)
+    assert f"[{STANCES[lesson.stance]}]\n\n> {lesson.claim}" in words(app)
+
+
+@every_lesson
+def test_every_wrong_option_says_why(lesson):
+    guess = lesson.guess
+    if guess.options:
+        found = guess.answer(lesson.scenario.measure())
+        assert [k for k, why in enumerate(guess.why) if not why] == [found]
+        assert len(guess.why) == len(guess.options)
+        assert all(why.count(".") - len(re.findall(r"\d\.\d", why)) == 1 for why in guess.why if why), "one sentence"
+    else:
+        assert not guess.why
+
+
+def elsewhere(lesson, field):
+    """The lesson's scenario with one control moved."""
+    low, high, _ = RANGES[field]
+    value = getattr(lesson.scenario, field)
+    return replace(lesson.scenario, **{field: RANGES[field].snap(low + 0.37 * (high - low) if value != low else high)})
+
+
+@every_lesson
+def test_the_text_follows_the_controls(lesson):
+    numbers = lambda text: set(re.findall(r"(?<![\w.−-])\d+(?:\.\d+)?(?![\w]|\.\d)", text))
+    for field in set(lesson.controls) & RANGES.keys():
+        value = getattr(lesson.scenario, field)
+        written = {f"{value:g}", f"{value:.2f}"} - {"0", "1"}  # which are named for what they are
+        said = numbers(lesson.text(lesson.scenario)) & written
+        assert not said & numbers(lesson.text(elsewhere(lesson, field))), f"{field} stays in the text"
+
+
+@every_lesson
+def test_another_network_than_the_lessons_is_announced(lesson):
+    number = LESSONS.index(lesson) + 1
+    app = opened(lesson=number, answers=f"{number}:0")
+    assert "Another network" not in words(app)
+    for example in lesson.examples:
+        changes = lesson.changes(example.scenario)
+        assert (f"Changes: {changes}." if changes else "The same, drawn otherwise.") in words(app)
+        for name, value in vars(example.scenario).items():
+            idle = name in (*GATE_FIELDS, "gates", "write_every", "cell_path_only")  # in some cells
+            assert value == getattr(lesson.scenario, name) or name.replace("_", " ") in changes or idle
+        press(app, example.label)
+        moved_by_hand = all(
+            value == getattr(lesson.scenario, name) or name in lesson.controls
+            for name, value in vars(example.scenario).items()
+        )
+        assert (f"**Another network than the lesson's:** {changes}." in words(app)) == (not moved_by_hand)
 
 
 @every_lesson
@@ -94,7 +155,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     assert not app.exception
     assert len(app.success) == 1 and not app.info
     assert lesson.conclusion in words(app)
-    assert lesson.reveal(measurement, lesson.look) in words(app)
+    assert lesson.headline(measurement, lesson.look) in words(app)
     for verdict in lesson.verdicts:
         assert verdict.case in words(app)
     assert "not seen here" not in words(app)
@@ -122,7 +183,8 @@ def test_the_counter_example_and_the_way_back(lesson):
         assert app.session_state.scenario == example.scenario
         assert not app.exception
         assert example.says in words(app)
-        assert lesson.reveal(example.scenario.measure(), app.session_state.look) in words(app)
+        assert app.session_state.look == (example.look or lesson.look)
+        assert lesson.headline(example.scenario.measure(), app.session_state.look) in words(app)
     press(app, "Back to the lesson's example")
     assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
 
@@ -146,15 +208,17 @@ def test_the_path_leads_from_first_to_last():
     assert not app.exception
 
 
-@pytest.mark.parametrize("raw", ["0", "9", "x", "", "١", "1.5", "-1"])
+@pytest.mark.parametrize("raw", ["0", str(len(LESSONS) + 1), "x", "", "١", "1.5", "-1"])
 def test_an_unknown_lesson_is_the_first_and_says_so(raw):
     app = opened(lesson=raw)
     (notice,) = notices(app)
-    assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to 8" in notice
+    assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to {len(LESSONS)}" in notice
     assert app.query_params["lesson"] == "1"
 
 
-@pytest.mark.parametrize("raw", ["x", "1", "1:", "9:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"])
+@pytest.mark.parametrize(
+    "raw", ["x", "1", "1:", f"{len(LESSONS) + 1}:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"]
+)
 def test_answers_that_cannot_be_read_are_left_out_and_said(raw):
     app = opened(lesson=1, answers=raw)
     assert not app.exception and not app.info and not app.success
@@ -232,16 +296,24 @@ def test_a_word_is_explained_where_it_is_used(lesson):
     asked, told = words(opened(lesson=number)), words(opened(lesson=number, answers=f"{number}:0"))
     used = lambda word, *texts: f" {word} " in re.sub(r"[^\w‖/]+", " ", f" {' '.join(texts)} ").lower()
     for word, meaning in WORDS.items():
-        if used(word.lower(), lesson.claim, lesson.prose, lesson.guess.question):
+        if used(word.lower(), *lesson.asks(lesson.scenario)):
             assert meaning in asked
         if used(word.lower(), *(verdict.case for verdict in (*lesson.verdicts, *lesson.remedies)), lesson.conclusion):
             assert meaning in told
 
 
+@pytest.mark.parametrize("lesson", [lesson for lesson in LESSONS if lesson.draws], ids=lambda lesson: lesson.title)
+def test_single_draws_are_drawn_and_told(lesson):
+    number = LESSONS.index(lesson) + 1
+    groups = [Draws(*group) for group in lesson.draws.groups()]
+    app = opened(lesson=number, answers=f"{number}:0")
+    assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log)}" in words(app)
+
+
 def test_every_word_that_is_explained_is_used():
     texts = []
     for lesson in LESSONS:
-        texts += [lesson.claim, lesson.prose, lesson.conclusion, lesson.try_this]
+        texts += [*lesson.asks(lesson.scenario), lesson.conclusion, lesson.try_this, *lesson.guess.why]
         texts += [example.says for example in lesson.examples]
         for verdict in (*lesson.verdicts, *lesson.remedies):
             texts += [verdict.case, verdict.evidence().numbers]

@@ -1,7 +1,7 @@
 """Lesson 6, any RNN; gates choose."""
 
 from gradflow.compare import in_every_cell
-from gradflow.lessons.evidence import factor, plain, typical
+from gradflow.lessons.evidence import pace, plain, typical
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import CHO, HOCHREITER
 from gradflow.look import Look
@@ -10,7 +10,7 @@ from gradflow.scenario import CHOICES, Scenario
 
 def factors_by_cell(measurement):
     """Cell -> what each step back multiplies a term by, everything else being equal."""
-    return {cell: factor(one) for cell, one in in_every_cell(measurement).items()}
+    return {cell: pace(one) for cell, one in in_every_cell(measurement).items()}
 
 
 def _reveal_cells(measurement, look):
@@ -23,7 +23,7 @@ def _reveal_cells(measurement, look):
 
 
 def _typical_factors():
-    found = {cell: typical(Scenario(cell=cell, horizon=80), factor)[0] for cell in CHOICES["cell"]}
+    found = {cell: typical(Scenario(cell=cell, horizon=80), pace)[0] for cell in CHOICES["cell"]}
     true = all(value < 1 for value in found.values()) and min(found, key=found.get) == "rnn-sigmoid"
     return Evidence(
         true, "medians of eight draws: " + "; ".join(f"{cell} ×{plain(value)}" for cell, value in found.items())
@@ -31,13 +31,14 @@ def _typical_factors():
 
 
 def _gates_choose():
-    keep = typical(Scenario(cell="gru", update=0.95, gain=0.4), factor)[0]
-    drop = typical(Scenario(cell="gru", update=0.1, gain=0.4), factor)[0]
+    keep = typical(Scenario(cell="gru", update=0.95, gain=0.4), pace)[0]
+    drop = typical(Scenario(cell="gru", update=0.1, gain=0.4), pace)[0]
     return Evidence(keep > drop + 0.2, f"GRU, keep gate 0.1: ×{plain(drop)} a step; 0.95: ×{plain(keep)}")
 
 
 ANY = Lesson(
     title="Any RNN; gates choose",
+    stance="statement",
     claim="All of this holds for any recurrent network; gates choose what to remember, to forget and to take in.",
     prose=(
         "Six cells read the same inputs, with weights drawn at the same scale. Four are plain: at each step the new "

@@ -36,6 +36,7 @@ def truncated(measurement, kept):
 
 HIDES = Lesson(
     title="What the sum hides",
+    stance="claim",
     claim="If the sum is healthy, all is well.",
     prose=(
         "A network is to learn something that lies fifty steps back. Its weight has a healthy gradient: the sum on "
@@ -59,8 +60,8 @@ HIDES = Lesson(
     ),
     conclusion="A healthy sum can be all short lags. Credit that reaches back is needed to learn a long dependency.",
     verdicts=(
-        Verdict("fails when", "the forget gate rests at 0.73: a healthy sum without reach", _reach(SHORT, False)),
-        Verdict("holds if", "the forget gate rests at 0.97: a healthy sum with reach", _reach(LONG, True)),
+        Verdict("false when", "the forget gate rests at 0.73: a healthy sum without reach", _reach(SHORT, False)),
+        Verdict("true when", "the forget gate rests at 0.97: a healthy sum with reach", _reach(LONG, True)),
     ),
     examples=(
         stops(LONG, "The network in grey: nearly half of the terms' total size comes from the far half of the lags."),

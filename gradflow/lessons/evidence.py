@@ -11,9 +11,15 @@ from gradflow.reading import number
 SEEDS = range(8)
 
 
-def drawn(scenario):
-    """The scenario with other weights and inputs, measured; one for each of `SEEDS`."""
-    return [replace(scenario, seed=seed).measure() for seed in SEEDS]
+def drawn(scenario, seeds=SEEDS):
+    """The scenario with other weights and inputs, measured; one for each seed."""
+    return [replace(scenario, seed=seed).measure() for seed in seeds]
+
+
+def rms_by_error(scenario, seeds):
+    """‖Σ‖ / ‖dC(t)/dh(t)‖ at each t, the root of its mean square over draws, f64[T]."""
+    logs = np.array([measurement.log_sums - measurement.log_residual for measurement in drawn(scenario, seeds)])
+    return np.sqrt(np.mean(np.exp(2 * logs), axis=0))
 
 
 def typical(scenario, value):
@@ -37,14 +43,41 @@ def three(median, low, high):
     return f"{plain(median)} ({plain(low)} to {plain(high)})"
 
 
+def spread(values):
+    """The median and the range of values, as text."""
+    return three(np.median(values), min(values), max(values))
+
+
 def plain(value):
     """A number as text: "0.832", "1.3e-7"."""
     return "0" if value == 0 else ("−" if value < 0 else "") + number(math.log(abs(value)))
 
 
-def factor(measurement):
-    return measurement.reading.factor
+def pace(measurement):
+    """What a step back multiplies the error by: that of ‖δ(t, t−u)‖, not of the terms."""
+    return measurement.reading.pace
 
 
-def cancellation(measurement):
-    return measurement.reading.cancellation
+def term_pace(measurement):
+    """What a step back multiplies a term by: δ's pace, and what it meets."""
+    return measurement.reading.term_pace
+
+
+def coherence(measurement):
+    """‖Σ term‖ / Σ ‖term‖, what is left of the terms when they are added."""
+    return measurement.reading.coherence
+
+
+def log_sum(measurement):
+    """Natural log of ‖Σ term‖."""
+    return measurement.reading.log_sum
+
+
+def by_error(measurement):
+    """How ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with the horizon, a `Growth`."""
+    return measurement.reading.growth_by_error
+
+
+def verdict(measurement):
+    """The sentence that is true of any network: what a headline says where the lesson's own number has no meaning."""
+    return measurement.reading.verdict

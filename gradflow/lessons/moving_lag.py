@@ -59,6 +59,7 @@ def _reappears():
 
 IGNORES = Lesson(
     title="The output that ignores ten inputs",
+    stance="statement",
     claim="An output may ignore the last ten inputs and depend on the one eleven steps back: that lag has not faded.",
     prose=(
         "Once in twelve steps this LSTM **writes**: its forget gate shuts, which wipes the state, and its input gate "
@@ -81,7 +82,7 @@ IGNORES = Lesson(
     conclusion="Each lag takes its turn: the mean share is $1/12$ up to lag 11, and nothing beyond. It averages out.",
     verdicts=(
         Verdict("holds", "on the cell path: 1/12 for each lag up to 11, then nothing", _twelfth),
-        Verdict("fails when", "the other paths count: earlier writes reappear, smaller", _reappears),
+        Verdict("stops where", "the other paths count: earlier writes reappear, smaller", _reappears),
     ),
     examples=(
         stops(

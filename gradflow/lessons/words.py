@@ -2,14 +2,14 @@
 
 import re
 
+from gradflow.reading import WORDS as READING
+
 WORDS = {  # explained wherever a lesson uses them
     "cell path": "the way back through an LSTM's cell state alone, not through its gates",
-    "chaotic": "the smallest difference grows until it decides everything",
     "clipping": "a gradient that is longer than a limit is cut to that length",
     "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
     "draw": "one throw of the dice for weights and inputs",
     "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
-    "healthy": "neither next to nothing nor huge",
     "horizon": "how many steps the network runs",
     "initialisation": "the weights as they are drawn, before any training",
     "jax.grad": "the derivative that the library JAX takes of the whole computation, as training would",
@@ -19,6 +19,7 @@ WORDS = {  # explained wherever a lesson uses them
     "truncating": "going back only so many lags, and leaving out what comes from before",
     "‖δ‖": "the size of the error as it arrives at a layer",
     "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
+    **{word: READING[word] for word in ("settles", "grows", "explodes", "cancel", "chaotic")},
 }
 
 

@@ -5,13 +5,14 @@ import streamlit as st
 from gradflow import address, controls
 from gradflow.fields import short
 from gradflow.lessons import LESSONS
+from gradflow.lessons.record import COLOURS, STANCES
 from gradflow.lessons.words import explained
 from gradflow.messages import notice, safely
 from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import learning
 from gradflow.pages.live_picture import HERE, begin, draw_chart, dress, get_ready
 
-COLOURS = {"holds": "green", "holds if": "orange", "fails when": "red", "fails": "red", "cost of": "orange"}
+BADGES = {"statement": "blue", "claim": "violet"}  # stance -> colour
 
 
 def page():
@@ -25,27 +26,26 @@ def page():
     notice([*unknown, *unread, *controls.read_link("lesson", "answers", *FIELDS)])
     path(number, answers)
     st.header(f"{number}. {lesson.title}", anchor=False)
-    st.markdown(f"> {lesson.claim}")
+    st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
     revealed = number in answers
     if revealed:
         get_ready(st.session_state.scenario)  # what follows measures before the picture does
-    text, right = st.columns([1, 2], gap="medium")
-    with text:
-        st.markdown(lesson.prose)
+    st.caption("; ".join(explained(*lesson.asks(st.session_state.scenario))))
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        prose = st.empty()
+        prose.markdown(beside(lesson, st.session_state.scenario))
         ranges = st.container(key="lesson_ranges")
         side = settled if revealed else ask
         side(lesson, number, answers)
-        st.caption("; ".join(explained(lesson.claim, lesson.prose, lesson.guess.question)))
 
     def draw(target):
         with ranges:
             controls.live_ranges("ranges", lesson.controls, target=target)
 
-    def measured(measurement, look, at_rest):
-        broken = measurement.overflow is not None
-        return measurement.reading.verdict if broken else lesson.reveal(measurement, look)
-
     def also(measurement, look):
+        if callable(lesson.prose):
+            prose.markdown(beside(lesson, measurement.scenario))
         if remedy is not None:
             truncation(remedy, measurement)
 
@@ -55,9 +55,15 @@ def page():
             examples(lesson)
     remedy = conclude(lesson) if revealed else None
     with picture:
-        begin(draw, also, measured if revealed else None)
+        begin(draw, also, lesson.headline if revealed else None)
     if revealed and lesson.ends_in:
         {"layers": layers, "learning": learning}[lesson.ends_in]()
+
+
+def beside(lesson, scenario):
+    """The text beside the picture; where that shows another network than the lesson's, how it differs comes first."""
+    other = f"**Another network than the lesson's:** {lesson.changes(scenario)}.\n\n" if lesson.strays(scenario) else ""
+    return other + lesson.text(scenario)
 
 
 def chosen():
@@ -158,33 +164,39 @@ def settled(lesson, number, answers):
     if right:
         st.success(f"You said {yours}. Measured: {truth}." if not guess.options else f"You said: {yours}. So it is.")
     else:
-        st.info(f"You said: {yours}. Measured: {truth}.")
+        why = f" {guess.why[int(said)]}" if guess.why else ""
+        st.info(f"You said: {yours}. Measured: {truth}.{why}")
 
     def again():
         write_answers({k: value for k, value in answers.items() if k != number})
 
-    st.markdown(lesson.conclusion)
-    st.button("Judge again", on_click=safely(again), help="Hides the measurement, for the next room.")
+    st.markdown(f"**What follows.** {lesson.conclusion}")
+    st.markdown(f"**Try this.** {lesson.try_this}")
+    st.button("Judge again", on_click=safely(again))
 
 
 def examples(lesson):
-    """Other networks for the picture above, and the way back."""
-    for label, scenario, says in lesson.examples:
+    """Other networks for the picture above, what each changes, and the way back."""
+    for label, scenario, says, look in lesson.examples:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(label, on_click=safely(controls.go_to), args=(scenario,))
-            st.markdown(says, width=420)
+            st.button(label, on_click=safely(controls.go_to), args=(scenario, look or lesson.look))
+            changes = (
+                f"Changes: {lesson.changes(scenario)}." if lesson.changes(scenario) else "The same, drawn otherwise."
+            )
+            st.markdown(f"{says}  \n:small[{changes}]", width=420)
     st.button("Back to the lesson's example", on_click=safely(controls.show_lesson), args=(lesson,), type="tertiary")
 
 
 def conclude(lesson):
     """Where the claim holds and where it stops, each with its numbers; where truncation is drawn, if it is."""
-    st.subheader("How the claim fares")
-    st.caption("The sentence at the top, measured. Median of eight draws of weights and inputs (lowest to highest).")
-    with st.spinner("Measuring over eight draws. This happens once."):
-        rows, remedies = verdicts(lesson.title)
+    st.subheader(f"How the {lesson.stance} fares")
+    st.caption("The sentence at the top, measured. Where weights and inputs are drawn: the median (lowest to highest).")
+    with st.spinner("Measuring over many draws. This happens once."):
+        rows, remedies, groups = verdicts(lesson.title)
     words = st.container()
     tell(rows)
-    st.markdown(f"**Try this.** {lesson.try_this}")
+    if groups:
+        dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
     if remedies:
         st.subheader("What people do about it")
         tell(remedies)
@@ -193,7 +205,7 @@ def conclude(lesson):
         with curves[1]:
             clipping()
     remedy = curves[0] if "truncation" in lesson.curves else None
-    said = [lesson.conclusion, lesson.try_this, *(example.says for example in lesson.examples)]
+    said = [lesson.conclusion, lesson.try_this, *lesson.guess.why, *(example.says for example in lesson.examples)]
     words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
@@ -203,6 +215,16 @@ def conclude(lesson):
 def tell(rows):
     for word, case, numbers in rows:
         st.markdown(f":{COLOURS[word]}[**{word}**] {case}  \n{numbers}")
+
+
+def dots(told, groups, key):
+    """Single draws, one dot each, and what there is to see."""
+    from gradflow.charts import draws
+
+    groups = [draws.Draws(*group) for group in groups]
+    how = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
+    draw_chart("draws", draws.data(groups, **how), key=key)
+    st.markdown(f"{told.says} {draws.say(groups, log=told.log)}")
 
 
 def clipping():
@@ -223,14 +245,19 @@ def truncation(where, measurement):
 
 @st.cache_resource(max_entries=len(LESSONS), show_spinner=False)
 def verdicts(title):
-    """The verdicts and the remedies of a lesson with what they rest on, measured once: (word, case, numbers) each."""
+    """What a lesson's verdicts, its remedies and its dots rest on, measured once.
+
+    Returns:
+        (verdicts, remedies, groups): (word, case, numbers) of each of the former, the groups of `Dots`.
+    """
     lesson = next(lesson for lesson in LESSONS if lesson.title == title)
 
     def found(verdict):
         true, numbers = verdict.evidence()
         return verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"
 
-    return [*map(found, lesson.verdicts)], [*map(found, lesson.remedies)]
+    groups = list(lesson.draws.groups()) if lesson.draws else []
+    return [*map(found, lesson.verdicts)], [*map(found, lesson.remedies)], groups
 
 
 page()
