@@ -34,6 +34,9 @@ _without_pandas()
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
+SPAN, ABOVE = 20, 10  # decades: of a frame that a sweep keeps, and over what does not explode in it
+SWEPT = "axis fixed for this sweep"
+
 BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
 PURPLE = "#a35bd0"
 INKS = {  # what letters of a colour need to be read: (on a light page, on a dark one), also on the lit column, AA
@@ -54,6 +57,13 @@ def widest(*domains):
     """The frame that holds these frames."""
     lows, highs = zip(*domains, strict=True)
     return min(lows), max(highs)
+
+
+def bounded(*domains):
+    """A frame of at most `SPAN` decades for these frames, the lowest top of which is at most `ABOVE` below its own."""
+    low, high = widest(*domains)
+    high = min(high, min(top for _, top in domains) + ABOVE)
+    return max(low, high - SPAN), high
 
 
 def decades(*logs):
@@ -107,6 +117,16 @@ def framed(datasets, **fields):
         if name in frame.column_names:
             frame = frame.set_column(frame.column_names.index(name), name, pa.array([value]))
     return datasets | {"frame": frame}
+
+
+def swept(datasets):
+    """The same data with the words that their frame stands for a whole sweep."""
+    (frame,) = datasets["frame"].to_pylist()
+    if "note" in frame:
+        return framed(datasets, note="   ".join(filter(None, (SWEPT, frame["note"]))))
+    if "legend" in frame:
+        return framed(datasets, legend=f"{frame['legend']}; {SWEPT}")
+    return framed(datasets, subtitle=f"{SWEPT}, cut at its ends")
 
 
 def overflowed(measurement):

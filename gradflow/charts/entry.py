@@ -53,6 +53,12 @@ def widest(*domains):
     return unit, min(floor for floor, _ in scaled), max(ceiling for _, ceiling in scaled)
 
 
+def bounded(own, *others):
+    """The frame that holds the first of these frames, and of the others those that are at most ten times as large."""
+    reach = lambda frame: max(-frame[1], frame[2]) * 10.0 ** (frame[0] - own[0])
+    return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
+
+
 def bars(measurement, look):
     """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
     sign, log = terms(measurement, look)
