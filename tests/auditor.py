@@ -14,7 +14,7 @@ import math
 import re
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
@@ -41,6 +41,7 @@ GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
 WHOLE_ROW = {"zero_lags", "only_lag", "silent", "no_target", "underflow", "overflow", "chaotic"}  # said in chaos too
 OF_CHAOS = WHOLE_ROW | {"pace", "pace_near", "pace_far", "regime", *GROWTH_WORDS}  # no number but the pace
 PACES = {"pace", "pace_near", "pace_far"}
+OF_GROWTH = {"power", "sum_rate", "sum_rate_by_error"}
 SUMS = frozenset(GROWTH_WORDS)
 
 
@@ -113,19 +114,17 @@ def steady(row):
 def regimes(row):
     """(the regimes that may be said of a row of log ‖δ‖ by lag, its `Line`)."""
     at, fit = np.flatnonzero(np.isfinite(row)), line(row)
-    if len(at) < 2:
+    if len(at) < 2 or len(at) <= at[-1]:  # a zero before the last that is none
         return {"mixed"}, fit
-    span = at[-1] - at[0]
-    change, possible = abs(fit.slope) * span, set()
-    gaps = len(at) < span + 1 or len(at) < 8  # a row with gaps, or of few lags, may be called mixed
-    ends = at[-1] < len(row) - 2  # so may a level one that ends in zeros; at lag t there is no state h(−1)
+    change, possible = abs(fit.slope) * at[-1], set()
+    ends = at[-1] < len(row) - 2  # in zeros; one alone is lag t, where there is no state h(−1)
     for level, scattered in itertools.product(
         every(denied(above(abs(fit.slope), math.log(1.05))), denied(above(change, 1))),
-        every(above(fit.rms, change / math.sqrt(12)), {fit.rms > 1, fit.rms > 2.2}),
+        above(fit.rms, max(1.5, change / math.sqrt(12))),
     ):
         name = "constant" if level else "vanishing" if fit.slope < 0 else "exploding"
-        possible |= {"mixed"} if scattered else {name, "mixed"} if level and ends else {name}
-    return possible | ({"mixed"} if gaps else set()), fit
+        possible.add("mixed" if scattered or (ends and name != "vanishing") else name)
+    return possible, fit
 
 
 @dataclass(frozen=True)
@@ -177,6 +176,7 @@ class Rows:
     log_terms: np.ndarray  # f[t+1]
     log_sums: np.ndarray  # log ‖Σ_u‖ at every t' < T, f[T]; NaN from an overflow on, and where nothing needs it
     log_error: np.ndarray  # log ‖dC(t')/dh(t')‖, f[T]
+    log_sum: float  # log ‖Σ_u‖ at t
 
     @cached_property
     def shares(self):
@@ -192,10 +192,6 @@ class Rows:
     @cached_property
     def zeros(self):
         return int(np.isneginf(self.log_terms).sum())
-
-    @property
-    def log_sum(self):
-        return float(self.log_sums[self.t])
 
     @cached_property
     def near(self):
@@ -246,7 +242,7 @@ class Finding:
     kind: str
     said: object
     measured: object
-    ok: bool | None
+    ok: bool | str | None  # "rounding": false by that alone
 
 
 @dataclass(eq=False)
@@ -292,14 +288,22 @@ class Measured:
     @cached_property
     def rows(self):
         """`Rows` in float64 by plain NumPy."""
+        return self._rows(self.network)
+
+    @cached_property
+    def rounded(self):
+        """The same where each state is rounded to float32."""
+        return self._rows(Network(**self.problem, horizon=self.horizon, rounded=True))
+
+    def _rows(self, network):
         times = [t for t in range(self.limit) if t >= self.horizon / 4 or t == self.t]
-        log_delta, log_terms, sums = self.network.measure(times, self.weight, self.gate)
+        log_delta, log_terms, sums = network.measure(times, self.weight, self.gate)
         at = times.index(self.t)
         log_sums, log_error = np.full((2, self.horizon), np.nan)
         log_sums[times] = sums
-        with np.errstate(divide="ignore"):
-            log_error[times] = np.log(np.linalg.norm(self.network.seeds[times], axis=1))
-        return Rows(self.t, log_delta[at, self.t :: -1], log_terms[at, self.t :: -1], log_sums, log_error)
+        log_error[times] = np.log(np.linalg.norm(network.seeds[times], axis=1))
+        row = slice(self.t, None, -1)
+        return Rows(self.t, log_delta[at, row], log_terms[at, row], log_sums, log_error, float(sums[at]))
 
     @cached_property
     def masked(self):
@@ -322,12 +326,15 @@ class Measured:
         return found
 
     @cached_property
-    def chaos(self):
-        """What may be said of chaos: {True}, {False} or both."""
-        rise = max(np.max(rows.log_delta - rows.log_delta[0], initial=-np.inf) for rows in (self.rows, self.own))
-        if max(self.moved(2.0**-20, self.limit - 1)) < 0.005:
+    def sensitive(self):
+        """Whether rounding might move the states by 1 %, up to the horizon."""
+        return max(self.moved(2.0**-20, self.limit - 1)) > 0.005
+
+    def chaos(self, last):
+        """What may be said of chaos up to a step: {True}, {False} or both."""
+        if not self.sensitive or max(self.moved(2.0**-20, last)) < 0.005:
             return {False}
-        return {True} if rise > 7.5 and self.moved(1e-7, self.t)[0] > 0.0105 else {True, False}
+        return {True} if self.moved(1e-7, last)[0] > 0.0105 else {True, False}
 
 
 def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
@@ -339,7 +346,7 @@ def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
     else:
         log_delta = lags.log_factors(**of)[0]
     sums = gmap.log_sums(**of, horizon=horizon)
-    own = Rows(t, log_delta, lags.log_terms(**of), sums, gmap.log_residual[:horizon])
+    own = Rows(t, log_delta, lags.log_terms(**of), sums, gmap.log_residual[:horizon], float(sums[t]))
     before = lambda step: step if step is not None and step < horizon else None
     return Measured(problem, t, horizon, weight, gate, own, before(gmap.overflow), before(gmap.underflow))
 
@@ -380,12 +387,40 @@ def _audit(reading, seen):
     if seen.t < seen.limit and not seen.masked:
         chaotic = reading.chaotic is True
         rows = seen.own if chaotic or "underflow" in kinds else seen.rows
+        flushed = seen.underflow is not None and not SUMS & set(kinds)
+        if reading.chaotic_later or flushed:  # growth looks beyond t
+            rows = replace(rows, log_sums=seen.own.log_sums, log_error=seen.own.log_error, log_sum=rows.log_sum)
         if np.isfinite(rows.log_total) and np.isfinite(rows.log_sum):
-            found += _fields(reading, rows)
-            found += _claims(claims, rows)
+            found += _at_rounding(_numbers_of(reading, rows), reading, seen)
         found += _zeros(reading, claims, rows)
         found += _chaos(reading, kinds, seen)
     return found + _numbers(reading.verdict, claims, seen)
+
+
+def _numbers_of(reading, rows):
+    return _fields(reading, rows) + _claims(reading.claims, rows)
+
+
+def _at_rounding(found, reading, seen):
+    """The findings; what is false of them by the rounding of calm states alone is marked as such.
+
+    That is: the states move by less than 0.5 % when the weights change in their sixth digit, what is said is true of
+    the engine's own logarithms, and rounding each state to float32 in the float64 network changes what is measured.
+    """
+    if all(one.ok is not False for one in found) or not seen.single or seen.sensitive:
+        return found
+    own, rounded = _numbers_of(reading, seen.own), _numbers_of(reading, seen.rounded)
+    return [
+        replace(one, ok="rounding")
+        if one.ok is False and same_engine.ok is not False and _differ(one.kind, one.measured, other.measured)
+        else one
+        for one, same_engine, other in zip(found, own, rounded, strict=True)
+    ]
+
+
+def _differ(kind, one, other):
+    numbers = all(isinstance(each, (int, float)) for each in (one, other))
+    return same(kind.lstrip("."), one, other) is False if numbers else one != other
 
 
 def _ends(reading, seen, claims):
@@ -515,7 +550,7 @@ def _cliff(value, rows):
     top = int(np.argmax(np.abs(steps))) + 1
     largest = abs(steps[top - 1])
     here = steps[lag - 1] if 1 <= lag < len(rows.log_delta) else math.nan
-    right = abs(here) >= 0.99 * largest and same("cliff", factor, math.exp(here))
+    right = abs(here) >= max(0.99 * largest, math.log(4)) and same("cliff", factor, math.exp(here))
     return (top, math.exp(steps[top - 1])), bool(right)
 
 
@@ -559,8 +594,15 @@ _CLAIMS = {
 def _chaos(reading, kinds, seen):
     found = []
     if reading.chaotic is not None:
-        right = judged(reading.chaotic, seen.chaos)
-        found.append(Finding(".chaotic", reading.chaotic, sorted(seen.chaos), right))
+        possible = seen.chaos(seen.t)
+        found.append(Finding(".chaotic", reading.chaotic, sorted(possible), judged(reading.chaotic, possible)))
+    if reading.chaotic_later is not None and not reading.chaotic:
+        possible = seen.chaos(seen.limit - 1)
+        right = judged(reading.chaotic_later, possible)
+        found.append(Finding(".chaotic_later", reading.chaotic_later, sorted(possible), right))
+    if reading.chaotic_later and not reading.chaotic:
+        said = set(kinds) & OF_GROWTH
+        found += [Finding(kind, "said, chaos later", "one sample", False) for kind in sorted(said)]
     if reading.chaotic:
         said = set(kinds) - OF_CHAOS
         found += [Finding(kind, "said in chaos", "one sample", False) for kind in sorted(said)]
@@ -787,12 +829,12 @@ class Tally:
         return [name for name, share in least.items() if self.share(name) < share]
 
     def table(self):
-        lines = [f"{'':24}{'judged':>8}{'false':>8}{'not judged':>12}"]
-        for kind in sorted(self.counts, key=lambda kind: (kind.startswith("."), kind)):
-            count = self.counts[kind]
-            lines.append(f"{kind:24}{count[True] + count[False]:8}{count[False]:8}{count[None]:12}")
-        lines.append(f"{'all':24}{sum(c[True] + c[False] for c in self.counts.values()):8}{self.false:8}"
-                     f"{sum(c[None] for c in self.counts.values()):12}")  # fmt: skip
+        row = lambda kind, count: (
+            f"{kind:24}{count[True] + count[False]:8}{count[False]:8}{count[None]:12}{count['rounding']:13}"
+        )
+        lines = [f"{'':24}{'judged':>8}{'false':>8}{'not judged':>12}{'at rounding':>13}"]
+        lines += [row(kind, self.counts[kind]) for kind in sorted(self.counts, key=lambda k: (k.startswith("."), k))]
+        lines.append(row("all", sum(self.counts.values(), Counter())))
         lines.append(f"\n{self.claims} claims")
         lines += [f"{name:28}{count:6}{self.share(name):8.0%}" for name, count in self.silence.items()]
         shown = Counter()

@@ -38,8 +38,9 @@ class Network:
     """The arguments of `gradient_map`, run forwards in float64 over the first `horizon` steps."""
 
     def __init__(self, cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False,
-                 horizon=None, nudge=0.0):  # fmt: skip
+                 horizon=None, nudge=0.0, rounded=False):  # fmt: skip
         array = lambda a: np.asarray(a, np.float64)
+        self.rounded = rounded  # the states to float32, after each step
         self.cell, self.path = getattr(cell, "name", cell), bool(cell_path_only)
         self.inputs = array(inputs)[:horizon]  # [T, m]
         self.T, self.n = len(self.inputs), np.shape(weights[1])[-1]
@@ -67,6 +68,8 @@ class Network:
             a_x = self.at(self.w_ih, s) @ self.inputs[s] + self.at(self.b_ih, s)
             a_h = self.at(self.w_hh, s) @ carry[0] + self.at(self.b_hh, s)
             saved, carry = self._step(s, a_x, a_h, carry)
+            if self.rounded:
+                carry = [part.astype(np.float32).astype(float) for part in carry]
             self.saved.append(saved)
             self.h[s + 1] = carry[0]
             self.size[s] = max(np.abs(part).max() for part in (a_x, a_h, *carry))
