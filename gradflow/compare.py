@@ -3,9 +3,8 @@
 from dataclasses import asdict, replace
 
 from gradflow.fields import short
-from gradflow.scenario import CHOICES, CUSTOM, PINNABLE, pinnable_gates, preset_of
+from gradflow.scenario import CHOICES, CUSTOM, GATE_FIELDS, defaults, pinnable_gates, preset_of
 
-_GATES = {gate for gates in PINNABLE.values() for gate in gates}
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
     "lstm": ({"gates": "pinned", "forget": 1.0, "gain": 0.2},),
     "gru": ({"gates": "pinned", "update": 0.99, "gain": 0.2}, {"gates": "pinned", "update": 0.999, "gain": 1.0}),
@@ -70,11 +69,14 @@ def difference(kept, now, most=2):
         most: how many fields are named before the rest is counted; None names them all, and no preset.
     """
     pinnable = {*pinnable_gates(kept.cell), *pinnable_gates(now.cell)}
-    idle = _GATES - pinnable  # what does nothing in either
+    idle = {*GATE_FIELDS} - pinnable  # what does nothing in either
     idle |= set() if pinnable else {"gates", "write_every"}
     idle |= set() if "lstm" in (kept.cell, now.cell) else {"cell_path_only"}
     idle |= set() if "sentence" in (kept.sequence, now.sequence) else {"text"}
     before, after = asdict(kept), asdict(now)
+    if kept.init != now.init:  # which says how the gates start
+        first, then = defaults(kept.init), defaults(now.init)
+        idle |= {gate for gate in GATE_FIELDS if before[gate] == first[gate] and after[gate] == then[gate]}
     names = [name for name in before if before[name] != after[name] and name not in idle]
     if not names:
         return "the same"
@@ -87,6 +89,8 @@ def difference(kept, now, most=2):
 
 
 def _value(value):
+    if value is None:
+        return "as initialised"
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):

@@ -4,6 +4,9 @@ import math
 from typing import NamedTuple
 
 
+INITIAL = "initial"  # the text of None, a number left as the initialisation has it
+
+
 class Range(NamedTuple):
     """The values of a numeric control, ends included."""
 
@@ -22,10 +25,12 @@ def write(value):
     """A value as the text a link carries; `read` gives it back, to the last digit."""
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return INITIAL
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def read(name, raw, default, allowed):
+def read(name, raw, default, allowed, optional=False):
     """A field's value from its text.
 
     Args:
@@ -33,6 +38,7 @@ def read(name, raw, default, allowed):
         raw: the text.
         default: the value it has when it is missing; a flag's default is a bool.
         allowed: a `Range`, a tuple of choices, or None for a flag.
+        optional: a number that may be None.
 
     Returns:
         (value, notice): the default where the text is of no use, the nearest step where it is between two; the
@@ -43,13 +49,15 @@ def read(name, raw, default, allowed):
         if raw in by_text:
             return by_text[raw], None
         return default, f"{name} “{short(raw)}” is not one of {', '.join(by_text)}; it is now {write(default)}."
+    if optional and raw == INITIAL:
+        return None, None
     try:
         number = float(raw)
     except ValueError:
         number = math.nan
     if not allowed.low <= number <= allowed.high:
-        between = f"a number between {allowed.low:g} and {allowed.high:g}"
-        return default, f"{name} “{short(raw)}” is not {between}; it is now {default:g}."
+        between = f"a number between {allowed.low:g} and {allowed.high:g}" + (f" or {INITIAL}" if optional else "")
+        return default, f"{name} “{short(raw)}” is not {between}; it is now {write(default)}."
     snapped = allowed.snap(number)
     if math.isclose(snapped, number, abs_tol=1e-9):
         return snapped, None

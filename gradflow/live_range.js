@@ -1,6 +1,6 @@
 // Sliders that report while they are dragged or played, and clicks on the map.
 //
-// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, value }], turn, play, target }]
+// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, value, initial }], turn, play, target }]
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
 // Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
@@ -42,6 +42,7 @@ export default function ({ parentElement, data: [data], setStateValue }) {
     const row = live.rows.get(range.name);
     row.range = range;
     if (!live.moves.has(range.name)) row.input.value = range.value;
+    row.initial = range.initial && !live.moves.has(range.name);
     show(row);
   }
   return () => {
@@ -124,14 +125,16 @@ function createRow(live, range) {
   return row;
 }
 
-function show({ element, range, input, output }) {
-  const text = Math.min(input.value, range.cap ?? Infinity).toFixed(range.digits);
+function show({ element, range, input, output, initial }) {
+  const number = Math.min(input.value, range.cap ?? Infinity).toFixed(range.digits);
+  const text = initial ? "as initialised" : number;
   if (output.value !== text) output.value = text;
   input.setAttribute("aria-valuetext", `${range.label} ${text}`);
   element.style.setProperty("--filled", (100 * (input.value - range.low)) / (range.high - range.low) + "%");
 }
 
 function move(live, row) {
+  row.initial = false;
   show(row);
   live.moved = true;
   set(live, row.range.name, Number(row.input.value));

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from gradflow.fields import Range, read, short, write
-from gradflow.scenario import MAX_HORIZON, PRESETS, Scenario, parse, to_params
+from gradflow.scenario import MAX_HORIZON, PRESETS, Scenario, defaults, parse, to_params
 
 SHOWN = {  # chart -> what its choice is called
     "terms": "Terms",
@@ -81,11 +81,12 @@ def parse_look(params):
 def _write(value):
     if not isinstance(value, Scenario):
         return write(value)
-    initial = to_params(Scenario())
+    missing = defaults(value.init)
     params = to_params(value)
     if params["preset"] in PRESETS:
         return urlencode({"preset": params["preset"]})
-    return urlencode({name: text for name, text in params.items() if text != initial[name]})
+    del params["preset"]
+    return urlencode({name: text for name, text in params.items() if text != write(missing[name])})
 
 
 def _read_kept(name, raw, default, allowed):

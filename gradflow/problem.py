@@ -29,15 +29,18 @@ def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
         ValueError: names the field, what it is and what it must be.
     """
     cell = _cell(cell)
+    pins = _check_pinned(cell, pins)
     if cell_path_only and cell.carry != ("h", "c"):
         raise ValueError(f"cell_path_only is True; only an lstm has a cell path, {cell.name} has none")
-    weights, inputs, readout, targets = Weights(*weights), *map(_array, (inputs, readout, targets))
+    inputs, readout, targets = _array("inputs", inputs), _array("readout", readout), _array("targets", targets)
     if inputs.ndim != 2 or 0 in inputs.shape:
         raise ValueError(f"inputs has shape {list(inputs.shape)}; it must be [T, m], neither of them 0")
     steps, m = inputs.shape
-    weights = Weights(*map(_array, weights))
+    weights = _fields(weights)
     n = _check_weights(cell, weights, steps, m)
-    dtype = _dtype(*weights, inputs, readout, targets, *(carry or ()), *(pins or {}).values())
+    pins = {gate: _array(f"pins[{gate!r}]", value) for gate, value in pins.items()}
+    carry = None if carry is None else tuple(_array("carry", state) for state in carry)
+    dtype = _dtype(*weights, inputs, readout, targets, *(carry or ()), *pins.values())
     readout, targets = _check_cost(readout, targets, steps, n)
     return Problem(
         cell, weights, inputs, readout, targets, _pins(cell, pins, steps), _carry(cell, carry, n, dtype), dtype
@@ -82,9 +85,29 @@ def _cell(cell):
     return CELLS[cell]
 
 
-def _array(value):
-    """As it is, if it is an array already, on whatever device; a list becomes an array."""
+def _array(name, value):
+    """An array as it is, on whatever device; a PyTorch tensor as a copy on the host; a list as an array.
+
+    A tensor of 16 bits comes in float32, which holds it exactly: NumPy has no bfloat16.
+
+    Raises:
+        ValueError: a tensor of integers.
+    """
+    if hasattr(value, "detach"):
+        if not value.is_floating_point():
+            raise ValueError(f"{name} is a tensor of {value.dtype}; it must be of floating point, as .float() makes it")
+        value = value.detach().cpu()
+        return np.array((value.float() if value.element_size() < 4 else value).numpy())  # training changes the tensor
     return value if hasattr(value, "dtype") and hasattr(value, "ndim") else _Listed(value)
+
+
+def _fields(weights):
+    """The four fields as arrays; a bias that is missing or None is zero."""
+    weights = Weights(*weights)
+    weight_ih, weight_hh = _array("weight_ih", weights.weight_ih), _array("weight_hh", weights.weight_hh)
+    zero = _Listed(np.zeros(weight_hh.shape[:-1]))
+    bias = lambda name, value: zero if value is None else _array(name, value)
+    return Weights(weight_ih, weight_hh, bias("bias_ih", weights.bias_ih), bias("bias_hh", weights.bias_hh))
 
 
 class _Listed(np.ndarray):
@@ -112,6 +135,12 @@ def _check_weights(cell, weights, steps, m):
         "bias_ih": (*lead, rows * n),
         "bias_hh": (*lead, rows * n),
     }
+    units = shape[-2] // rows if len(shape) > 1 else 0
+    if cell.name == "lstm" and 0 < n < units and weights.weight_ih.shape[-2:-1] == (rows * units,):
+        raise ValueError(
+            f"weight_hh has shape {list(shape)}, that of {units} units projected to {n} (proj_size); an lstm has no "
+            f"projection and needs {[*shape[:-1], units]}"
+        )
     for name, expected in {"weight_hh": due["weight_hh"], **due}.items():
         given = getattr(weights, name).shape
         if given != expected or n == 0:
@@ -140,15 +169,20 @@ def _check_cost(readout, targets, steps, n):
     return readout, targets
 
 
-def _pins(cell, pins, steps):
-    """Every pinnable gate's mask and value over time, on the host, so that NaN never enters the arithmetic."""
-    pins = pins or {}
+def _check_pinned(cell, pins):
+    """The pins as a mapping, of gates that can be pinned."""
+    pins = {} if pins is None else pins
     if not isinstance(pins, Mapping):
         raise ValueError(f"pins is {pins!r}; it must map gate names to values in [0, 1]")
     for gate in pins:
         if gate not in cell.pinnable:
             names = ", ".join(cell.pinnable) or "none"
             raise ValueError(f"pins names {gate!r}; the gates of {cell.name} that can be pinned: {names}")
+    return pins
+
+
+def _pins(cell, pins, steps):
+    """Every pinnable gate's mask and value over time, on the host, so that NaN never enters the arithmetic."""
     checked = {}
     for gate in cell.pinnable:
         value = np.asarray(pins.get(gate, np.nan), float)
@@ -168,7 +202,6 @@ def _pins(cell, pins, steps):
 def _carry(cell, carry, n, dtype):
     if carry is None:
         return tuple(np.zeros(n, dtype) for _ in cell.carry)
-    carry = tuple(map(_array, carry))
     if [state.shape for state in carry] != [(n,)] * len(cell.carry):
         given = ", ".join(str(list(state.shape)) for state in carry)
         raise ValueError(f"carry has shapes {given}; {cell.name} needs ({', '.join(cell.carry)}), each [{n}]")

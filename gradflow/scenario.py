@@ -14,11 +14,12 @@ import numpy as np
 
 from gradflow.fields import Range, read, short, write
 from gradflow.sequences import SEQUENCES, sequence
-from gradflow.weights import INITS, draw
+from gradflow.weights import INITS, SET_BIASES, draw
 
 MAX_HORIZON = 256
 INPUTS = 4  # inputs a step, for every sequence
 RECALL_LAG = 20  # steps between a cue and its recall
+DELAY = 11  # the unit of a delay line that is read: steps from its input to its output
 
 
 RANGES = {
@@ -37,7 +38,7 @@ RANGES = {
 CHOICES = {
     "cell": ("rnn-tanh", "rnn-relu", "rnn-sigmoid", "rnn-linear", "lstm", "gru"),
     "gates": ("pinned", "learned"),
-    "init": INITS,
+    "init": tuple(INITS),
     "hidden": (1, 2, 4, 8, 16, 32, 64),
     "sequence": tuple(SEQUENCES),
     "weight": ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "all"),
@@ -47,6 +48,7 @@ GATES = {  # gate rows a person can single out, by cell
     "gru": ("reset", "update", "new"),
 }
 PINNABLE = {"lstm": ("forget", "input", "output"), "gru": ("reset", "update")}
+GATE_FIELDS = sum(PINNABLE.values(), ())  # fields that are a number, or None: as initialised
 TEXT_LENGTH = MAX_HORIZON
 
 
@@ -77,11 +79,11 @@ class Scenario:
 
     cell: str = "lstm"
     gates: str = "learned"
-    forget: float = 0.73
-    input: float = 0.5
-    output: float = 0.5
-    reset: float = 0.5
-    update: float = 0.5
+    forget: float | None = 0.73  # of a gate, None: as initialised
+    input: float | None = 0.5
+    output: float | None = 0.5
+    reset: float | None = 0.5
+    update: float | None = 0.5
     gain: float = 1.0
     input_gain: float = 1.0
     init: str = "normal"
@@ -102,6 +104,8 @@ class Scenario:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(str, allowed))}")
         for name, (low, high, _) in RANGES.items():
             value = getattr(self, name)
+            if value is None and name in GATE_FIELDS:
+                continue
             if not isinstance(value, (int, float)) or not low <= value <= high:
                 raise ValueError(f"{name} is {value!r}; it must be a number between {low:g} and {high:g}")
         if not isinstance(self.cell_path_only, bool):
@@ -137,9 +141,12 @@ class Scenario:
         return self.cell, self.hidden, self.cell_path_only and self.cell == "lstm"
 
     def weights(self):
-        """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness)."""
+        """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness) and bias_hh = 0.
+
+        A gate that is None or pinned has the biases that its `init` draws.
+        """
         gates = pinnable_gates(self.cell) if self.gates == "learned" else ()
-        biases = {gate: _logit(getattr(self, gate)) for gate in gates}
+        biases = {gate: _logit(getattr(self, gate)) for gate in gates if getattr(self, gate) is not None}
         return draw(
             gate_names(self.cell),
             self.hidden,
@@ -151,15 +158,23 @@ class Scenario:
             seed=self.seed,
         )
 
+    def at_rest(self, gate):
+        """How open a gate of its cell is without input and state: its number; of None, the mean of σ(bias) over units."""
+        value = getattr(self, gate)
+        if value is not None:
+            return value
+        weights, k = self.weights(), gate_names(self.cell).index(gate)
+        bias = np.float64(weights.bias_ih + weights.bias_hh)[k * self.hidden : (k + 1) * self.hidden]
+        return float(np.mean(1 / (1 + np.exp(-bias))))
+
     def pins(self):
-        """The gates it holds fixed, name -> f[MAX_HORIZON]; NaN where the network decides.
+        """The gates it holds fixed, name -> f[MAX_HORIZON]; NaN where the network decides, as it does with None.
 
         A write every k steps opens the way in at s = 0, k, 2k … and shuts it between: lstm input (its slider, then
         0) and forget (0, then its slider); gru update, which keeps (0, then its slider).
         """
-        pinned = self.gates == "pinned"
-        gates = pinnable_gates(self.cell)
-        pins = {gate: np.full(MAX_HORIZON, getattr(self, gate) if pinned else np.nan) for gate in gates}
+        held = {gate: getattr(self, gate) if self.gates == "pinned" else None for gate in pinnable_gates(self.cell)}
+        pins = {gate: np.full(MAX_HORIZON, np.nan if value is None else value) for gate, value in held.items()}
         if self.write_every > 1:
             writes = np.arange(MAX_HORIZON) % self.write_every == 0
             for gate, shut in (("input", ~writes), ("forget", writes), ("update", writes)):
@@ -168,9 +183,14 @@ class Scenario:
         return pins
 
     def readout(self):
-        """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is."""
+        """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is, and of a `shift` unit 11 alone, or the last.
+
+        So a linear delay line of gains 1 and more than 11 units says at t what its first input was at t − 11.
+        """
         n = self.hidden
-        return np.ones(1, np.float32) if n == 1 else _normal(self.seed, n) / np.float32(np.sqrt(n))
+        if n == 1 or self.init == "shift":
+            return np.eye(n, dtype=np.float32)[min(DELAY, n - 1)]
+        return _normal(self.seed, n) / np.float32(np.sqrt(n))
 
     def problem(self):
         """The arguments of `gradient_map` by name, all of MAX_HORIZON steps."""
@@ -227,6 +247,21 @@ def preset_of(scenario):
     return next((name for name, preset in PRESETS.items() if preset == scenario), CUSTOM)
 
 
+def defaults(init):
+    """Field -> the value of what a link or a file with this `init` leaves out.
+
+    It is fixed but for the gates: where the init sets biases they are None, as initialised.
+    """
+    return vars(Scenario()) | (dict.fromkeys(GATE_FIELDS) if init in SET_BIASES else {})
+
+
+def with_init(scenario, init):
+    """The scenario drawn otherwise: all gates as initialised where the init sets biases, elsewhere none."""
+    fixed = defaults(init)
+    gates = {name: fixed[name] for name in GATE_FIELDS if None in (fixed[name], getattr(scenario, name))}
+    return replace(scenario, init=init, **gates)
+
+
 def to_params(scenario, preset=None):
     """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
     params = {name: write(value) for name, value in vars(scenario).items()}
@@ -234,7 +269,7 @@ def to_params(scenario, preset=None):
 
 
 def parse(params: Mapping[str, str]):
-    """Read a link. A missing field has its fixed default; a preset alone stands for its own values.
+    """Read a link. A missing field has its default, see `defaults`; a preset alone stands for its own values.
 
     Args:
         params: raw text by name; other names than a scenario's are left alone.
@@ -249,14 +284,15 @@ def parse(params: Mapping[str, str]):
     if not given and name in PRESETS:
         return PRESETS[name], name, ()
     values = {}
+    fixed = defaults(given.get("init", Scenario.init))
     for field, raw in given.items():
-        values[field], notice = _read(field, str(raw))
+        values[field], notice = _read(field, str(raw), fixed[field])
         if notice:
             notices.append(notice)
     allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
     if values.get("gate", "all") not in allowed:
         notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
-    scenario = Scenario(**values)
+    scenario = Scenario(**fixed | values)
     preset = preset_of(scenario)
     if name not in (*PRESETS, CUSTOM):
         notices.append(f"preset “{short(name)}” is not one of {', '.join(PRESETS)}; it is now {preset}.")
@@ -265,9 +301,8 @@ def parse(params: Mapping[str, str]):
     return scenario, preset, tuple(notices)
 
 
-def _read(field, raw):
+def _read(field, raw, default):
     """One field from its text: (value, notice or None)."""
-    default = getattr(Scenario, field)
     if field == "gate":
         return raw, None  # depends on the cell
     if field == "text":
@@ -277,7 +312,7 @@ def _read(field, raw):
         cut = whole[:TEXT_LENGTH]
         said = f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used." if cut != whole else ""
         return cut, said or (None if cut == raw else "text has halves of characters; each is now “?”.")
-    return read(field, raw, default, CHOICES.get(field) or RANGES.get(field))
+    return read(field, raw, default, CHOICES.get(field) or RANGES.get(field), optional=field in GATE_FIELDS)
 
 
 # ------------------------------------------------------------------------------------------------ measurement

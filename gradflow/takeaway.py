@@ -11,7 +11,7 @@ from io import BytesIO
 import numpy as np
 
 from gradflow.fields import Range, read, short, write
-from gradflow.scenario import CHOICES, RANGES, TEXT_LENGTH, Scenario, gate_names
+from gradflow.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
 
 KIND, VERSION = "scenario", 1
 LIMIT = 64 * 1024  # bytes of a file that is read
@@ -55,7 +55,7 @@ def from_json(data):
     """Read what `to_json` wrote.
 
     Args:
-        data: the file, bytes or text; at most 64 kB of UTF-8. A missing field has its default.
+        data: the file, bytes or text; at most 64 kB of UTF-8. A missing field has its default, see `scenario.defaults`.
 
     Returns:
         `Scenario`.
@@ -72,13 +72,13 @@ def from_json(data):
         if at(name) != _shown(only):
             raise _refusal(name, at(name), f"{_shown(only)}, the only one known")
     _refuse_unknown("the file", document, (*marks, "scenario"))
-    defaults = {field.name: field.default for field in fields(Scenario)}
     given = document.get("scenario")
     if not isinstance(given, dict):
-        raise _refusal("scenario", at("scenario"), f"an object with any of {', '.join(defaults)}")
-    _refuse_unknown("scenario", given, defaults)
-    cell = _value("cell", given.get("cell", Scenario.cell), Scenario.cell)
-    return Scenario(**{name: _value(name, raw, defaults[name], cell) for name, raw in given.items()})
+        raise _refusal("scenario", at("scenario"), f"an object with any of {', '.join(vars(Scenario()))}")
+    _refuse_unknown("scenario", given, vars(Scenario()))
+    first = lambda name: _value(name, given.get(name, getattr(Scenario, name)), getattr(Scenario, name))
+    cell, missing = first("cell"), defaults(first("init"))
+    return Scenario(**missing | {name: _value(name, raw, missing[name], cell) for name, raw in given.items()})
 
 
 def archive(scenario, /, **arrays):
@@ -205,6 +205,8 @@ def _value(name, raw, default, cell=Scenario.cell):
     choices = ("all", *gate_names(cell)) if name == "gate" else CHOICES.get(name)
     allowed = choices or RANGES.get(name)
     kind = type(default) if isinstance(default, (bool, str)) else float
+    if raw is None and name in GATE_FIELDS:
+        return None
     if type(raw) is kind and (allowed or kind is bool):
         value, notice = read(name, write(raw), default, allowed)
         if notice is None:
@@ -215,6 +217,8 @@ def _value(name, raw, default, cell=Scenario.cell):
         valid = f"a number between {allowed.low:g} and {allowed.high:g} in steps of {allowed.step:g}"
         if type(raw) is float and raw == raw:
             valid += f", the nearest is {allowed.snap(raw):g}"
+        if name in GATE_FIELDS:
+            valid += ", or null: as initialised"
     elif allowed:
         valid = f"one of {', '.join(map(write, allowed))}"
     else:

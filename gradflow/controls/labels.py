@@ -1,7 +1,11 @@
 """What each control is called, and in one sentence what it changes."""
 
 LABELS = {  # field -> (label, one sentence)
-    "forget": ("Forget gate", "1 keeps the cell state, 0 wipes it: the factor per step on the cell path."),
+    "forget": (
+        "Forget gate",
+        "1 keeps the cell state, 0 wipes it: the factor per step on the cell path; "
+        "learned, 0.73 is a bias of 1, as in Keras (Jozefowicz 2015), where PyTorch adds none.",
+    ),
     "input": ("Input gate", "How much of the new input is taken in: 0 ignores it, 1 writes all of it."),
     "output": ("Output gate", "How much of the cell state is let out: 0 hides it, 1 shows all of it."),
     "reset": ("Reset gate", "How much of the old state the new one may see: 0 starts afresh."),
@@ -14,7 +18,12 @@ LABELS = {  # field -> (label, one sentence)
     "preset": ("Preset", "A starting point; it reads Custom as soon as something moves."),
     "cell": ("Cell", "What one step computes."),
     "gates": ("Gates", "Pinned: a gate is the value below. Learned: it rests there and moves with the input."),
-    "init": ("Initialisation", "How the recurrent weights are drawn."),
+    "init": (
+        "Initialisation",
+        "normal: N(0, 1/n) a gate; orthogonal, identity: one such matrix a gate; pytorch, keras: the frameworks' "
+        "defaults (Keras starts the forget gate at bias 1); chrono: biases spread for memories up to 256 steps; "
+        "shift: a delay line.",
+    ),
     "hidden": ("Hidden units", "The size of the state."),
     "sequence": ("Sequence", "What the network reads, and what it should say."),
     "text": ("Sentence", "Its letters are the inputs; Enter takes it over."),

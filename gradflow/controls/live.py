@@ -118,6 +118,7 @@ def live_ranges(key, fields, *, play=False, target=None):
     ranges = []
     for name in fields:
         limits = RANGES.get(name) or LOOK_RANGES[name]
+        value = getattr(look if name in LOOK_RANGES else scenario, name)
         ranges.append(
             {
                 "name": name,
@@ -126,7 +127,8 @@ def live_ranges(key, fields, *, play=False, target=None):
                 **limits._asdict(),
                 "digits": len(f"{limits.step:g}".partition(".")[2]),
                 "cap": caps.get(name),
-                "value": getattr(look if name in LOOK_RANGES else scenario, name),
+                "value": scenario.at_rest(name) if value is None else value,
+                "initial": value is None,
             }
         )
     data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}

@@ -14,7 +14,7 @@ from gradflow.controls.labels import LABELS
 from gradflow.fields import short, write
 from gradflow.look import Look, link_params, parse_look
 from gradflow.messages import safely
-from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, Scenario, parse, preset_of, to_params
+from gradflow.scenario import CUSTOM, DEFAULT_PRESET, PRESETS, RANGES, Scenario, parse, preset_of, to_params, with_init
 
 PAST = 50  # scenarios that can be gone back to
 MENTIONED = 5  # unknown names that a notice repeats
@@ -132,7 +132,11 @@ def origin():
 
     def apart(name):
         moved = {field: value for field, value in vars(PRESETS[name]).items() if value != now[field]}
-        far = [abs(moved[f] - now[f]) / (high - low) for f, (low, high, _) in RANGES.items() if f in moved]
+        far = [
+            abs(moved[f] - now[f]) / (high - low)
+            for f, (low, high, _) in RANGES.items()
+            if f in moved and now[f] is not None  # as initialised
+        ]
         return len(moved), sum(far)
 
     return min([DEFAULT_PRESET, *PRESETS], key=apart)
@@ -199,6 +203,8 @@ def _chosen(field, value):
             st.session_state.scenario, st.session_state.origin = PRESETS[value], value
     elif field == "cell":
         change(cell=value, gate="all")
+    elif field == "init":
+        st.session_state.scenario = with_init(st.session_state.scenario, value)
     else:
         change(**{field: value})
     settle()
