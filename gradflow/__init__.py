@@ -1,7 +1,8 @@
 """gradflow: every dC(t)/dW(t−u), and their sum.
 
 A recurrent network uses one weight many times, so the gradient of the cost at time t is a sum over lags u of one
-term for each earlier use. gradflow computes every term for every t, exactly, over any range of magnitudes.
+term for each earlier use. gradflow computes every term for every t, over any range of magnitudes, and to rounding
+where the network is not chaotic.
 
 Read in this order: `cells` (what a step is), `flow` (the engine: all terms in one backward sweep), `reading` (what
 the numbers mean), `scenario` (what a person sets), `charts` and `controls` (what a person sees), `pages`.

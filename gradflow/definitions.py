@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gradflow.reading import number, share
+from gradflow.reading import WORDS, number, per_step_factor, share
 from gradflow.scenario import gate_names
 from gradflow.weights import spectrum
 
@@ -13,7 +13,8 @@ OTHER = {"weight_hh": "h(t-u-1)", "weight_ih": "x(t-u)", "bias_ih": None, "bias_
 
 INTRODUCTION = r"""
 A recurrent network uses **one weight many times**. $W(t-u)$ is the copy used $u$ steps before time $t$: $u$ is
-the **lag**. The cost at time $t$ has one gradient for each copy, a **term**, and training uses their **sum**:
+the **lag**. The cost at time $t$ has one gradient for each copy, a **term**; its gradient by the one shared $W$ is
+their **sum**. Training adds such sums, of every $t$ and every sequence of a batch:
 
 $$\frac{dC(t)}{dW} = \sum_{u=0}^{t} \frac{dC(t)}{dW(t-u)}$$
 """
@@ -37,40 +38,64 @@ def definitions(measurement, look):
     product = f"{number(delta[u])}{times} = {number(delta[u] + other[u])}"
     sizes = np.logaddexp.reduce(row)
     far = share(row)[(t + 1) // 2]
-    growth = reading.growth
     several = " alone, since the four have no factors in common" if measurement.scenario.weight == "all" else ""
     lines = [
         rf"**A term** is the norm of a whole matrix, a product of two: $\|\delta(t,t-u)\|{met}$. "
         f"At t = {t} and lag {u}, of {weight}{several}: {product}.",
         rf"**The sum** $\|\sum_u dC(t)/dW(t-u)\|$ is {number(reading.log_sum)}. The sizes add up to {number(sizes)}; "
-        f"{100 * reading.cancellation:.3g} % of that is left after the terms cancel.",
-        _factor(reading),
+        f"{100 * reading.coherence:.3g} % of that is left after the terms cancel.",
+        _pace(reading, measurement.lags.log_delta(**measurement.scenario.rows)),
+        _terms(reading, row),
         f"**90 % of the size**: the fewest nearest lags that hold nine tenths of {number(sizes)}: {reading.memory}.",
         f"**The far half**: lags from {(t + 1) // 2} on hold {100 * far:.2g} % of it. That is the credit that reaches "
-        "back so far, and without credit a long dependency is not learned.",
-        rf"**Over time**, $\|\text{{sum}}\| / \|dC/dh\|$ is fitted over the last three quarters of the horizon: "
-        f"{growth.shape}" + (f", about t to the power {growth.power:.2f}." if math.isfinite(growth.power) else "."),
+        "back so far: without it a long dependency is not learned, and with it not for sure.",
+        rf"**Over time**, over the last three quarters of the horizon, the sum divided by its error, "
+        rf"$\|\text{{sum}}\| / \|dC/dh\|$, is {_growth(reading.growth_by_error)}; the sum itself is "
+        f"{_growth(reading.growth)}.",
         rf"**The error** it answers to at t = {t}, $\|dC(t)/dh(t)\|$, is {number(measurement.log_residual[t])}.",
-        _weights(measurement.scenario),
+        _weights(measurement.scenario, reading),
+        "**The words**: " + "; ".join(f"*{word}*: {meaning}" for word, meaning in WORDS.items()) + ".",
     ]
     return "\n\n".join([INTRODUCTION, *lines])
 
 
-def _factor(reading):
-    if not math.isfinite(reading.slope):
-        return "**The factor per step** needs two terms that are not zero."
+def _pace(reading, log_delta):
+    if not math.isfinite(reading.pace):
+        return "**The pace** needs two lags at which something is sent back."
+    fit = per_step_factor(log_delta)
+    steady = "steady: one factor describes them" if reading.pace_steady else "not steady: no one factor describes them"
     return (
-        rf"**The factor per step** is $e^b$ of the line $\log\|\text{{term}}(u)\| \approx a + b\,u$, fitted to lags "
-        f"{reading.first} to {reading.last}: {number(reading.slope)}. The points lie within "
-        f"×{math.exp(reading.fit_error):.3g} of it (rms)."
+        r"**The pace** is what a step back multiplies the error sent back, $\|\delta(t,t-u)\|$, by: $e^b$ of the "
+        rf"line $\log\|\delta\| \approx a + b\,u$, fitted to lags {fit.first} to {fit.last}: {number(fit.slope)}. "
+        f"The points lie within ×{math.exp(fit.error):.3g} of it (rms); they are {steady}."
     )
 
 
-def _weights(scenario):
+def _terms(reading, row):
+    if not math.isfinite(reading.term_pace):
+        return "**The terms' own slope** needs two terms that are not zero."
+    return (
+        "**The terms' own slope** has what they meet in it as well, which may grow or fade beside δ: "
+        f"×{number(per_step_factor(row).slope)} a step."
+    )
+
+
+def _growth(growth):
+    """The shape, with its power where there is one."""
+    if growth.shape == "unclear":
+        return "of no one shape"
+    return (
+        f"{growth.shape}, ×{number(growth.slope)} a step"
+        if growth.shape == "exponential"
+        else (f"{growth.shape}, about t to the power {growth.power:.2f}")
+    )
+
+
+def _weights(scenario, reading):
     gates = gate_names(scenario.cell)
     table = [
         r"**The recurrent weights**, gate by gate: $\sigma_1$ is the most they stretch a vector in one step, $\rho$, "
-        "the largest |eigenvalue|, what they settle to in many.",
+        "the largest |eigenvalue|, what many steps of these weights settle to where no activation or gate is between.",
         "",
         r"| rows | $\sigma_1$ | $\rho$ |",
         "| --- | ---: | ---: |",
@@ -79,10 +104,13 @@ def _weights(scenario):
     table += [f"| {gate} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
     bound = DERIVATIVE.get(scenario.cell)
     if bound is None:
-        verdict = "Pascanu's bound is for the plain RNN; with gates it says nothing."
+        verdict = "Pascanu's bound is, as it stands, for plain RNNs; bounds for gated cells are in Miller & Hardt 2019."
     else:
         sigma = bound * stretch["hidden"][0]
         verdict = rf"Pascanu's bound: $\gamma\sigma_1$ = {bound:g} · {stretch['hidden'][0]:.3f} = {sigma:.3f}, " + (
-            "below 1, so the terms must vanish." if sigma < 1 else "not below 1, so they need not vanish."
+            f"below 1, so δ must vanish at least as fast as {sigma:.3f} a step"
+            if sigma < 1
+            else "not below 1, so δ need not vanish"
         )
+        verdict += f"; its pace here is {number(math.log(reading.pace))}." if reading.pace > 0 else "."
     return "\n".join([*table, "", verdict])

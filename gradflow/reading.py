@@ -379,10 +379,13 @@ def _pace(text, reading, delta):
         does = f"The nearest steps back multiply the error δ by {about}{near}, the far half by {about}{far}"
         alike = (reading.pace_near - 1) * (reading.pace_far - 1) > 0
         return _named(text, reading, does) if alike else (does, ", and ")
+    jump = "" if reading.chaotic else _jump(text, delta)
     if near or far:
         which = "The nearest steps back multiply" if near else "The far half of the steps back multiplies"
-        return f"{which} the error δ by {about}{near or far}; no one factor fits all of them", ", and "
-    return _shape(text, reading, delta), ", and "
+        return f"{which} the error δ by {about}{near or far}; {jump or 'no one factor fits all of them'}", ", and "
+    if np.isfinite(delta).sum() < FEWEST:
+        return "There are too few lags for a pace", ", and "
+    return "No one factor fits the steps back" + (jump and f": {jump}"), ", and "
 
 
 def _named(text, reading, does):
@@ -395,19 +398,16 @@ def _named(text, reading, does):
     return f"{does}: {word}", joins
 
 
-def _shape(text, reading, delta):
-    """What is there, where no pace is."""
-    if np.isfinite(delta).sum() < FEWEST:
-        return "There are too few lags for a pace"
+def _jump(text, delta):
+    """The largest change from one lag to the next, where there is a large one."""
     with np.errstate(invalid="ignore"):  # −inf − −inf
         steps = np.diff(delta)
-    steps[~np.isfinite(steps)] = 0.0
+    steps = np.where(np.isfinite(steps), steps, 0.0)
+    if len(delta) < FEWEST or np.abs(steps).max() < math.log(STEADY_HALF):
+        return ""
     lag = int(np.argmax(np.abs(steps))) + 1
-    change = float(steps[lag - 1])
-    if abs(change) < math.log(MOVES) or reading.chaotic:
-        return "No one factor fits the steps back"
-    text.claim("cliff", (lag, _exp(change)))
-    return f"No one factor fits the steps back: δ jumps by ×{number(change)} at lag {lag}"
+    text.claim("cliff", (lag, _exp(float(steps[lag - 1]))))
+    return f"δ jumps by ×{number(float(steps[lag - 1]))} at lag {lag}"
 
 
 def _sum(text, reading, joins):
@@ -473,10 +473,11 @@ def _percent(part):
 
 def _line(x, y):
     """Least squares, y ≈ slope x + intercept: (slope, intercept, rms error)."""
-    away = x - x.mean()
-    slope = float(away @ (y - y.mean()) / (away @ away))
-    intercept = float(y.mean() - slope * x.mean())
-    return slope, intercept, float(np.sqrt(np.mean((y - slope * x - intercept) ** 2)))
+    away, off = x - x.sum() / len(x), y - y.sum() / len(y)
+    slope = float(away @ off / (away @ away))
+    rest = off - slope * away
+    intercept = float(y.sum() / len(y) - slope * x.sum() / len(x))
+    return slope, intercept, math.sqrt(float(rest @ rest) / len(x))
 
 
 def _exp(log):

@@ -229,7 +229,8 @@ _UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
 PRESETS: dict[str, Scenario] = {
     "LSTM at initialisation": Scenario(),
     "LSTM that remembers": Scenario(forget=0.99, gain=0.4),
-    "LSTM that explodes": Scenario(gain=12.0),
+    "LSTM that explodes": Scenario(init="orthogonal", forget=0.9, gain=0.7, input_gain=0.002),  # too small to saturate
+    "Chaotic LSTM": Scenario(gain=12.0),
     "GRU": Scenario(cell="gru"),
     "Vanishing": Scenario(**_UNIT, gain=0.8),
     "Constant": Scenario(**_UNIT, gain=1.0),
@@ -357,11 +358,15 @@ class Measurement:
         chaotic = self.gmap.chaotic(self.t, log_delta)
         return read(*numbers, self.overflow, self.underflow, self.t, chaotic)
 
+    def said(self, at_rest=True):
+        """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
+        return (self.chaos_checked if at_rest else self.reading).verdict
+
     @cached_property
     def chains(self):
         """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
         return {
-            "‖dh(t)/dh(t−u)‖": self.lags.log_state_sensitivity(),
+            f"‖dh(t)/d{'(h,c)' if self.scenario.cell == 'lstm' else 'h'}(t−u)‖": self.lags.log_state_sensitivity(),
             "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
         }
 

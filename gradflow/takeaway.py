@@ -19,7 +19,7 @@ LIMIT = 64 * 1024  # bytes of a file that is read
 # What the file of numbers holds. A stem ending in "_" stands for one array a gate.
 CONTENTS = {
     "log_terms": "log ‖dC(t)/dW(t−u)‖ at [t, u], [T, T]; −inf where u > t",
-    "log_sums": "log ‖Σ_u dC(t)/dW(t−u)‖, the gradient that training uses, [T]",
+    "log_sums": "log ‖Σ_u dC(t)/dW(t−u)‖, the gradient of C(t) by the shared weight, [T]",
     "log_residual": "log ‖dC(t)/dh(t)‖, [T]",
     "cost": "C(t), no logarithm, [T]",
     "t": "the chosen time, 0-based",
@@ -29,16 +29,21 @@ CONTENTS = {
     "labels": "what was read at each step, [T] texts",
     "overflow": "first step whose forward pass is not finite, −1 if none",
     "underflow": "first step at which a state was flushed to zero, −1 if none",
-    "regime": "the name of what the terms of the chosen t do",
-    "slope": "what one more step back adds to the log of a term, fitted to all non-zero terms",
-    "factor": "exp(slope), what it multiplies a term by",
+    "regime": "the name of what δ of the chosen t does from lag to lag",
+    "pace": "what one more step back multiplies ‖δ‖ by, fitted to all lags",
+    "pace_steady": "whether one factor describes all lags",
+    "term_pace": "what one more step back multiplies a term by, fitted to all non-zero terms",
     "memory": "the fewest nearest lags that hold 90 % of Σ‖term‖",
     "far_share": "share of Σ‖term‖ from the lags ≥ (t+1)//2",
-    "cancellation": "‖Σ term‖ / Σ‖term‖, what is left of the terms when they are added",
+    "coherence": "‖Σ term‖ / Σ‖term‖, what is left of the terms when they are added",
     "log_sum": "log ‖Σ term‖ of the chosen t",
-    "growth_shape": "how ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with t",
+    "growth_shape": "how ‖Σ‖ grows with t",
     "growth_slope": "what one more step of horizon adds to its log",
     "growth_power": "it grows like t to this power",
+    "growth_by_error_shape": "how ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with t",
+    "growth_by_error_slope": "what one more step of horizon adds to its log",
+    "growth_by_error_power": "it grows like t to this power",
+    "chaotic": "whether a change of the weights in their last digits moves a state by more than a hundredth",
     "verdict": "the sentence on the page",
     "scenario": "what was set, as JSON; the page opens it",
 }
@@ -95,11 +100,12 @@ def archive(scenario, /, **arrays):
         ValueError: a name that is taken, or an array of Python objects.
     """
     m = scenario.measure()
-    reading, growth = m.reading, m.reading.growth
+    reading = m.chaos_checked
+    growths = {"growth": reading.growth, "growth_by_error": reading.growth_by_error}
     found = {
         **vars(m),
         **vars(reading),
-        **{f"growth_{name}": value for name, value in growth._asdict().items()},
+        **{f"{of}_{name}": value for of, growth in growths.items() for name, value in growth._asdict().items()},
         "overflow": -1 if m.overflow is None else m.overflow,
         "underflow": -1 if m.underflow is None else m.underflow,
         "scenario": to_json(scenario),
@@ -154,16 +160,17 @@ pins = {{gate: values[:T] for gate, values in scenario.pins().items()}}  # NaN: 
 lags = gf.lag_terms({scenario.cell!r}, weights, inputs, scenario.readout(), targets, t, pins=pins{path})
 terms = lags.log_terms({rows})
 total = lags.log_partial_sums({rows})[-1]
+sent_back = lags.log_delta({rows})
 
 print('lags:', len(terms), 'of which not zero:', np.isfinite(terms).sum())
 print('log of the terms at lags 0, 1, 2 ...:', *(f'{{term:.6g}}' for term in terms[:6]))
 print(f'log of the sum of their norms: {{np.logaddexp.reduce(terms):.6g}}')
 print(f'log of the norm of their sum: {{total:.6g}}, which is the log of', reading.number(total))
-print(f'factor from one lag to the next: {{reading.per_step_factor(terms).factor:.6g}}')
+print(f'pace of the error sent back, from one lag to the next: {{reading.per_step_factor(sent_back).factor:.6g}}')
 print('nearest lags that hold 90 % of the norms:', 0 if np.isnan(total) else reading.memory(terms))
 
 # The sentence on the page.
-print(scenario.measure().reading.verdict)
+print(scenario.measure().chaos_checked.verdict)
 """
 
 

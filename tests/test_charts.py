@@ -18,7 +18,7 @@ from PIL import Image
 
 from gradflow.charts import base, image, picture, specification
 from gradflow.look import Look
-from gradflow.reading import number, read
+from gradflow.reading import number, per_step_factor, read
 
 LN10 = np.log(10)
 
@@ -41,7 +41,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
         labels=labels or ("",) * horizon,
         overflow=overflow,
         underflow=underflow,
-        reading=read(row, partial, log_sums, log_residual, overflow, underflow, t),
+        reading=read(row, row, partial, log_sums, log_residual, overflow, underflow, t),
     )
 
 
@@ -275,7 +275,7 @@ def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
         assert domain[0] <= y <= domain[1]
         np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=1e-6)
-    assert frame["factor"] == f"×{number(measurement.reading.slope)} per step"
+    assert frame["factor"] == f"the terms: ×{number(per_step_factor(measurement.log_row).slope)} a step"
 
 
 def test_no_line_is_drawn_where_no_one_factor_fits():

@@ -10,7 +10,7 @@ from test_scenario import scenarios
 from gradflow.compare import difference, opposite
 from gradflow.scenario import CHOICES, PRESETS, Scenario, gate_names, pinnable_gates
 
-MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every", "weight", "gate"}  # by `opposite`
+MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
 PAIRS = [(preset, cell) for preset in PRESETS for cell in CHOICES["cell"]]
 
 
@@ -24,7 +24,7 @@ def cases():
 
 
 def has_none(scenario):
-    """A sigmoid passes on at most a quarter; one ReLU is off at times, and an exact zero neither fades nor keeps."""
+    """Half of the draws of sigmoids have no such gain; one ReLU is off at times: a zero neither fades nor keeps."""
     sigmoid = scenario.cell == "rnn-sigmoid" and vanishes(scenario)
     return sigmoid or (scenario.cell == "rnn-relu" and scenario.hidden == 1 and regime(scenario) == "mixed")
 
@@ -57,6 +57,13 @@ def test_the_opposite_vanishes_where_this_does_not(scenario):
         assert vanishes(other) != vanishes(scenario)
 
 
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_a_sigmoid_s_opposite_takes_a_large_gain(seed):
+    """Its slope is at most a quarter, but W multiplies as well."""
+    other = flipped(Scenario(cell="rnn-sigmoid", seed=seed))
+    assert other.gain >= 8 and other.measure().reading.pace > 0.95
+
+
 @pytest.mark.parametrize("scenario", cases())
 def test_the_opposite_of_the_opposite_is_back(scenario):
     other = flipped(scenario)
@@ -73,9 +80,6 @@ def test_the_opposite_moves_the_network_alone(scenario):
         assert moved <= MOVED
         assert other.write_every == 1, "a gate that is opened at times is no carousel"
         assert not {"forget", "update"} & moved - set(pinnable_gates(scenario.cell))
-        if {"weight", "gate"} & moved:
-            asked = replace(other, weight=scenario.weight, gate=scenario.gate)
-            assert vanishes(asked) == vanishes(scenario), "the chosen weight would have done"
 
 
 # ------------------------------------------------------------------------------------------------- in words

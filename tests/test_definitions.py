@@ -107,32 +107,48 @@ def test_the_nearest_lags_and_the_far_half_hold_what_is_said(case):
 
 
 @every_case
-def test_the_factor_is_the_slope_of_the_line_through_the_terms(case):
-    row = CASES[case].measure().log_row
+def test_the_pace_is_the_slope_of_the_line_through_delta(case):
+    measurement = CASES[case].measure()
+    row = measurement.lags.log_delta(**measurement.scenario.rows)
     lags = np.flatnonzero(np.isfinite(row))
-    found = paragraph(said(CASES[case]), "**The factor per step**")
+    found = paragraph(said(CASES[case]), "**The pace**")
     if len(lags) < 2:
-        assert found.endswith("needs two terms that are not zero.")
+        assert found.endswith("needs two lags at which something is sent back.")
         return
     slope, start = np.polyfit(lags, row[lags], 1)
-    first, last, factor, off = re.search(
+    first, last, pace, off = re.search(
         rf"lags (\d+) to (\d+): ({MANTISSA})\. The points lie within ×({MANTISSA}) of it", found
     ).groups()
     assert (int(first), int(last)) == (lags[0], lags[-1])
-    assert close(factor, np.exp(slope))
+    assert close(pace, np.exp(slope))
     rms = np.sqrt(np.mean((row[lags] - start - slope * lags) ** 2))
     assert float(off) == pytest.approx(np.exp(rms), rel=6e-3)
+    assert ("they are steady" in found) == measurement.reading.pace_steady
+
+
+@every_case
+def test_the_terms_have_a_slope_of_their_own(case):
+    row = CASES[case].measure().log_row
+    lags = np.flatnonzero(np.isfinite(row))
+    found = paragraph(said(CASES[case]), "**The terms' own slope**")
+    if len(lags) < 2:
+        assert found.endswith("needs two terms that are not zero.")
+    else:
+        assert close(re.search(rf"×({MANTISSA}) a step", found)[1], np.exp(np.polyfit(lags, row[lags], 1)[0]))
 
 
 @every_case
 def test_growth_and_error_are_those_of_the_measurement(case):
     measurement, text = CASES[case].measure(), said(CASES[case])
-    growth = measurement.reading.growth
     over = paragraph(text, "**Over time**")
-    assert f": {growth.shape}" in over
-    assert ("to the power" in over) == np.isfinite(growth.power)
-    if np.isfinite(growth.power):
-        assert float(re.search(r"power (-?[\d.]+)\.$", over)[1]) == pytest.approx(growth.power, abs=0.006)
+    by_error, itself = over.split("$, is ")[1].split("; the sum itself is ")
+    reading = measurement.reading
+    for growth, told in ((reading.growth_by_error, by_error), (reading.growth, itself)):
+        shape = "of no one shape" if growth.shape == "unclear" else growth.shape
+        assert told.startswith(shape)
+        assert ("to the power" in told) == (growth.shape not in ("unclear", "exponential"))
+        if "to the power" in told:
+            assert float(re.search(r"power (-?[\d.]+?)\.?$", told)[1]) == pytest.approx(growth.power, abs=0.006)
     error = paragraph(text, "**The error**")
     assert f"t = {measurement.t}," in error
     cost = float(measurement.cost[measurement.t])  # ½ e², and dC/dh = e · readout
@@ -191,27 +207,27 @@ def test_a_spectrum_tells_stretching_from_what_it_settles_to():
 @pytest.mark.parametrize("gain", [0.0, 0.4, 0.99, 1.0, 3.99, 4.0, 9.0])
 def test_pascanu_s_bound_for_a_plain_network(cell, bound, gain):
     text = said(Scenario(cell=cell, hidden=4, init="identity", gain=gain, horizon=10))
-    verdict = text.split("\n\n")[-1]
+    verdict = paragraph(text, "Pascanu's bound")
     gamma, sigma, product = re.search(r"= ([\d.]+) · ([\d.]+) = ([\d.]+),", verdict).groups()
     assert float(gamma) == bound
     assert (float(sigma), float(product)) == pytest.approx((gain, bound * gain), abs=6e-4)
     must = bound * gain < 1
-    assert verdict.endswith("below 1, so the terms must vanish.") == must
-    assert verdict.endswith("not below 1, so they need not vanish.") == (not must)
+    assert (f" below 1, so δ must vanish at least as fast as {product} a step" in verdict) == must
+    assert ("not below 1, so δ need not vanish" in verdict) == (not must)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_with_gates_the_bound_says_nothing(cell):
+def test_the_bound_is_for_plain_networks(cell):
     text = said(replace(SMALL, cell=cell))
-    assert text.split("\n\n")[-1] == "Pascanu's bound is for the plain RNN; with gates it says nothing."
+    assert paragraph(text, "Pascanu's bound").startswith("Pascanu's bound is, as it stands, for plain RNNs;")
     assert "gamma" not in text
 
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-relu", "rnn-linear", "rnn-sigmoid"])
 @pytest.mark.parametrize("seed", range(4))
-def test_where_the_bound_says_that_terms_vanish_they_do(cell, seed):
+def test_where_the_bound_says_that_delta_vanishes_it_does(cell, seed):
     scenario = Scenario(cell=cell, hidden=4, gain=0.35, horizon=40, seed=seed, weight="bias_hh")
-    assert "must vanish" in said(scenario)
+    assert "δ must vanish" in said(scenario)
     gamma = 0.25 if cell == "rnn-sigmoid" else 1
     (sigma, _) = stretched(scenario.weights(), ("hidden",))["hidden"]
     row = scenario.measure().log_row

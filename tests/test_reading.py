@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradflow.reading import (
-    cancellation,
+    WORDS,
+    coherence,
     growth,
     log_share,
+    may_be_chaotic,
     memory,
     number,
     per_step_factor,
@@ -34,13 +36,18 @@ def geometric_sums(factor, steps=T):
     return np.logaddexp.accumulate(geometric(factor, steps))
 
 
-def reading_of(row, sums=None, residual=None, overflow=None, underflow=None, partial=None):
-    """Terms that share a sign, and their reading at the last t."""
+def reading_of(row, sums=None, residual=None, overflow=None, underflow=None, partial=None, delta=None, chaotic=None):
+    """Terms that share a sign, and their reading at the last t; of a bias, unless δ is given."""
     if partial is None:
         partial = row if overflow is not None else np.logaddexp.accumulate(row)
     sums = partial if sums is None else sums
     residual = np.zeros(len(row)) if residual is None else residual
-    return read(row, partial, sums, residual, overflow, underflow, len(row) - 1)
+    delta = row if delta is None else delta
+    return read(row, delta, partial, sums, residual, overflow, underflow, len(row) - 1, chaotic)
+
+
+def claimed(reading):
+    return dict(reading.claims)
 
 
 log_rows = st.lists(st.one_of(st.floats(-1000, 1000), st.just(ZERO)), min_size=1, max_size=40).map(np.array)
@@ -71,12 +78,40 @@ class TestFactor:
     def test_two_terms_make_a_line_and_one_does_not(self):
         assert per_step_factor(np.array([ZERO, 1.0, ZERO, 5.0])).slope == pytest.approx(2)
         assert math.isnan(per_step_factor(np.array([ZERO, 1.0])).factor)
-        assert per_step_factor(np.array([ZERO, 1.0]))[-2:] == (1, 1)
+        assert per_step_factor(np.array([ZERO, 1.0]))[3:5] == (1, 1)
         assert math.isnan(per_step_factor(np.array([ZERO])).factor)
 
     def test_far_outside_the_floats(self):
         assert per_step_factor(geometric(1e-9, 200)).factor == pytest.approx(1e-9)
         assert per_step_factor(np.array([0.0, 1e4])).factor > 1e300
+
+
+class TestSteady:
+    """One factor is claimed only where one fits; each limit from both sides."""
+
+    @pytest.mark.parametrize("factor", FACTORS)
+    def test_a_geometric_row_is_steady_from_eight_lags_on(self, factor):
+        assert per_step_factor(geometric(factor, 8)).steady
+        assert not per_step_factor(geometric(factor, 7)).steady
+
+    def test_a_zero_at_either_end_is_none_between(self):
+        row = geometric(0.9)
+        row[-1] = row[0] = ZERO
+        assert per_step_factor(row).steady
+        row[50] = ZERO
+        assert not per_step_factor(row).steady
+
+    def test_the_points_lie_within_three_times_the_line(self):
+        noise = np.tile([1, -1, -1, 1], 25)
+        assert per_step_factor(geometric(0.9) + 0.98 * math.log(3) * noise).steady
+        assert not per_step_factor(geometric(0.9) + 1.02 * math.log(3) * noise).steady
+
+    @pytest.mark.parametrize("bend", [1, -1])
+    def test_neither_half_departs_by_more_than_four_times(self, bend):
+        u = np.arange(T)
+        away = np.abs(u - 49.5) * bend / 50  # each half departs by one, and the whole line is level
+        assert per_step_factor(geometric(0.5) + 0.98 * math.log(4) * away).steady
+        assert not per_step_factor(geometric(0.5) + 1.02 * math.log(4) * away).steady
 
 
 class TestMemory:
@@ -136,64 +171,99 @@ class TestShare:
         assert lags == 0 or part[lags - 1] >= 0.1 - 1e-6
 
 
-class TestCancellation:
+class TestCoherence:
     def test_equal_signs_alternating_signs_and_random_directions(self):
         row = np.full(T, 50.0)
-        assert cancellation(row, 50 + math.log(T)) == pytest.approx(1)
-        assert cancellation(row, ZERO) == 0
-        assert cancellation(row, 50 + math.log(T) / 2) == pytest.approx(1 / math.sqrt(T))
+        assert coherence(row, 50 + math.log(T)) == pytest.approx(1)
+        assert coherence(row, ZERO) == 0
+        assert coherence(row, 50 + math.log(T) / 2) == pytest.approx(1 / math.sqrt(T))
 
     def test_nothing_to_cancel(self):
-        assert cancellation(np.full(3, ZERO), ZERO) == 1
+        assert coherence(np.full(3, ZERO), ZERO) == 1
 
     @given(log_rows)
     def test_within_its_bounds(self, row):
         total = float(np.logaddexp.reduce(row))
-        assert cancellation(row, total) == pytest.approx(1)
-        assert cancellation(row, total + 1e-7) <= 1
+        assert coherence(row, total) == pytest.approx(1)
+        assert coherence(row, total + 1e-7) <= 1
 
 
 class TestGrowth:
     @pytest.mark.parametrize("factor", [0.2, 0.8, 0.9, 1.0, 1.1, 3.0])
-    @pytest.mark.parametrize("noise", [0, 0.3])
+    @pytest.mark.parametrize("noise", [0, 0.1])
     @pytest.mark.parametrize("steps", [100, 256])
     def test_geometric_sums(self, factor, noise, steps):
-        shape = "bounded" if factor < 1 else "linear" if factor == 1 else "exponential"
+        shape, said = (
+            ("bounded", "settles")
+            if factor < 1
+            else ("linear", "grows")
+            if factor == 1
+            else ("exponential", "explodes")
+        )
         for seed in range(8):
             rng = np.random.default_rng(seed)
             residual = 3 * rng.standard_normal(steps)  # the factor that every term of one t shares
             scatter = noise * rng.standard_normal(steps)
-            found = growth(geometric_sums(factor, steps) + residual + scatter, residual)
-            assert found.shape == shape
+            found = growth(geometric_sums(factor, steps) + residual + scatter, residual, factor)
+            assert (found.shape, found.said) == (shape, said)
             if shape == "exponential":
                 assert found.rate == pytest.approx(factor, rel=0.01)
             if factor == 1 and not noise:
                 assert found.power == pytest.approx(1)
 
-    def test_random_signs_grow_like_the_root(self):
-        found = growth(0.5 * np.log1p(np.arange(T)), np.zeros(T))
-        assert found.shape == "sublinear" and found.power == pytest.approx(0.5)
+    @pytest.mark.parametrize(
+        ("power", "shape", "said"),
+        [
+            (-3, "fading", "fades"),
+            (-0.26, "fading", "fades"),
+            (-0.24, "bounded", "settles"),
+            (0.24, "bounded", "settles"),
+            (0.26, "sublinear", "grows"),
+            (0.5, "sublinear", "grows"),
+            (0.76, "linear", "grows"),
+            (1.24, "linear", "grows"),
+            (1.26, "polynomial", "grows"),
+            (3.9, "polynomial", "grows"),
+            (4.1, "unclear", "grows"),
+        ],
+    )
+    def test_powers_of_t(self, power, shape, said):
+        found = growth(power * np.log1p(np.arange(T)), np.zeros(T), 2.0)
+        assert (found.shape, found.said) == (shape, said)
+        assert found.power == pytest.approx(power)
 
-    def test_no_sum_of_equal_terms_grows_like_the_cube(self):
-        assert growth(3 * np.log1p(np.arange(T)), np.zeros(T)).shape == "exponential"
+    def test_both_halves_of_an_exponential_agree(self):
+        """The second half of the rows is steeper by 24 and by 26 %."""
+        t = np.arange(T)
+        bent = lambda more: np.where(t < 63, 0.1 * t, 6.3 + 0.1 * more * (t - 63))
+        assert growth(bent(1.2), np.zeros(T), 1.1).shape == "exponential"
+        assert growth(bent(1.3), np.zeros(T), 1.1).shape != "exponential"
+
+    def test_nothing_explodes_at_a_pace_that_does_not_grow(self):
+        sums = geometric_sums(1.1)
+        assert growth(sums, np.zeros(T), 1.06).shape == "exponential"
+        assert growth(sums, np.zeros(T), 1.04).said != "explodes"
+        assert growth(sums, np.zeros(T), math.nan).said != "explodes"
 
     def test_a_falling_sum(self):
-        found = growth(geometric(0.8), np.zeros(T))
-        assert found.shape == "vanishing" and found.rate == pytest.approx(0.8)
+        found = growth(geometric(0.8), np.zeros(T), 0.8)
+        assert found.shape in ("fading", "unclear") and found.rate == pytest.approx(0.8)
 
     def test_pure_noise_has_no_shape(self):
-        assert growth(3 * np.random.default_rng(0).standard_normal(T), np.zeros(T)).shape == "unclear"
+        found = growth(3 * np.random.default_rng(0).standard_normal(T), np.zeros(T), 1.0)
+        assert found.shape == "unclear" and found.said is None
 
     def test_rows_without_a_gradient_are_skipped(self):
         sums, residual = geometric_sums(1.0), np.zeros(T)
         residual[::2], sums[::2] = ZERO, ZERO  # no target
         sums[90:] = np.nan  # overflow
-        found = growth(sums, residual)
+        found = growth(sums, residual, 1.0)
         assert found.shape == "linear" and found.power == pytest.approx(1)
 
     def test_too_few_rows(self):
-        assert growth(np.zeros(3), np.zeros(3)).shape == "unclear"
-        assert math.isnan(growth(np.zeros(3), np.zeros(3)).rate)
+        assert growth(np.zeros(10), np.zeros(10), 1.0).shape == "unclear"  # seven of them in the last three quarters
+        assert growth(np.zeros(11), np.zeros(11), 1.0).shape == "bounded"
+        assert math.isnan(growth(np.zeros(3), np.zeros(3), 1.0).rate)
 
 
 def write_gate(lags=96, every=12):
@@ -245,57 +315,89 @@ class TestVerdict:
     def test_short_and_without_a_number_that_is_none(self, row, expected):
         found = reading_of(row, overflow=37 if expected == "overflow" else None)
         assert found.regime == expected
-        assert 5 < len(found.verdict.split()) <= 30
+        assert 5 < len(found.verdict.split()) <= 64
         assert "nan" not in found.verdict.lower() and "inf" not in found.verdict.lower()
         assert "—" not in found.verdict
 
-    def test_vanishing_terms_have_a_healthy_sum(self):
+    def test_vanishing_terms_have_a_sum_that_settles(self):
         found = reading_of(geometric(0.8))
         assert found.log_sum == pytest.approx(math.log(5))
         assert found.verdict == (
-            "Each step back multiplies the term by 0.800, yet the sum is healthy: W's gradient is 5.00, "
-            "and the nearest 11 lags hold 90 % of the terms' total size."
+            "Each step back multiplies the error δ by 0.800: δ vanishes, yet the sum settles. "
+            "W's gradient is 5.00; the nearest 11 lags hold 90 % of the terms' size."
         )
 
-    def test_a_tiny_sum_is_not_called_healthy(self):
-        assert "healthy" not in reading_of(geometric(0.8, size=1e-9)).verdict
+    def test_the_pace_is_that_of_delta_and_the_terms_stand_second(self):
+        found = reading_of(np.zeros(T), delta=geometric(1.2))
+        assert found.regime == "exploding"
+        assert (
+            "multiplies the error δ by 1.20, what it meets fades, and the terms stay level, ×1.00 a step"
+            in found.verdict
+        )
+        found = reading_of(geometric(1.1), delta=geometric(0.9))
+        assert "by 0.900, what it meets grows, and the terms grow by ×1.10 a step: δ vanishes" in found.verdict
+        assert claimed(found)["pace"] == pytest.approx(0.9) and claimed(found)["term_pace"] == pytest.approx(1.1)
 
-    def test_an_exploding_sum_is_not_called_healthy(self):
-        assert "healthy" not in reading_of(geometric(0.8), sums=geometric_sums(1.1)).verdict
+    def test_a_sum_that_fades_does_not_settle(self):
+        fading = -2.5 * np.log1p(np.arange(T))
+        found = reading_of(geometric(0.8), sums=fading)
+        assert "δ vanishes, and the sum itself fades with the horizon like t to the power −2.50." in found.verdict
+        assert "settles" not in claimed(found)
 
-    def test_vanishing_terms_that_cancel(self):
+    def test_terms_that_cancel(self):
         found = reading_of(geometric(0.9), partial=np.full(T, math.log(0.01)))
-        assert "the terms cancel: W's gradient is 0.0100, 0.1 % of their total size" in found.verdict
+        assert "W's gradient is 0.0100; the terms cancel, 0.1 % of their size is left;" in found.verdict
+        assert claimed(found)["cancels"] == pytest.approx(0.001, rel=1e-3)
 
-    def test_constant_terms_add_up_linearly_or_cancel(self):
-        assert "the sum grows linearly with the horizon; W's gradient is 100." in reading_of(geometric(1.0)).verdict
-        cancelled = reading_of(geometric(1.0), partial=np.zeros(T))
-        assert cancelled.growth.shape == "bounded"
-        assert "but the terms cancel; W's gradient is 1.00, 1 % of their total size." in cancelled.verdict
-        growing = reading_of(geometric(1.0), sums=geometric_sums(1.1))
-        assert "multiplies it by about 1.10" in growing.verdict
-        unclear = reading_of(geometric(1.0), sums=np.full(T, np.nan))
-        assert "100 lags add up; W's gradient is 100, 100 % of the terms' total size." in unclear.verdict
+    def test_equal_terms_add_up(self):
+        found = reading_of(geometric(1.0))
+        assert (
+            "by 1.00: δ keeps its size, and the sum grows with the horizon like t to the power 1.00." in found.verdict
+        )
 
-    def test_exploding_terms(self):
-        assert "the sum explodes: W's gradient is 1.4e+5" in reading_of(geometric(1.1)).verdict
-        assert "multiplies it by about 1.10" in reading_of(geometric(1.1)).verdict
-        assert "the far half of the lags holds" in reading_of(geometric(1.1), sums=np.full(T, np.nan)).verdict
+    def test_growth_is_said_of_what_it_was_measured_of(self):
+        """The error grows as well: the sum goes by 1.1 a step divided by it, and by 1.21 as it is."""
+        residual = geometric(1.1)
+        found = reading_of(geometric(1.1), sums=geometric_sums(1.1) + residual, residual=residual)
+        assert found.growth_by_error.rate == pytest.approx(1.1, rel=1e-3)
+        assert found.growth.rate == pytest.approx(1.21, rel=1e-3)
+        assert "so the sum explodes, by its error ×1.10, itself ×1.21 a step of horizon." in found.verdict
+        falling = reading_of(geometric(1.1), sums=geometric_sums(1.1) - residual, residual=-residual)
+        assert "itself" not in falling.verdict and claimed(falling)["explodes"] == "growth_by_error"
+
+    def test_near_and_far_where_no_one_pace_is_steady(self):
+        row = np.append(geometric(0.5, 30), geometric(0.5, 31)[-1] + geometric(0.98, 70))
+        found = reading_of(row)
+        assert not found.pace_steady and "pace" not in claimed(found)
+        assert (
+            "The nearest steps back multiply the error δ by 0.500, the far half by 0.980: δ vanishes" in found.verdict
+        )
+
+    def test_a_cliff_has_its_lag(self):
+        row = geometric(1.0, 40)
+        row[30:] -= math.log(1000)
+        found = reading_of(row)
+        assert claimed(found)["cliff"] == (30, pytest.approx(1e-3))
+        assert "multiply the error δ by 1.00; δ jumps by ×0.00100 at lag 30" in found.verdict
 
     def test_writes_carry_everything(self):
         found = reading_of(write_gate())
-        assert found.verdict == (
-            "Only 8 of 96 lags reach W, lag 11 most, with 90 % of the terms' total size, the rest is zero; "
-            "W's gradient is 1.11."
-        )
+        assert "88 lags are exact zeros, and lag 11 holds most, 90 %." in found.verdict
+        assert "pace" not in claimed(found)
+
+    def test_trailing_zeros_are_said_and_the_one_at_lag_t_is_not(self):
+        assert claimed(reading_of(np.append(geometric(0.8, 50), np.full(50, ZERO))))["zero_lags"] == 50
+        one = reading_of(np.append(geometric(0.8), ZERO), delta=geometric(0.8, T + 1))
+        assert one.zero_lags == 1 and "zero_lags" not in claimed(one)
 
     def test_equal_terms_name_the_nearest(self):
         row = np.where(np.arange(T) > 44, 1e-6 * np.sin(np.arange(T)), ZERO)
-        assert "Only 55 of 100 lags reach W, lag 45 most, with 1.8 %" in reading_of(row).verdict
+        assert "45 lags are exact zeros, and lag 45 holds most, 1.8 %" in reading_of(row).verdict
 
-    def test_no_line_fits(self):
-        found = reading_of(np.append(ROWS["mixed, dips"][0], ZERO))
-        assert "No one factor fits these terms: lag 11 is largest, 12 % of their total size;" in found.verdict
+    @pytest.mark.parametrize("lags", [2, 3, 7])
+    def test_too_few_lags_have_no_pace(self, lags):
+        found = reading_of(geometric(0.8, lags))
+        assert "There are too few lags for a pace" in found.verdict and "pace" not in claimed(found)
 
     def test_one_lag(self):
         assert "Only lag 11 reaches W, whose gradient is 1.00;" in reading_of(ROWS["mixed, one term"][0]).verdict
@@ -310,25 +412,45 @@ class TestVerdict:
     def test_overflow_names_its_step(self):
         found = reading_of(np.full(T, np.nan), overflow=37)
         assert "overflows at step 37" in found.verdict
-        assert found.memory == 0 and math.isnan(found.log_sum) and math.isnan(found.cancellation)
+        assert found.memory == 0 and math.isnan(found.log_sum) and math.isnan(found.coherence)
 
-    @given(log_rows, st.floats(-5, 0), st.floats(-1000, 1000))
-    def test_any_row_has_a_verdict(self, row, loss, residual):
+    def test_in_chaos_no_number_but_the_pace(self):
+        found = reading_of(geometric(1.1), chaotic=True)
+        assert found.verdict == (
+            "Chaotic: a change in the seventh digit of the weights changes all that follows. Each step back multiplies "
+            "the error δ by about 1.10: δ grows, so the sum explodes. The gradient at this time is one sample of many."
+        )
+        assert {kind for kind, _ in found.claims} == {"chaotic", "pace", "regime", "explodes"}
+        assert reading_of(geometric(1.1), chaotic=False).verdict == reading_of(geometric(1.1)).verdict
+
+    @given(log_rows, st.floats(-5, 0), st.floats(-1000, 1000), st.sampled_from([None, True]))
+    def test_any_row_has_a_verdict(self, row, loss, residual, chaotic):
         partial = np.logaddexp.accumulate(row) + loss
-        found = reading_of(row, partial=partial, residual=np.full(len(row), residual))
-        assert len(found.verdict.split()) <= 30
+        found = reading_of(row, partial=partial, residual=np.full(len(row), residual), chaotic=chaotic)
+        assert len(found.verdict.split()) <= 64
         assert "nan" not in found.verdict and "inf" not in found.verdict and "—" not in found.verdict
+        assert not any(isinstance(value, float) and math.isnan(value) for _, value in found.claims)
+
+
+def test_a_second_forward_pass_is_made_where_some_delta_exceeds_the_nearest():
+    assert may_be_chaotic(geometric(1.1, 100)) and not may_be_chaotic(geometric(1.05, 100))
+    assert not may_be_chaotic(np.full(9, ZERO)) and not may_be_chaotic(np.full(9, np.nan))
+
+
+def test_every_word_has_both_its_edges():
+    for word in ("settles", "fades", "grows", "explodes", "cancel", "steady", "constant"):
+        assert any(digit.isdigit() for digit in WORDS[word])
 
 
 def test_the_numbers_of_a_reading_are_those_of_the_definitions():
     row = geometric(0.9, size=2.0)
     found = reading_of(row, residual=np.full(T, 0.5))
-    assert found.factor == pytest.approx(0.9) and found.slope == pytest.approx(math.log(0.9))
-    assert found.intercept == pytest.approx(math.log(2)) and found.fit_error == pytest.approx(0, abs=1e-10)
-    assert (found.first, found.last) == (0, T - 1)
+    assert found.pace == found.term_pace == pytest.approx(0.9)
+    assert found.pace_near == found.pace_far == pytest.approx(0.9)
+    assert found.pace_steady and found.term_pace_steady and found.pace_near_steady and found.pace_far_steady
     assert found.memory == memory(row) == 22
     assert found.far_share == pytest.approx(0.9**50, rel=0.01)
-    assert found.cancellation == pytest.approx(1)
+    assert found.coherence == pytest.approx(1)
     assert found.log_sum == pytest.approx(math.log(20), abs=1e-4)
 
 

@@ -16,9 +16,11 @@ def blocks(language, text=README):
 def test_the_example_runs_and_prints_numbers(capsys):
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
-    numbers = np.array(re.findall(r"-?\d+\.\d+", capsys.readouterr().out), float)
+    *printed, verdict = capsys.readouterr().out.strip().splitlines()
+    numbers = np.array(re.findall(r"-?\d+\.\d+", " ".join(printed)), float)
     assert len(numbers) == 6
     assert np.isfinite(numbers).all()
+    assert verdict.startswith("Each step back multiplies the error δ by 0.9")
 
 
 def test_running_and_testing_are_one_command_each():

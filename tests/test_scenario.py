@@ -131,7 +131,7 @@ def median(values):
 def test_one_linear_unit_has_exactly_its_factor(name, factor):
     measurement = PRESETS[name].measure()
     assert measurement.reading.regime == name.lower()
-    assert measurement.reading.factor == pytest.approx(factor, rel=1e-5)
+    assert measurement.reading.pace == pytest.approx(factor, rel=1e-5)
     lags = np.arange(measurement.t + 1)
     np.testing.assert_allclose(np.exp(measurement.log_row - measurement.log_row[0]), factor**lags, rtol=1e-4)
     np.testing.assert_allclose(
@@ -141,27 +141,35 @@ def test_one_linear_unit_has_exactly_its_factor(name, factor):
 
 def test_an_lstm_at_initialisation_vanishes_and_its_sum_does_not():
     found = readings(DEFAULT_PRESET)
-    assert 0.78 < median(r.factor for r in found) < 0.88
+    assert 0.78 < median(r.pace for r in found) < 0.88
     assert {r.regime for r in found} == {"vanishing"}
-    assert abs(median(r.growth.power for r in found)) < 0.5
+    assert abs(median(r.growth_by_error.power for r in found)) < 0.25
     assert median(r.memory for r in found) < 25
 
 
 def test_an_lstm_that_remembers_reaches_far_without_exploding():
     found = readings("LSTM that remembers")
-    assert 0.97 < median(r.factor for r in found) < 1.005
+    assert 0.97 < median(r.pace for r in found) < 1.005
     assert median(r.memory for r in found) > 60
     assert median(r.far_share for r in found) > 0.2
 
 
 def test_an_lstm_that_explodes_does():
-    found = readings("LSTM that explodes")
-    assert median(r.factor for r in found) > 1.05
+    reading = PRESETS["LSTM that explodes"].measure().chaos_checked
+    assert reading.growth_by_error.said == "explodes" and reading.regime == "exploding" and not reading.chaotic
+
+
+def test_a_chaotic_lstm_is_one():
+    chaotic = PRESETS["Chaotic LSTM"]
+    assert chaotic.measure().chaos_checked.chaotic
+    assert not PRESETS[DEFAULT_PRESET].measure().chaos_checked.chaotic
+    found = readings("Chaotic LSTM")
+    assert median(r.pace for r in found) > 1.05
     assert {r.regime for r in found} <= {"exploding", "mixed"}
 
 
 def test_a_gru_vanishes_faster_than_the_lstm():
-    assert median(r.factor for r in readings("GRU")) < 0.75 < median(r.factor for r in readings(DEFAULT_PRESET))
+    assert median(r.pace for r in readings("GRU")) < 0.75 < median(r.pace for r in readings(DEFAULT_PRESET))
 
 
 def test_an_output_that_ignores_ten_inputs():

@@ -191,10 +191,13 @@ def test_the_numbers_are_the_page_s(scenario):
     m, found = scenario.measure(), load(archive(scenario))
     for name in ("log_terms", "log_sums", "log_residual", "cost", "log_row", "log_partial", "t"):
         np.testing.assert_array_equal(found[name], getattr(m, name))
-    for name in ("slope", "factor", "memory", "far_share", "cancellation", "log_sum", "regime", "verdict"):
-        np.testing.assert_array_equal(found[name], getattr(m.reading, name))
-    np.testing.assert_array_equal([found[f"growth_{name}"] for name in ("slope", "power")], m.reading.growth[1:])
-    assert found["growth_shape"] == m.reading.growth.shape
+    reading = m.chaos_checked
+    for name in ("pace", "term_pace", "memory", "far_share", "coherence", "log_sum", "regime", "chaotic", "verdict"):
+        np.testing.assert_array_equal(found[name], getattr(reading, name))
+    for name in ("growth", "growth_by_error"):
+        growth = getattr(reading, name)
+        np.testing.assert_array_equal([found[f"{name}_{part}"] for part in ("slope", "power")], growth[1:3])
+        assert found[f"{name}_shape"] == growth.shape
     assert {name for name in found if name.startswith("gate_")} == {f"gate_{gate}" for gate in m.gates}
     for gate, openness in m.gates.items():
         np.testing.assert_array_equal(found[f"gate_{gate}"], openness)
@@ -259,12 +262,12 @@ def run(snippet, paste):
 def test_the_python_prints_what_the_page_shows(scenario, paste):
     printed, verdict = run(python(scenario), paste)
     m = scenario.measure()
-    assert verdict == m.reading.verdict
+    assert verdict == m.said()
     log = lambda name: np.array(next(v for k, v in printed.items() if name in k).split(",")[0].split(), float)
     np.testing.assert_allclose(log("lags 0, 1, 2"), m.log_row[:6], rtol=1e-4)
     np.testing.assert_allclose(log("norm of their sum"), m.reading.log_sum, rtol=1e-4)
     np.testing.assert_allclose(log("sum of their norms"), np.logaddexp.reduce(m.log_row), rtol=1e-4)
-    np.testing.assert_allclose(log("factor"), m.reading.factor, rtol=1e-4)
+    np.testing.assert_allclose(log("pace"), m.reading.pace, rtol=1e-4)
     assert int(log("90 %")[0]) == m.reading.memory
     assert printed["lags"].split() == [str(m.t + 1), "of", "which", "not", "zero:", str(np.isfinite(m.log_row).sum())]
 

@@ -19,11 +19,16 @@ def domain(measurement, look):
 
 
 def _factor(measurement):
-    """What is written into a panel: the pace, or why there is none."""
-    if np.isnan(measurement.log_row).any():
+    """What is written into a panel: the pace of δ, or why there is none."""
+    reading = measurement.reading
+    if reading.regime == "overflow":
         return f"overflow at step {measurement.overflow}"
-    slope = measurement.reading.slope
-    return f"×{number(slope)} per step" if np.isfinite(slope) else "no two terms"
+    said = lambda pace: f"×{number(np.log(pace))}"
+    if reading.pace_steady:
+        return f"δ {said(reading.pace)} a step"
+    if reading.pace_near_steady and reading.pace_far_steady:
+        return f"δ {said(reading.pace_near)}, then {said(reading.pace_far)}"
+    return "δ: no one pace"
 
 
 def data(measurement, look, kept, domain):

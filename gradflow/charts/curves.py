@@ -189,18 +189,20 @@ def growth_data(measurement, look, kept, domain):
 
 def growth_say(measurement, look):
     """What the curve shows, in a sentence with numbers."""
-    growth, (raw, values) = measurement.reading.growth, sums(measurement)
+    growth, (raw, values) = measurement.reading.growth_by_error, sums(measurement)
     here = np.flatnonzero(np.isfinite(values))
     if not here.size:
         return "There is no sum at any time."
+    law = (
+        f", about t to the power {growth.power:.2f}".replace("-", "−")
+        if growth.shape != "unclear"
+        else ", by no one law"
+    )
     shape = {
-        "unclear": "no clear shape",
-        "exponential": f"about exponential growth, ×{number(growth.slope)} per step",
-        "linear": "about linear growth",
-        "sublinear": f"slow growth, about t to the power {growth.power:.2g}",
-        "bounded": "a bounded size",
-        "vanishing": "a sum that fades",
-    }[growth.shape]
+        None: "no law can be told",
+        "explodes": f"it explodes, ×{number(growth.slope)} a step",
+        "settles": "it settles",
+    }.get(growth.said, f"it {growth.said}{law}")
     return (
         f"By the size of its error, the sum goes from {number(values[here[0]])} at t = {here[0]} to "
         f"{number(values[here[-1]])} at t = {here[-1]} (as it is, {number(raw[here[0]])} to {number(raw[here[-1]])}); "

@@ -1,6 +1,6 @@
 """The sum, one term after the other: signed numbers of one weight, or the sizes of the whole matrix's terms.
 
-A waterfall over the first dozen lags and all others together, which ends at what training uses. Its axis is linear:
+A waterfall over the first dozen lags and all others together, which ends at the gradient of C(t). Its axis is linear:
 only there does one see signed numbers add up. A power of ten, the unit, keeps it readable at any size.
 """
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gradflow.charts import base
 from gradflow.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STACK, cut
 from gradflow.charts.image import flushed, map_url, strips_url
-from gradflow.reading import number
+from gradflow.reading import number, per_step_factor
 
 MARKS = {  # a term that is no number on the axis: its mark, colour and words
     "zero": ("✕", GREY, "exact zero"),
@@ -119,7 +119,7 @@ def data(measurement, look, kept, domain, image=False):
         **(images(true, look, domain) if image else {}),
         "gateless": "" if measurement.gates else "a plain RNN has none",
         **_names(measurement.gates),
-        **_fit(measurement.reading, domain),
+        **_fit(true, domain),
         **_ending(measurement.log_partial[-1], domain),
         **_chain_words(measurement, look, domain),
         **_kept_words(measurement, kept, domain),
@@ -205,13 +205,14 @@ def _letters(inputs, horizon):
     return pa.table({"lag": pa.array(lags, pa.int16()), "label": pa.array(labels, pa.string())}), room
 
 
-def _fit(reading, domain):
-    """The fitted line log ‖term‖ = intercept + slope·u, cut to the frame, and its factor in words."""
+def _fit(measurement, domain):
+    """The line through the terms, log ‖term‖ = intercept + slope·u, cut to the frame; nothing where none fits."""
     low, high = domain
-    slope, intercept = reading.slope / np.log(10), reading.intercept / np.log(10)
-    if reading.regime == "mixed" or not np.isfinite(slope):  # no one factor describes the terms
+    if not measurement.reading.term_pace_steady:
         return {"fit_x": None, "fit_x2": None, "fit_y": None, "fit_y2": None, "factor": "", "factor_y": high}
-    ends = np.array([reading.first, reading.last], float)
+    fit = per_step_factor(measurement.log_row)
+    slope, intercept = fit.slope / np.log(10), fit.intercept / np.log(10)
+    ends = np.array([fit.first, fit.last], float)
     if abs(slope) > 1e-9:
         ends = np.clip(np.sort((np.array(domain) - intercept) / slope), *ends)
     start, stop = np.clip(intercept + slope * ends, low, high)
@@ -220,7 +221,7 @@ def _fit(reading, domain):
         "fit_x2": ends[1],
         "fit_y": start,
         "fit_y2": stop,
-        "factor": f"×{number(reading.slope)} per step",
+        "factor": f"the terms: ×{number(fit.slope)} a step",
         "factor_y": low + 0.25 * (high - low) if slope > 0 else high - 0.08 * (high - low),
     }
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from gradflow import takeaway
-from gradflow.compare import opposite
+from gradflow.compare import difference, opposite
 from gradflow.controls import state
 from gradflow.controls.state import choice, switch
 from gradflow.look import CHOICES, SHOWN
@@ -84,10 +84,13 @@ def _oppose():
     other = opposite(scenario, scenario.measure().reading.regime)
     if other is None:
         why = (
-            " A sigmoid unit passes on at most a quarter of what comes back." if scenario.cell == "rnn-sigmoid" else ""
+            " A sigmoid passes on at most a quarter, times what W does: it takes a gain of about 10, and another seed."
+            if scenario.cell == "rnn-sigmoid"
+            else ""
         )
-        st.toast(f"No setting in reach makes the opposite of this.{why}")
+        st.toast(f"No setting in reach makes the opposite of this draw.{why}")
         return
+    st.toast(f"Changed: {difference(scenario, other)}.")
     state.keep(scenario)
     state.go_to(other)
 

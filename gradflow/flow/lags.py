@@ -156,12 +156,11 @@ class LagTerms:
         return int(gates[block] * n + unit), int(col) if matrix else None
 
     def log_state_sensitivity(self):
-        """log ‖dh(t)/dh(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
+        """log ‖dh(t)/d carry(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
 
-            dh(t)/dh(s) = Π_{r=s+1..t} dh(r)/dh(r−1)
+            dh(t)/d carry(s) = dh(t)/d carry(t) Π_{r=s+1..t} d carry(r)/d carry(r−1)        carry: h; of an lstm (h, c)
 
-        An lstm has two states: h(t) is then a function of (h, c)(t−u), and this is its derivative with respect to h
-        alone, c(t−u) held fixed. With `cell_path_only` it is that of the truncated function.
+        With `cell_path_only` it is that of the truncated function.
 
         Returns:
             f64[t+1]; log √n at lag 0; −inf at an exact zero; NaN if t ≥ `overflow`.

@@ -238,12 +238,12 @@ def deltas(weights, trace, t, *, cell_path_only):
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def state_norms(weights, trace, t, *, cell_path_only):
-    """‖dh_i(t)/dh(s)‖ of every unit i of one t, as (mantissa, exponent), each [T(s), n]."""
+    """‖dh_i(t)/d carry(s)‖ of every unit i of one t, all states together, as (mantissa, exponent), each [T(s), n]."""
     n = trace.seed.shape[1]
 
     def emit(s, delta, going):
-        h, own = normalise(going.ct[0], axis=0)
-        return jnp.sqrt(jnp.sum(h**2, axis=0)), own[0] + going.exponent
+        states, own = normalise(jnp.concatenate(going.ct), axis=0)  # [K·n, n]
+        return jnp.sqrt(jnp.sum(states**2, axis=0)), own[0] + going.exponent
 
     units = Rows(jnp.full(n, t), jnp.eye(n, dtype=trace.seed.dtype), jnp.zeros(n, jnp.int32))
     return sweep(trace, units, step_back(cell_path_only, weights, trace), emit)

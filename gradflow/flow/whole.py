@@ -1,4 +1,4 @@
-"""The gradient that training uses, by `jax.grad` of the shared weights: what all terms must add up to.
+"""The gradient of one cost by the shared weights, by `jax.grad`: what all its terms must add up to.
 
 Nothing of the sweep is used here, only the cells; plain arithmetic, which underflows and overflows as it always does.
 """

@@ -32,7 +32,7 @@ def page():
             words.markdown(definitions(measurement, look))
 
     with picture:
-        verdict = lambda measurement, look: measurement.reading.verdict
+        verdict = lambda measurement, look, at_rest: measurement.said(at_rest)
         begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
     if device is not None:
         device.caption(computed_on())  # the engine is loaded by now

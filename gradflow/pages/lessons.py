@@ -43,7 +43,7 @@ def page():
         with ranges:
             controls.live_ranges("ranges", lesson.controls, target=target)
 
-    def measured(measurement, look):
+    def measured(measurement, look, at_rest):
         broken = measurement.overflow is not None
         return measurement.reading.verdict if broken else lesson.reveal(measurement, look)
 

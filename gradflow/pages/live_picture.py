@@ -50,8 +50,8 @@ def live_picture(top, ranges, also, verdict):
         top: the container of the verdict.
         ranges: (target) -> None, draws the ranges that move it.
         also: (measurement, look) -> None, draws what else follows them.
-        verdict: (measurement, look) -> the sentence over it; None leaves out all that tells what the numbers mean, for
-            a person who is to say it first.
+        verdict: (measurement, look, at rest?) -> the sentence over it; None leaves out all that tells what the numbers
+            mean, for a person who is to say it first.
     """
     with apology():
         from gradflow import charts  # after the first paint
@@ -129,7 +129,9 @@ def prepare(measurement, look, moves, verdict):
         said, shown = "", last
     else:
         kept = kept_measurement(look.kept)
-        sentence, said = (verdict(measurement, look), chart.say(measurement, look)) if verdict else ("", "")
+        at_rest = not (moves.held or moves.playing)
+        sentence = verdict(measurement, look, at_rest) if verdict else ""
+        said = chart.say(measurement, look) if verdict else ""
         domain = frame(chart, measurement, look, kept, moves, last)
         # a sweep of the horizon draws into its widest frame
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
