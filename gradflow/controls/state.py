@@ -98,9 +98,10 @@ def past():
     return st.session_state.get("past", [])
 
 
-def go_to(scenario):
-    """Put another scenario in place of the present one."""
+def go_to(scenario, look=None):
+    """Put another scenario in place of the present one, and a look where there is one."""
     st.session_state.scenario = scenario
+    st.session_state.look = look or st.session_state.look
     settle()
 
 
