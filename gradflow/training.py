@@ -6,6 +6,9 @@ With one cost, only the term at lag k tells W_ih what to do with x(0). One draw 
 with several biases of the gate that keeps the state (`begin`), or as whatever differs (`begin_with`). Every batch is
 new, so every loss is one on unseen sequences.
 
+Another task asks for a marked number: x₁ is 1 at one random step s and 0 elsewhere, and the target is x₀(s). There a
+gate has to choose by the input (`openings`).
+
 Use it in this order: begin; before the first step `credit` (how much of the gradient reaches x(0)), `pace` (what a
 step back does to the error) and `agreement` (whether sequences ask for the same); `advance` up to `STEPS`, or `train`,
 which takes all of them; `learned_at`.
@@ -22,7 +25,7 @@ import numpy as np
 import optax
 
 from gradflow.cells import CELLS, Cell, Pin
-from gradflow.flow import lag_terms, select_device
+from gradflow.flow import gradient_maps, lag_terms, select_device
 from gradflow.reading import per_step_factor
 from gradflow.weights import Weights, draw
 
@@ -54,6 +57,7 @@ class Run:
     optimizer: optax.OptState
     key: jax.Array
     step: jax.Array  # i32[], steps taken
+    marked: bool = field(metadata={"static": True}, default=False)  # which number is asked for: a marked one
 
 
 def variants(cell, lag):
@@ -107,20 +111,21 @@ def begin(cell, hidden=32, lag=20, *, gain=1.0, input_gain=1.0, init="normal", s
     return begin_with(cell, [Network(w, readout) for w in weights], lag, seed=seed)
 
 
-def begin_with(cell: str, networks: list[Network], lag: int = 20, *, seed: int = 0) -> Run:
+def begin_with(cell: str, networks: list[Network], lag: int = 20, *, seed: int = 0, marked: bool = False) -> Run:
     """Begin with these V networks, whatever differs between them.
 
     Args:
         cell, lag: as in `variants`.
         networks: of one shape, for `INPUTS` inputs.
         seed: of the batches.
+        marked: ask for the marked number instead of the first.
 
     Returns:
         `Run`, before its first step.
     """
     select_device()
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *networks)
-    return Run(CELLS[cell], int(lag), stacked, ADAM.init(stacked), jax.random.key(seed), jnp.int32(0))
+    return Run(CELLS[cell], int(lag), stacked, ADAM.init(stacked), jax.random.key(seed), jnp.int32(0), marked)
 
 
 @jax.jit
@@ -131,7 +136,7 @@ def advance(run):
         (run, losses f32[V, CHUNK]): the mean cost of each batch, before the step it leads to. A variant that blows
         up stays NaN, the others go on.
     """
-    loss = lambda network, batch: jax.vmap(lambda inputs: _cost(run.cell, network, inputs))(batch).mean()
+    loss = lambda network, batch: jax.vmap(lambda inputs: _cost(run, network, inputs))(batch).mean()
     learn = jax.vmap(jax.value_and_grad(loss), in_axes=(0, None))
 
     def step(run, _):
@@ -139,7 +144,7 @@ def advance(run):
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to the number of steps, an integer
             updates, optimizer = ADAM.update(slopes, run.optimizer)
         networks = optax.apply_updates(run.networks, updates)
-        return Run(run.cell, run.lag, networks, optimizer, run.key, run.step + 1), losses
+        return replace(run, networks=networks, optimizer=optimizer, step=run.step + 1), losses
 
     run, losses = jax.lax.scan(step, run, length=CHUNK)
     return run, losses.T
@@ -207,8 +212,36 @@ def agreement(run: Run, sequences: int = 2048) -> np.ndarray:
 
 
 def next_batch(run):
-    """The sequences of a run's next step, f32[BATCH, k+1, m] ~ N(0, 1); they depend on its seed and step alone."""
-    return jax.random.normal(jax.random.fold_in(run.key, run.step), (BATCH, run.lag + 1, INPUTS), jnp.float32)
+    """The sequences of a run's next step, f32[BATCH, k+1, m] ~ N(0, 1), x₁ the mark where there is one.
+
+    They depend on its seed and step alone.
+    """
+    key, steps = jax.random.fold_in(run.key, run.step), run.lag + 1
+    inputs = jax.random.normal(key, (BATCH, steps, INPUTS), jnp.float32)
+    if not run.marked:
+        return inputs
+    marks = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, steps)
+    return inputs.at[:, :, 1].set(jax.nn.one_hot(marks, steps))
+
+
+def openings(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """How open each sigmoid gate of each unit is at the mark, and at all other steps; means over the next batch.
+
+    Returns:
+        gate -> (f[V, n] at the mark, f[V, n] elsewhere).
+    """
+    networks, batch = jax.device_get((run.networks, next_batch(run)))
+    at = batch[:, :, 1] == 1  # [BATCH, k+1]
+    said: dict[str, list] = {}
+    for v in range(len(networks.readout)):
+        weights, readout = jax.tree.map(lambda fields, v=v: fields[v], networks)
+        targets = np.zeros(run.lag + 1, np.float32)
+        same = {"cell": run.cell, "weights": weights, "readout": readout, "targets": targets}
+        maps = gradient_maps([same | {"inputs": inputs} for inputs in batch])
+        for gate in run.cell.pinnable:
+            opened = np.stack([one.gates[gate] for one in maps])  # [BATCH, k+1, n]
+            said.setdefault(gate, []).append((opened[at].mean(0), opened[~at].mean(0)))
+    return {gate: tuple(map(np.stack, zip(*each, strict=True))) for gate, each in said.items()}
 
 
 def _median(run, of):
@@ -236,16 +269,17 @@ def _directions(run, batch):
     """The sum over a batch of dC(k)/dW_ih(0), of the copy that reads x(0), each as a unit vector: f[V, G·n, m]."""
 
     def total(network):
-        apart = lambda inputs: jax.grad(lambda first: _cost(run.cell, network, inputs, first))
+        apart = lambda inputs: jax.grad(lambda first: _cost(run, network, inputs, first))
         slopes = jax.vmap(lambda inputs: apart(inputs)(network.weights.weight_ih))(batch)
         return (slopes / jnp.linalg.norm(slopes, axis=(1, 2), keepdims=True)).sum(0)
 
     return jax.vmap(total)(run.networks)
 
 
-def _cost(cell, network, inputs, first=None):
+def _cost(run, network, inputs, first=None):
     """C of one sequence, inputs [k+1, m]; first: the copy of W_ih that reads x(0), where it is another."""
-    weights, readout = network
+    cell, (weights, readout) = run.cell, network
+    target = inputs[:, 0] @ inputs[:, 1] if run.marked else inputs[0, 0]
     free = {gate: Pin(jnp.bool_(False), jnp.float32(0)) for gate in cell.pinnable}
     split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
 
@@ -258,7 +292,7 @@ def _cost(cell, network, inputs, first=None):
     if first is not None:
         carry, read = step(carry, inputs[0], first)[0], inputs[1:]
     (h, *_), _ = jax.lax.scan(step, carry, read)
-    return (readout @ h - inputs[0, 0]) ** 2 / 2
+    return (readout @ h - target) ** 2 / 2
 
 
 def _check_whole(name, value, low):

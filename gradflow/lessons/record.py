@@ -55,7 +55,7 @@ class Verdict(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What takes so long that a person is asked first; the verdicts that wait and the dots rest on it."""
+    """What takes so long that a person is asked first; the verdicts and the dots that wait rest on it."""
 
     says: str  # what will be done, and how long that takes
     label: str  # of the button
@@ -73,6 +73,7 @@ class Dots(NamedTuple):
     reference: float | None = None  # a plain number, drawn as a dashed line
     says: str = ""  # what there is to see
     beyond: str = "overflow"  # what an infinite value is called
+    waits: bool = False  # for the lesson's `Trial`
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,15 @@ def _train_all():
             yield (k + part) / len(_ALL)
 
 
+FIRST_DRAW = Trial(
+    "Is credit enough? One draw of an LSTM is trained to recall after 20 steps, at gains from 1 to 12. That takes some "
+    "seconds, once.",
+    "Train it",
+    lambda: (*LSTM, RECALL.seed) in _KNOWN,
+    lambda: _trained(*LSTM, RECALL.seed),
+)
+
+
 def _which_learn(measurement):
     """The option that says which gains learn; the one that is off by fewest, where none does."""
     learned = [at is not None for at in outcome(*LSTM, RECALL.seed).learned_at]
@@ -211,7 +220,7 @@ OTHERWISE = Lesson(
         Example(
             "Show gain 12",
             replace(RECALL, gain=12.0),
-            "The terms rise with the lag, and the marked one is among the largest: most of what arrives is credit.",
+            "The terms rise with the lag, and the marked one is the largest.",
         ),
         stops(LEVEL, "Linear units whose weights turn the state: no error vanishes. Train them: gain 1 learns."),
     ),
@@ -235,6 +244,7 @@ OTHERWISE = Lesson(
         "steps of training",
         says="Each dot is one draw.",
         beyond="not in 600",
+        waits=True,
     ),
     ends_in="gains",
 )

@@ -281,7 +281,7 @@ def verdicts(title, all_done=True):
         return verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"
 
     now = [verdict for verdict in lesson.verdicts if all_done or not verdict.waits]
-    groups = list(lesson.draws.groups()) if lesson.draws and all_done else []
+    groups = list(lesson.draws.groups()) if lesson.draws and (all_done or not lesson.draws.waits) else []
     return [*map(found, now)], [*map(found, lesson.remedies)], groups
 
 
