@@ -332,7 +332,7 @@ def torch_losses(torch, network, batches):
     return losses
 
 
-@pytest.mark.parametrize("v, steps", enumerate((50, 5, 2, 1)), ids=[f"gain {gain:g}" for gain in GAINS])
+@pytest.mark.parametrize("v, steps", [*enumerate((50, 5, 2, 1))], ids=[f"gain {gain:g}" for gain in GAINS])
 def test_the_ninth_lesson_trains_as_pytorch_does(v, steps):
     """Where errors grow, so does the last digit, from one step of Adam to the next: the two part after a few."""
     torch, run, losses = pytorch(), started(RECALL), []
