@@ -112,7 +112,8 @@ class Reading:
     far_share: float  # share of the lags ≥ (t+1)//2
     coherence: float
     zero_lags: int  # terms that are exact zeros
-    chaotic: bool | None  # None: not asked
+    chaotic: bool | None  # up to t; None: not asked
+    chaotic_later: bool | None  # only after t, within the horizon, over which growth is read
     claims: tuple = ()  # (kind, value): what the sentence says
     verdict: str = ""
 
@@ -255,13 +256,7 @@ def regime(log_delta, fit: Fit) -> str:
     return "mixed" if zeros.sum() > 1 and name != "vanishing" else name
 
 
-def may_be_chaotic(log_delta) -> bool:
-    """Whether some δ exceeds e⁷ times its size at the nearest lag; where none does, no forward pass was chaotic."""
-    here = log_delta[np.isfinite(log_delta)]
-    return bool(here.size) and float(here.max() - here[0]) > 7
-
-
-def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, chaotic=None) -> Reading:
+def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, chaotic_from=None) -> Reading:
     """Read one time t.
 
     Args:
@@ -272,7 +267,8 @@ def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, unde
         log_residual: f[T], log ‖dC(t)/dh(t)‖.
         overflow, underflow: the first step at which the forward pass overflows, a state underflows; or None.
         t: the time.
-        chaotic: what a second forward pass with other last digits said; None where none was made.
+        chaotic_from: the first step that a second forward pass, with other last digits of the weights, moved by more
+            than a hundredth; inf where there is none, None where no second one was made.
 
     Returns:
         `Reading`. At an overflow its numbers are NaN and its memory is 0.
@@ -298,7 +294,8 @@ def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, unde
         far_share=math.nan if broken else float(share(row)[(t + 1) // 2]),
         coherence=math.nan if broken else coherence(row, log_sum),
         zero_lags=0 if broken else int(np.isneginf(row).sum()),
-        chaotic=chaotic,
+        chaotic=None if chaotic_from is None else chaotic_from <= t,
+        chaotic_later=None if chaotic_from is None else t < chaotic_from < len(log_sums),
     )
     text = _Sentence()
     if broken:
@@ -420,15 +417,16 @@ def _sum(text, reading, joins):
     if said == "settles":
         return f"{joins}the sum settles"
     joins = ", and " if said == "fades" or (said == "grows" and "yet" in joins) else joins
+    chaotic = reading.chaotic or reading.chaotic_later
     if said == "explodes":
-        if reading.chaotic:
+        if chaotic:
             return f"{joins}the sum explodes"
         more = f"{joins}the sum explodes, by its error ×{number(_log(text.claim('sum_rate_by_error', by_error.rate)))}"
         if itself.said == "explodes":
             more += f", itself ×{number(_log(text.claim('sum_rate', itself.rate)))}"
         return f"{more} a step of horizon"
     law = ", by no one law" if by_error.shape == "unclear" else ""
-    if not law and abs(by_error.power) <= POLYNOMIAL and not reading.chaotic:  # beyond, it is no power
+    if not law and abs(by_error.power) <= POLYNOMIAL and not chaotic:  # beyond, it is no power
         law = f" like t to the power {text.claim('power', by_error.power):.2f}".replace("-", "−")
     return f"{joins}the sum {'itself fades' if said == 'fades' else 'grows'} with the horizon{law}"
 
@@ -438,20 +436,20 @@ def _size(text, reading, row, lost):
     said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}"]
     if reading.coherence < CANCELS:
         said.append(f"the terms cancel, {_percent(text.claim('cancels', reading.coherence))} of their size is left")
-    if 2 * reading.memory > len(row):
-        part = _percent(text.claim("far_share", reading.far_share))
-        said.append(f"the far half of the lags holds {part} of the terms' size")
-    else:
-        near = text.claim("reach", reading.memory)
-        lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
-        said.append(f"{lags} 90 % of the terms' size")
     if reading.zero_lags > 1 or np.isneginf(row[:-1]).any():
         zeros = text.claim("zero_lags", reading.zero_lags)
         top = int(np.argmax(row >= row.max() - 0.01))  # the nearest of equals
         part = _exp(float(row[top] - np.logaddexp.reduce(row)))
         text.claim("top_lag", (top, part))
         are = "lag is an exact zero" if zeros == 1 else "lags are exact zeros"
-        said.append(f"{zeros} {are}{lost}, and lag {top} holds most, {_percent(part)}")
+        said.append(f"{zeros} {are}{lost}, and lag {top} holds most of the terms' size, {_percent(part)}")
+    elif 2 * reading.memory > len(row):
+        part = _percent(text.claim("far_share", reading.far_share))
+        said.append(f"the far half of the lags holds {part} of the terms' size")
+    else:
+        near = text.claim("reach", reading.memory)
+        lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
+        said.append(f"{lags} 90 % of the terms' size")
     return "; ".join(said) + "."
 
 

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from gradflow.lessons import LESSONS
+from gradflow.lessons.depth import lowest
+from gradflow.lessons.growing_sum import ratio
+from gradflow.lessons.vanishing_terms import in_first_terms
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.scenario import RANGES
 
@@ -35,3 +39,44 @@ def looked(lesson, **values):
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
 def test_it_can_be_done(lesson):
     TRIES[lesson.title](lesson)
+
+
+@tries("A sum over lags")
+def _(lesson):
+    def smaller(row):
+        sign, log = lesson.scenario.measure().lags.entry("weight_hh", row, lesson.look.col)
+        bars = sign * np.exp(log)
+        return abs(bars.sum()) < np.abs([*bars[:12], bars[12:].sum()]).max()
+
+    assert not smaller(lesson.look.row)
+    found = [row for row in range(lesson.scenario.hidden) if smaller(looked(lesson, row=row).row)]
+    assert 3 <= len(found) <= 13
+
+
+@tries("Vanishing terms, a sum that settles")
+def _(lesson):
+    times = lambda **values: in_first_terms(moved(lesson, **values).measure())
+    for gain, end, first in ((0.95, 18, 45), (0.99, 90, 230)):
+        assert 0.9 / (1 - gain) == pytest.approx(end)
+        assert times(gain=gain, horizon=first) > end > times(gain=gain, horizon=first - 1)
+        assert str(end) in lesson.try_this
+
+
+@tries("Not vanishing is not exploding")
+def _(lesson):
+    logs = {gain: ratio(moved(lesson, gain=gain).measure())[-1] for gain in (1.0, 1.037)}
+    assert np.exp(logs[1.0]) == pytest.approx(100)
+    assert np.exp(logs[1.037]) == pytest.approx(1000, rel=0.01)
+
+
+@tries("“LSTMs are sure to vanish”")
+def _(lesson):
+    paces = [moved(lesson, forget=1.0, gain=gain).measure().reading.pace for gain in np.arange(0, 6.01, 0.5)]
+    assert 0.97 < min(paces) < max(paces) < 1.03 and "3 %" in lesson.try_this
+
+
+@tries("Depth: where vanishing does hurt")
+def _(lesson):
+    share = lambda gain, horizon: np.exp(lowest(moved(lesson, gain=gain, horizon=horizon).measure())[1])
+    assert share(9.5, 12) < 0.1 < share(10.5, 12)
+    assert max(share(gain, 30) for gain in np.arange(8, 12.01, 0.25)) < 0.1

@@ -1,4 +1,4 @@
-"""What clipping by norm changes in the mean gradient, by the limit, where nothing explodes and where terms do."""
+"""What clipping each batch by norm changes in the mean step, by the limit, where nothing explodes and where some do."""
 
 from functools import cache
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from gradflow.charts import curves
 from gradflow.charts.base import BLUE, RED
+from gradflow.lessons.clipping import LIMITS, clipping_curve
 from gradflow.lessons.evidence import plain
-from gradflow.lessons.growing_sum import LIMITS, clipping_curve
 
 STYLES = {1.0: (BLUE, "solid"), 8.0: (RED, "dashed")}  # of each gain
 
@@ -29,8 +29,8 @@ def data():
         drawn,
         (-2, 0),
         length=len(LIMITS),
-        title="What clipping changes in the mean gradient",
-        subtitle="‖mean of the clipped − mean‖ / ‖mean‖, medians of eight",
+        title="What clipping changes in the mean step",
+        subtitle="‖mean of the clipped − mean‖ / ‖mean‖ over 16 batches, medians of eight",
         lit=-1,
         words=words,
     )

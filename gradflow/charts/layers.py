@@ -52,6 +52,6 @@ def say(net):
     flat = each[0] < FADES and abs(each[1]) < 0.2 * abs(each[0])
     why = " It is flat because ‖h‖ fades going up as ‖δ‖ does going down." if flat else ""
     return (
-        f"The bottom layer's gradient is {number(terms[0] - terms[-1])} of the top one's. A layer down multiplies ‖δ‖ "
-        f"by {number(each[0])} and ‖dC/dW‖ by {number(each[1])}.{why}"
+        f"The bottom layer's gradient is {number(terms[0])}, {number(terms[0] - terms[-1])} of the top one's. A layer "
+        f"down multiplies ‖δ‖ by {number(each[0])} and ‖dC/dW‖ by {number(each[1])}.{why}"
     )

@@ -99,9 +99,8 @@ def past():
 
 
 def go_to(scenario, look=None):
-    """Put another scenario in place of the present one, and a look where there is one."""
-    st.session_state.scenario = scenario
-    st.session_state.look = look or st.session_state.look
+    """Put another scenario in place of the present one, and another look, if there is one."""
+    st.session_state.scenario, st.session_state.look = scenario, look or st.session_state.look
     settle()
 
 

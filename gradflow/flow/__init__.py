@@ -13,9 +13,9 @@ process).
 from gradflow.flow.compiled import forget_compiled, keep_compiled
 from gradflow.flow.device import select_device
 from gradflow.flow.lags import LagTerms, lag_terms
-from gradflow.flow.layers import LayerGradients, layer_gradients
+from gradflow.flow.layers import LayerGradients, layer_gradients, scale_gradients
 from gradflow.flow.maps import GradientMap, gradient_map, gradient_maps
-from gradflow.flow.whole import whole_gradient
+from gradflow.flow.whole import whole_gradient, whole_gradients
 
 __all__ = [
     "GradientMap",
@@ -27,6 +27,8 @@ __all__ = [
     "keep_compiled",
     "lag_terms",
     "layer_gradients",
+    "scale_gradients",
     "select_device",
     "whole_gradient",
+    "whole_gradients",
 ]

@@ -4,11 +4,16 @@ The net is the engine's own layer, untied: copy l of W_hh is layer l, the initia
 input comes. Every net runs all `MAX_DEPTH` layers, of which the engine reads the cost after the chosen one.
 """
 
+from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
+from gradflow.cells import CELLS
 from gradflow.flow.lags import lag_terms
 from gradflow.weights import Weights
 
@@ -72,6 +77,42 @@ def layer_gradients(activation, depth, width, gain=1.0, seed=0):
     log_delta, log_input = (factor[::-1] for factor in lags.log_factors("weight_hh"))  # lag 0 is the top
     overflow = lags.overflow if np.isnan(log_delta).any() else None
     return LayerGradients(log_delta + log_input, log_delta, log_input, overflow)
+
+
+def scale_gradients(activation, depth, width, gain=1.0, seed=0) -> np.ndarray:
+    """What the cost changes by as one layer's weights are scaled: ⟨W_l, dC/dW_l⟩ of each layer, the bottom one first.
+
+        ⟨W_l, dC/dW_l⟩ = dC(W_1, …, (1 + ε) W_l, …)/dε at ε = 0
+
+    For an activation with φ(c a) = c φ(a), c > 0 (relu, linear), it is the same number in every layer, C'(y) y with y
+    the output: scaling any one layer scales y alike (Euler's theorem on homogeneous functions).
+
+    Args and Raises: as `layer_gradients`, whose net this is.
+
+    Returns:
+        f[depth].
+
+    Source: Du, Hu & Lee 2018, section 2.
+    """
+    _check(activation, depth, width, gain, seed)
+    return np.asarray(_scale_gradients(draw_net(depth, width, gain, seed), activation=activation), float)
+
+
+@partial(jax.jit, static_argnames="activation")
+def _scale_gradients(net, *, activation):
+    cell = CELLS[f"rnn-{activation}"]
+
+    def cost(scales):
+        def layer(h, now):
+            scale, weight = now
+            a = scale * (weight @ h)
+            (h,) = cell.step(jnp.zeros_like(a)[None], a[None], (h,), {})
+            return h, None
+
+        h, _ = lax.scan(layer, net.input, (scales, net.weights))
+        return (net.readout @ h - net.target) ** 2 / 2
+
+    return jax.grad(cost)(jnp.ones_like(net.weights[:, 0, 0]))
 
 
 def draw_net(depth, width, gain, seed):

@@ -38,6 +38,34 @@ def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, car
     return Weights(*map(np.asarray, gradient))
 
 
+def whole_gradients(cell, weights, inputs, readout, targets, t):
+    """`whole_gradient` of the same weights for B sequences at once.
+
+    Args:
+        inputs: f[B, T, m].
+        targets: f[B, T] or f[B, T, k].
+        The others: as in `whole_gradient`.
+
+    Returns:
+        `Weights` with a leading axis [B].
+
+    Raises:
+        ValueError: as `whole_gradient`, for the first sequence.
+    """
+    problem = check(cell, weights, inputs[0], readout, targets[0], None, None, False)
+    each = np.asarray(inputs, problem.dtype), np.asarray(targets, problem.dtype).reshape(*np.shape(inputs)[:2], -1)
+    fixed = jax.tree.map(lambda a: a if a.dtype == bool else a.astype(problem.dtype), problem[1:-1])
+    t = check_time(t, len(problem.inputs))
+    return Weights(*map(np.asarray, _gradients(*each, fixed, t, cell=problem.cell)))
+
+
+@partial(jax.jit, static_argnames="cell")
+def _gradients(inputs, targets, fixed, t, *, cell):
+    weights, _, readout, _, pins, carry = fixed
+    one = lambda x, y: _gradient(weights, x, readout, y, pins, carry, t, cell=cell, cell_path_only=False)
+    return jax.vmap(one)(inputs, targets)
+
+
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
 def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_path_only):
     split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]

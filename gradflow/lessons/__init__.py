@@ -13,8 +13,8 @@ from gradflow.lessons.growing_sum import GROWTH
 from gradflow.lessons.moving_lag import IGNORES
 from gradflow.lessons.sum_over_lags import SUM
 from gradflow.lessons.training_problem import OTHERWISE
-from gradflow.lessons.vanishing_terms import HEALTHY
+from gradflow.lessons.vanishing_terms import SETTLES
 
-LESSONS = (SUM, HEALTHY, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
+LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
 
 __all__ = ["LESSONS"]

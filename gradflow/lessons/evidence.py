@@ -16,6 +16,12 @@ def drawn(scenario, seeds=SEEDS):
     return [replace(scenario, seed=seed).measure() for seed in seeds]
 
 
+def rms_by_error(scenario, seeds):
+    """‖Σ‖ / ‖dC(t)/dh(t)‖ at each t, the root of its mean square over draws, f64[T]."""
+    logs = np.array([measurement.log_sums - measurement.log_residual for measurement in drawn(scenario, seeds)])
+    return np.sqrt(np.mean(np.exp(2 * logs), axis=0))
+
+
 def typical(scenario, value):
     """(median, lowest, highest) of value(measurement) over `SEEDS`."""
     values = [value(measurement) for measurement in drawn(scenario)]
@@ -35,6 +41,11 @@ def typically(scenario, value, true, words):
 def three(median, low, high):
     """A median and its range, as text."""
     return f"{plain(median)} ({plain(low)} to {plain(high)})"
+
+
+def spread(values):
+    """The median and the range of values, as text."""
+    return three(np.median(values), min(values), max(values))
 
 
 def plain(value):

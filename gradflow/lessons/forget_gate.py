@@ -3,95 +3,147 @@
 from dataclasses import replace
 
 from gradflow.fields import Range
-from gradflow.lessons.evidence import pace, plain, typical, typically
+from gradflow.lessons.evidence import SEEDS, drawn, pace, plain, spread, three, typical, verdict
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
-from gradflow.lessons.sources import GERS, HOCHREITER
+from gradflow.lessons.sources import GERS, HOCHREITER, JOZEFOWICZ
 from gradflow.look import Look
-from gradflow.scenario import PRESETS, Scenario
+from gradflow.scenario import GATE_FIELDS, PRESETS, Scenario
 
 CELL_PATH = Scenario(gates="pinned", forget=0.9, cell_path_only=True)
+OTHER_PATHS = replace(CELL_PATH, cell_path_only=False, gates="learned")
+EXPLODING = PRESETS["LSTM that explodes"]
+AS_DRAWN = dict.fromkeys(GATE_FIELDS)  # all gates where the initialisation puts them
+
+
+def _as_frameworks_start():
+    found = {init: typical(Scenario(init=init, horizon=80, **AS_DRAWN), pace) for init in ("keras", "pytorch")}
+    numbers = (
+        f"as {name}: ×{three(*found[init])} a step" for init, name in (("keras", "Keras"), ("pytorch", "PyTorch"))
+    )
+    return Evidence(all(high < 1 for *_, high in found.values()), f"eight draws each, {'; '.join(numbers)}")
+
+
+def _carousel():
+    median, low, high = typical(replace(CELL_PATH, forget=1.0), pace)
+    return Evidence(
+        low > 0.99 and high < 1.01, f"forget gate 1, cell path, eight draws: ×{three(median, low, high)} a step"
+    )
+
+
+def _other_paths():
+    orthogonal, large = typical(EXPLODING, pace), typical(Scenario(gain=12.0, horizon=80), pace)
+    return Evidence(
+        orthogonal[1] > 1.03 and large[1] > 1,
+        f"orthogonal weights, weak inputs, forget gate 0.9, eight draws: ×{three(*orthogonal)} a step; gain 12: "
+        f"×{three(*large)} on average",
+    )
+
+
+def _weights_multiply():
+    tanh = [pace(m) for m in drawn(Scenario(cell="rnn-tanh", hidden=64, gain=3.0), range(4))]
+    sigmoid = [pace(m) for m in drawn(Scenario(cell="rnn-sigmoid", hidden=64, gain=12.0, input_gain=0.2), SEEDS)]
+    above = sum(value > 1 for value in sigmoid)
+    return Evidence(
+        min(tanh) > 1.1 and above >= 3,
+        f"plain RNNs of 64 units, on average over the lags: tanh, gain 3, four draws, ×{spread(tanh)} a step; sigmoid, "
+        f"whose derivative is at most ¼, gain 12: above 1 in {above} of eight draws, at most ×{plain(max(sigmoid))}",
+    )
 
 
 def _gate_sets_the_pace():
     found = {f: typical(replace(CELL_PATH, forget=f), pace) for f in (0.5, 0.9, 0.95)}
-    true = all(abs(median - f) < 0.02 for f, (median, *_) in found.items())
-    return Evidence(true, "; ".join(f"gate {f:g}: ×{plain(median)} a step" for f, (median, *_) in found.items()))
+    true = all(abs(low - f) < 0.005 and abs(high - f) < 0.005 for f, (_, low, high) in found.items())
+    said = "; ".join(f"gate {f:g}: ×{plain(median)}" for f, (median, *_) in found.items())
+    return Evidence(true, f"cell path, medians of eight draws: {said} a step")
+
+
+def _prose(scenario):
+    return (
+        "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 to "
+        "1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the error back "
+        f"through this state alone, the **cell path**, with the forget gate held at {scenario.at_rest('forget'):.2f}. "
+        "Each point is the size of one **term**, $dC(t)/dW(t-u)$. The claim's reason: a sigmoid has a derivative of at "
+        "most ¼, a tanh of at most 1, and step after step they multiply. Look at the equation: what does multiply here?"
+    )
+
+
+def _reveal(measurement, look):
+    now = measurement.scenario
+    if not (now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and measurement.reading.pace_steady):
+        return verdict(measurement)
+    return (
+        f"The forget gate is held at {now.at_rest('forget'):.2f}, and each step back multiplies the error by "
+        f"{plain(pace(measurement))}. The points scatter with what each step took in."
+    )
 
 
 LSTM = Lesson(
     title="“LSTMs are sure to vanish”",
     stance="claim",
     claim="In an LSTM the gradients are sure to vanish, since derivatives of sigmoid and tanh are at most one.",
-    prose=(
-        "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 "
-        "to 1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the gradient "
-        "back through this state alone, the **cell path**, with the forget gate held at 0.90; all paths together are "
-        "in grey. Each point is the size of one term, $dC(t)/dW(t-u)$. The claim says why it must fall: sigmoid has a "
-        "derivative of at most ¼ and tanh of at most 1, and they multiply. Look at the equation, and judge which "
-        "factor meets the gradient at each step."
-    ),
+    prose=_prose,
     scenario=CELL_PATH,
-    look=Look(kept=replace(CELL_PATH, cell_path_only=False)),
+    look=Look(),
     controls=("forget", "gain"),
     guess=Guess(
-        "What does each step back on the cell path multiply the term by?",
+        "What does each step back on the cell path multiply the error by?",
         pace,
         range=Range(0.0, 1.2, 0.01),
         near=0.02,
     ),
-    reveal=lambda m, look: (
-        f"The forget gate stands at {m.scenario.forget:g}; each step back multiplies by {plain(pace(m))}. What else "
-        "differs from lag to lag is what each step starts with."
+    reveal=_reveal,
+    conclusion=(
+        "What the claim says is true of an LSTM as the usual libraries start it. Its reason is not: on the cell path "
+        "the forget gate's *value* multiplies the error, no derivative does, and on all other paths the weights "
+        "multiply beside the derivatives."
     ),
-    conclusion="Right at initialisation, for a wrong reason: on the cell path the factor is the forget gate's *value*. "
-    "All paths together, in grey, have a pace of their own, which the weights set.",
     verdicts=(
         Verdict(
-            "true",
-            "at ordinary initialisation",
-            typically(
-                Scenario(horizon=80),
-                pace,
-                lambda median, low, high: high < 1,
-                "gain 1, forget gate 0.73, eight draws: ×{} a step",
-            ),
+            "true when",
+            "the LSTM is as Keras starts it, with a forget bias of 1 (a gate of 0.73), or as PyTorch does, without one",
+            _as_frameworks_start,
         ),
         Verdict(
             "false when",
-            "the forget gate is 1: the constant error carousel",
-            typically(
-                replace(CELL_PATH, forget=1.0),
-                pace,
-                lambda median, *_: 0.98 < median < 1.02,
-                "forget gate 1, cell path: ×{} a step",
-            ),
+            "the forget gate is 1: on the cell path the error then goes round unchanged, the “constant error carousel”",
+            _carousel,
         ),
         Verdict(
-            "false when",
-            "the recurrent weights are large: the other paths then multiply by more than one",
-            typically(
-                Scenario(gain=12.0, horizon=80),
-                pace,
-                lambda median, *_: median > 1,
-                "gain 12, eight draws: ×{} a step",
-            ),
+            "false when", "the other paths carry more than one: through the gates, the weights multiply", _other_paths
         ),
-        Verdict("false", "as a reason: the gate's value sets the pace, not a derivative", _gate_sets_the_pace),
+        Verdict(
+            "false",
+            "as a reason, first: wherever derivatives multiply, weights multiply beside them",
+            _weights_multiply,
+        ),
+        Verdict(
+            "false",
+            "as a reason, second: on the cell path the gate's value sets the pace, and no derivative",
+            _gate_sets_the_pace,
+        ),
     ),
     examples=(
         Example(
-            "Show the carousel",
-            replace(CELL_PATH, forget=1.0),
-            "Forget gate 1: on the cell path nothing fades any more.",
+            "Show the carousel", replace(CELL_PATH, forget=1.0), "Forget gate 1: on the cell path no step vanishes."
+        ),
+        Example(
+            "Open the other paths",
+            OTHER_PATHS,
+            "The gates listen to the state, and the error comes back through them too: weights and gates set the pace "
+            "together.",
         ),
         stops(
-            PRESETS["LSTM that explodes"],
-            "The same cell with recurrent weights twelve times as large: terms and sum grow with every lag.",
+            EXPLODING,
+            "The same forget gate, all paths open, and so little input that no unit saturates: the sum explodes.",
         ),
     ),
-    try_this="Take the forget gate to 1, then raise the gain. The pace stays: on the cell path $W$ only starts a term.",
+    try_this=(
+        "Take the forget gate to 1, then raise the gain to 6. The pace stays within 3 % of 1: on the cell path $W$ "
+        "does not multiply the error, it only changes what each step took in."
+    ),
     sources=(
-        (HOCHREITER, "the cell path, and the gradient truncated to it"),
+        (HOCHREITER, "the cell path, the gradient truncated to it, and the constant error carousel"),
         (GERS, "the forget gate"),
+        (JOZEFOWICZ, "a forget bias of 1"),
     ),
 )

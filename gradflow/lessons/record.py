@@ -42,7 +42,7 @@ class Example(NamedTuple):
     label: str
     scenario: Scenario
     says: str  # what there is to see
-    look: Look | None = None  # how it is looked at; None: as before
+    look: Look | None = None  # None: the lesson's
 
 
 class Verdict(NamedTuple):
@@ -97,6 +97,7 @@ class Lesson:
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
     curves: tuple[str, ...] = ()  # of what these change in the gradient: "clipping", "truncation"
     draws: Dots | None = None
+    reveal_in_chaos: Callable | None = None  # what takes the place of `reveal` there; None: the reading's own sentence
     trial: Trial | None = None
     ends_in: str = ""  # what else there is to try: "layers", or to train: "biases", "gains"
 
@@ -107,6 +108,13 @@ class Lesson:
     def asks(self, scenario: Scenario) -> tuple[str, ...]:
         """All that is read before something is revealed."""
         return self.claim, self.text(scenario), self.guess.question, *self.guess.options
+
+    def headline(self, measurement, look: Look, at_rest: bool = True) -> str:
+        """The sentence over the picture; where nothing moves it is asked whether the network is chaotic."""
+        reading = measurement.chaos_checked if at_rest else measurement.reading
+        if measurement.overflow is not None or (reading.chaotic and not self.reveal_in_chaos):
+            return reading.verdict
+        return (self.reveal_in_chaos if reading.chaotic else self.reveal)(measurement, look)
 
     def changes(self, scenario: Scenario) -> str:
         """How a scenario differs from the lesson's own, in words: "gain 1.00 → 12.00"; "" where nothing does."""

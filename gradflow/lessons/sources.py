@@ -10,5 +10,9 @@ HOCHREITER_91 = "Hochreiter 1991, Untersuchungen zu dynamischen neuronalen Netze
 JOZEFOWICZ = "Jozefowicz, Zaremba & Sutskever 2015, An empirical exploration of recurrent network architectures"
 TALLEC = "Tallec & Ollivier 2018, Can recurrent neural networks warp time?"
 CHO = "Cho et al. 2014, Learning phrase representations using RNN encoder–decoder"
+DU = "Du, Hu & Lee 2018, Algorithmic regularization in learning deep homogeneous models"
+ZUCCHET = (
+    "Zucchet & Orvieto 2024, Recurrent neural networks: vanishing and exploding gradients are not the end of the story"
+)
 HE = "He, Zhang, Ren & Sun 2015, Delving deep into rectifiers"
 METZ = "Metz, Freeman, Schoenholz & Kachman 2021, Gradients are not all you need (arXiv 2111.05803)"

@@ -19,7 +19,7 @@ WORDS = {  # explained wherever a lesson uses them
     "truncating": "going back only so many lags, and leaving out what comes from before",
     "‖δ‖": "the size of the error as it arrives at a layer",
     "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
-    **{word: READING[word] for word in ("settles", "fades", "grows", "explodes", "cancel", "chaotic")},
+    **{word: READING[word] for word in ("settles", "grows", "explodes", "cancel", "chaotic")},
 }
 
 

@@ -43,10 +43,6 @@ def page():
         with ranges:
             controls.live_ranges("ranges", lesson.controls, target=target)
 
-    def measured(measurement, look, at_rest):
-        broken = measurement.overflow is not None
-        return measurement.reading.verdict if broken else lesson.reveal(measurement, look)
-
     def also(measurement, look):
         if callable(lesson.prose):
             prose.markdown(beside(lesson, measurement.scenario))
@@ -59,7 +55,7 @@ def page():
             examples(lesson)
     remedy = conclude(lesson) if revealed else None
     with picture:
-        begin(draw, also, measured if revealed else None)
+        begin(draw, also, lesson.headline if revealed else None)
     if revealed and lesson.ends_in:
         layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
 
@@ -184,8 +180,11 @@ def examples(lesson):
     """Other networks for the picture above, what each changes, and the way back."""
     for label, scenario, says, look in lesson.examples:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(label, on_click=safely(controls.go_to), args=(scenario, look))
-            st.markdown(f"{says}  \n:small[Changes: {lesson.changes(scenario)}.]", width=420)
+            st.button(label, on_click=safely(controls.go_to), args=(scenario, look or lesson.look))
+            changes = (
+                f"Changes: {lesson.changes(scenario)}." if lesson.changes(scenario) else "The same, drawn otherwise."
+            )
+            st.markdown(f"{says}  \n:small[{changes}]", width=420)
     st.button("Back to the lesson's example", on_click=safely(controls.show_lesson), args=(lesson,), type="tertiary")
 
 

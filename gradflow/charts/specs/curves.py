@@ -5,7 +5,7 @@ import altair as alt
 from gradflow.charts.curves import STROKES, WIDTHS
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import LIGHT, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, at
-from gradflow.lessons.growing_sum import LIMITS
+from gradflow.lessons.clipping import LIMITS
 from gradflow.training import CHUNK
 
 LAYOUT = {
@@ -65,7 +65,7 @@ def truncation_spec():
 def clipping_spec():
     every = {"labelExpr": f"pow(2, datum.value / 2 - {len(LIMITS) // 4})", "tickMinStep": 2, "tickCount": 6}
     said = "What clipping changes in the mean gradient, by the limit; the text beside it says it."
-    return spec("limit, in median norms", said, every)
+    return spec("limit, in median lengths of a batch's gradient", said, every)
 
 
 def layers_spec():
