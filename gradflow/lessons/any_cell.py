@@ -180,6 +180,7 @@ ANY = Lesson(
         ),
     ),
     reveal=_reveal_cells,
+    reveal_in_chaos=_reveal_cells,  # paces alone
     conclusion=(
         "The sum is there in any recurrent network. That errors vanish is not: squashing and gates see to it at this "
         "scale, and where nothing does, it is a matter of the draw."

@@ -74,6 +74,13 @@ def _train_all():
             yield (k + part) / len(_ALL)
 
 
+def _reveal_one_sample(measurement, look):
+    return (
+        f"At gain {measurement.scenario.gain:g} each step back multiplies the error by about "
+        f"{plain(measurement.reading.pace)}. The network is chaotic: this gradient is one sample of many."
+    )
+
+
 FIRST_DRAW = Trial(
     "Is credit enough? One draw of an LSTM is trained to recall after 20 steps, at gains from 1 to 12. That takes some "
     "seconds, once.",
@@ -200,6 +207,7 @@ OTHERWISE = Lesson(
         ),
     ),
     reveal=_reveal_credit,
+    reveal_in_chaos=_reveal_one_sample,
     conclusion=(
         "An error that grows fast on its way back is a training problem, however much credit arrives. So is one that "
         "vanishes fast. One that about keeps its size is none: it need not vanish."
