@@ -113,7 +113,8 @@ def data(measurement, look, kept, domain, image=False):
         "lit": min(look.lag, t) if look.closer else -1,
         "corner": -0.5,
         "room": room,
-        "time": f"t = {t}" if overflow is None else f"overflow from step {overflow}    t = {t}",
+        "time": f"t = {t}",
+        "broken": "" if overflow is None else f"overflow from step {overflow}",
         "note": "   ".join(seen),
         "alarm": base.overflowed(true),
         **(images(true, look, domain) if image else {}),
@@ -124,6 +125,7 @@ def data(measurement, look, kept, domain, image=False):
         **_chain_words(measurement, look, domain),
         **_kept_words(measurement, kept, domain),
     }
+    frame["kept_front"] = base.in_two_lines(frame["kept_front"])
     return {
         "frame": base.frame_table(**frame),
         "terms": pa.table({"lag": lag[plain], "term": (log_row[plain] / np.log(10)).astype(np.float32)}),
@@ -230,12 +232,15 @@ def _ending(log_sum, domain):
     """The end of the running sum, and its number clear of the line."""
     low, high = domain
     if np.isnan(log_sum):
-        return {"end": None, "total": "", "total_y": high}
+        return {"end": None, "total": "", "total_y": high, "kept_total_y": low + 0.07 * (high - low)}
     end, space = np.clip(log_sum / np.log(10), low, high), 0.22 * (high - low)
+    total_y = end + space if end - space < low else end - space
+    low_down = total_y < low + 0.25 * (high - low)
     return {
         "end": end if np.isfinite(log_sum) else None,
         "total": f"sum {number(log_sum)}",
-        "total_y": end + space if end - space < low else end - space,
+        "total_y": total_y,
+        "kept_total_y": low + (0.93 if low_down else 0.07) * (high - low),
     }
 
 
