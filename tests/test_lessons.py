@@ -58,7 +58,7 @@ def opened(**params):
 
 def words(app):
     written = (*app.header, *app.markdown, *app.info, *app.success, *app.subheader, *app.caption)
-    over_the_picture = [unescape(element.proto.body) for element in app.get("html")]
+    over_the_picture = [re.sub("</?small>", "", unescape(element.proto.body)) for element in app.get("html")]
     return " ".join([*(element.value for element in written), *over_the_picture])
 
 
@@ -371,7 +371,7 @@ def test_single_draws_are_drawn_and_told(lesson):
     number = LESSONS.index(lesson) + 1
     groups = [Draws(*group) for group in lesson.draws.groups()]
     app = opened(lesson=number, answers=f"{number}:0")
-    assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log)}" in words(app)
+    assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log, beyond=lesson.draws.beyond)}" in words(app)
 
 
 def test_every_word_that_is_explained_is_used():

@@ -18,8 +18,8 @@ CELLS = CHOICES["cell"]
 DRAWS = range(32)
 HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru")  # whose activations or gates are at most one
 SIX = Scenario(horizon=80)
-DOES = {  # regime of δ -> what is said of the cells that have it
-    "vanishing": "vanishes on its way back in",
+DOES = {  # regime of δ -> what is said of it
+    "vanishing": "vanishes in",
     "constant": "keeps its size in",
     "exploding": "gets larger in",
     "mixed": "follows no one factor in",
@@ -41,19 +41,21 @@ def errors(scenario):
 
 
 def _reveal_cells(measurement, look):
+    """What a step back does to the error in each cell: how many of each kind, then their factors."""
     each = in_every_cell(measurement)
-    said = []
-    for name, does in DOES.items():
-        cells = [
-            cell if name == "mixed" else f"{cell} (×{plain(pace(one))})"
-            for cell, one in each.items()
-            if one.reading.regime == name
-        ]
-        if cells:
-            said.append(f"{does} {', '.join(cells)}")
-    broken = [f"{cell} (step {one.overflow})" for cell, one in each.items() if one.reading.regime == "overflow"]
-    told = f"In this draw the error {'; it '.join(said)}." if said else ""
-    return told + f" The forward pass overflows in {', '.join(broken)}." * bool(broken)
+    kinds = Counter(one.reading.regime for one in each.values())
+    does = [f"{does} {kinds[name]}" for name, does in DOES.items() if kinds[name]]
+    does += [f"meets an overflow in {kinds['overflow']}"] if kinds["overflow"] else []
+    factor = {
+        cell: f"overflows at step {one.overflow}"
+        if one.reading.regime == "overflow"
+        else "no one factor"
+        if one.reading.regime == "mixed"
+        else f"×{plain(pace(one))}"
+        for cell, one in each.items()
+    }
+    told = ", ".join(f"{cell} {said}" for cell, said in factor.items())
+    return f"Of these six cells, the error {', '.join(does)}. A step back multiplies it by: {told}."
 
 
 def _what_level_hides(measurement):
