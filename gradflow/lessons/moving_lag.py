@@ -171,6 +171,6 @@ IGNORES = Lesson(
             "A delay line: at every time the output ignores the present input and the ten before it.",
         )._replace(look=Look(closer=True, lag=11, chains=True)),
     ),
-    try_this="Set the time to 83, then go on by one step. Where does everything come from now? And twelve steps later?",
+    try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",
     sources=((HOCHREITER, "input gates that protect what is stored"),),
 )
