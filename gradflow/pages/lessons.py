@@ -29,7 +29,7 @@ def page():
     st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
     revealed = number in answers
     if revealed:
-        get_ready(st.session_state.scenario)  # what follows measures before the picture does
+        get_ready(st.session_state.scenario).empty()  # what follows measures before the picture does
     st.caption("; ".join(explained(*lesson.asks(st.session_state.scenario))))
     left, right = st.columns([1, 2], gap="medium")
     with left:

@@ -8,11 +8,11 @@ from gradflow.charts.picture import BASELINES, CHAINS, GATE_FIELDS, PLACES, RIGH
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words, words_over_lines
 
-HEIGHT = 530  # px, in a wide view
+HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
-SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom", 22)
+SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
 STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
-MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
+MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
