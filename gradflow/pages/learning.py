@@ -61,9 +61,10 @@ class Task(NamedTuple):
 
 def _says_biases(scenario):
     return (
-        f"Read {RECALL_LAG + 1} random inputs, then say the first one, k = {RECALL_LAG} steps back. A {scenario.cell} "
-        f"of {HIDDEN} units (the picture has {scenario.hidden}) with the picture's gain, input gain, initialisation "
-        "and seed is trained three times; what differs is the bias of the gate that keeps the state. A gate with bias "
+        f"Read {RECALL_LAG + 1} random inputs, then say the first one, k = {RECALL_LAG} steps back. The picture's cell "
+        f"({scenario.cell}), with {HIDDEN} units where the picture has {scenario.hidden}, and with its gain, input "
+        "gain, initialisation and seed, is trained three times; what differs is the bias of the gate that keeps the "
+        "state, and a cell without such a gate is trained once. A gate with bias "
         "$b$ rests at $\\sigma(b)$ and keeps for $1/(1-\\sigma(b)) = 1 + e^b$ steps: 2 for no bias, 3.7 for 1, "
         f"{RECALL_LAG + 1} for log k."
     )
