@@ -3,8 +3,7 @@
 import math
 from typing import NamedTuple
 
-
-INITIAL = "initial"  # the text of None, a number left as the initialisation has it
+INITIAL = "initial"  # the text of None: as initialised
 
 
 class Range(NamedTuple):

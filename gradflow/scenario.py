@@ -141,9 +141,9 @@ class Scenario:
         return self.cell, self.hidden, self.cell_path_only and self.cell == "lstm"
 
     def weights(self):
-        """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness) and bias_hh = 0.
+        """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness), bias_hh = 0.
 
-        A gate that is None or pinned has the biases that its `init` draws.
+        A gate that is None or pinned has the biases that `init` draws.
         """
         gates = pinnable_gates(self.cell) if self.gates == "learned" else ()
         biases = {gate: _logit(getattr(self, gate)) for gate in gates if getattr(self, gate) is not None}
@@ -159,7 +159,7 @@ class Scenario:
         )
 
     def at_rest(self, gate):
-        """How open a gate of its cell is without input and state: its number; of None, the mean of σ(bias) over units."""
+        """How open a gate is without input and state: its number; if None, the mean of σ(bias) over the units."""
         value = getattr(self, gate)
         if value is not None:
             return value
@@ -183,9 +183,10 @@ class Scenario:
         return pins
 
     def readout(self):
-        """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is, and of a `shift` unit 11 alone, or the last.
+        """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is.
 
-        So a linear delay line of gains 1 and more than 11 units says at t what its first input was at t − 11.
+        Of a `shift` unit 11 alone is read, or the last if there are fewer: at gains of 1 the output of a linear delay
+        line at t is its first input at t − 11.
         """
         n = self.hidden
         if n == 1 or self.init == "shift":
@@ -353,10 +354,8 @@ class Measurement:
         """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
         from gradflow.reading import read
 
-        log_delta = self.lags.log_delta(**self.scenario.rows)
-        numbers = self.log_row, log_delta, self.log_partial, self.log_sums, self.log_residual
-        chaotic = self.gmap.chaotic(self.t, log_delta)
-        return read(*numbers, self.overflow, self.underflow, self.t, chaotic)
+        numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
+        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.chaotic_from)
 
     def said(self, at_rest=True):
         """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from gradflow import scenario
+from gradflow.fields import INITIAL
 from gradflow.look import CHOICES as LOOK_CHOICES
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look
@@ -79,7 +80,7 @@ def values(name):
         low, high, step = RANGES[name]
         inside = st.integers(0, round((high - low) / step)).map(lambda k: f"{low + k * step:.10g}")
         off = st.floats(low - 1, high + 1).map(repr)
-        return inside | off | texts
+        return inside | off | texts | (st.just(INITIAL) if name in scenario.GATE_FIELDS else st.nothing())
     gates = sum(GATES.values(), ("all", "hidden"))
     choices = {**CHOICES, "preset": (*PRESETS, CUSTOM), "gate": gates, "text": ("abc", "Ünï")}
     choices["kept"] = ("preset=GRU", "gain=2&cell=gru", "gain=2&gain=3", "gain=99", "x=1", "text=&gain=1")

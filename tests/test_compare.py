@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from test_scenario import scenarios
 
 from gradflow.compare import difference, opposite
-from gradflow.scenario import CHOICES, PRESETS, Scenario, gate_names, pinnable_gates
+from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
 
 MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
+AS_INITIALISED = dict.fromkeys(GATE_FIELDS)
 PAIRS = [(preset, cell) for preset in PRESETS for cell in CHOICES["cell"]]
 
 
@@ -92,6 +93,10 @@ def test_the_opposite_moves_the_network_alone(scenario):
         ({"forget": 0.9}, "forget 0.73 → 0.90"),
         ({"forget": 0.995}, "forget 0.73 → 0.995"),
         ({"cell": "gru"}, "cell lstm → gru"),
+        ({"forget": None}, "forget 0.73 → as initialised"),
+        ({"init": "shift"}, "init normal → shift"),
+        ({"init": "keras", **AS_INITIALISED}, "init normal → keras"),
+        ({"init": "keras", **AS_INITIALISED, "forget": 0.9}, "forget 0.73 → 0.90, init normal → keras"),
         ({"hidden": 4}, "hidden 16 → 4"),
         ({"cell_path_only": True}, "cell path only off → on"),
         ({"write_every": 12}, "write every 1 → 12"),
@@ -100,6 +105,13 @@ def test_the_opposite_moves_the_network_alone(scenario):
 )
 def test_what_differs_is_named_before_and_after(now, words):
     assert difference(Scenario(), Scenario(**now)) == words
+
+
+def test_what_was_as_initialised_is_named_so():
+    kept = Scenario(init="keras", **AS_INITIALISED)
+    assert difference(kept, replace(kept, forget=0.9)) == "forget as initialised → 0.90"
+    assert difference(kept, Scenario(init="pytorch", **AS_INITIALISED)) == "init keras → pytorch"
+    assert difference(kept, Scenario()) == "init keras → normal"
 
 
 def test_a_kept_preset_that_differs_in_much_has_its_name():

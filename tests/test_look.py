@@ -9,7 +9,7 @@ from test_scenario import scenarios
 
 from gradflow.fields import Range, read, write
 from gradflow.look import CHOICES, RANGES, SHOWN, Look, look_params, parse_look
-from gradflow.scenario import PRESETS, Scenario, to_params
+from gradflow.scenario import GATE_FIELDS, PRESETS, Scenario, to_params
 
 steady = settings(derandomize=True, max_examples=200, deadline=None)
 FLAGS = ("closer", "whole", "relative", "float32", "chains", "stage")
@@ -118,6 +118,13 @@ def test_a_kept_scenario_is_carried_by_what_it_changes():
     (text,) = look_params(Look(kept=kept)).values()
     assert "gain=2.5" in text and "forget" not in text
     assert parse_look({"kept": text})[0].kept == kept
+
+
+def test_a_kept_scenario_has_its_gates_as_its_init_leaves_them_or_as_it_says():
+    for gates, said in (({}, "init=keras"), ({"forget": Scenario.forget}, "forget=0.73&init=keras")):
+        kept = Scenario(init="keras", **dict.fromkeys(GATE_FIELDS) | gates)
+        assert look_params(Look(kept=kept)) == {"kept": said}
+        assert parse_look({"kept": said})[0].kept == kept
 
 
 # ------------------------------------------------------------------------------------------------ any field

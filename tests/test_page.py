@@ -1,16 +1,28 @@
 """The Explore page, run without a browser: it opens, every control moves it, links are read and written."""
 
+import json
 import re
 from html import unescape
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from gradflow import controls
 from gradflow.look import Look
-from gradflow.scenario import CHOICES, DEFAULT_PRESET, PRESETS, RANGES, Scenario, gate_names, pinnable_gates, to_params
+from gradflow.scenario import (
+    CHOICES,
+    DEFAULT_PRESET,
+    GATE_FIELDS,
+    PRESETS,
+    RANGES,
+    Scenario,
+    gate_names,
+    pinnable_gates,
+    to_params,
+)
 
 APP = Path(__file__).parents[1] / "app.py"
 MORE = {"time", "input_gain", "write_every"}
@@ -53,7 +65,7 @@ def link(at):
 
 def verdict(at):
     (body,) = (html.proto.body for html in at.get("html") if "<h2" in html.proto.body)
-    return unescape(re.search("<h2.*?>(.*?)</h2>", body)[1])
+    return unescape(re.sub("</?small>", "", re.search("<h2.*?>(.*?)</h2>", body)[1]))
 
 
 def notices(at):
@@ -70,7 +82,7 @@ def test_opens_on_the_default_preset():
     at = opened(more=False)
     assert shown(at) == PRESETS[DEFAULT_PRESET]
     assert widget(at, "preset").value == DEFAULT_PRESET
-    assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().reading.verdict
+    assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().said()
     assert not notices(at)
     assert "seed" not in at.session_state  # folded
 
@@ -80,7 +92,7 @@ def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
     at = opened()
     checked(widget(at, "preset").set_value(name).run())
     assert shown(at) == PRESETS[name]
-    assert verdict(at) == PRESETS[name].measure().reading.verdict
+    assert verdict(at) == PRESETS[name].measure().said()
     drag(at, gain=11.37)
     assert widget(at, "preset").value == "Custom"
     assert shown(at).gain == 11.37
@@ -109,6 +121,59 @@ def test_discrete_control_moves_the_scenario_and_the_link(field):
         assert link(at)[field] == str(value)
         at = opened(**link(at))
         assert getattr(shown(at), field) == value
+
+
+def ranges(at, key="ranges"):
+    """What the live ranges of a panel are given, name -> its record."""
+    (panel,) = (e.proto for e in at.get("bidi_component") if e.proto.id.endswith(f"-{key}"))
+    (data,) = json.loads(panel.json)
+    return {each["name"]: each for each in data["ranges"]}
+
+
+@pytest.mark.parametrize(("init", "forget"), [("pytorch", 0.5), ("keras", 0.731), ("chrono", 0.98)])
+def test_an_init_that_sets_biases_leaves_the_gates_as_initialised_until_they_are_moved(init, forget):
+    at = opened(seed="3")
+    checked(widget(at, "init").set_value(init).run())
+    assert {link(at)[gate] for gate in GATE_FIELDS} == {"initial"}
+    shown_as = ranges(at)
+    assert all(shown_as[gate]["initial"] for gate in pinnable_gates("lstm")) and not shown_as["gain"]["initial"]
+    assert shown_as["forget"]["value"] == shown(at).at_rest("forget") == pytest.approx(forget, abs=0.05)
+    drag(at, held="forget", forget=0.9)
+    assert (shown(at).forget, shown(at).input) == (0.9, None)
+    drag(at, forget=0.9)
+    assert (link(at)["forget"], link(at)["input"]) == ("0.9", "initial")
+    assert (ranges(at)["forget"]["value"], ranges(at)["forget"]["initial"]) == (0.9, False)
+    checked(widget(at, "init").set_value("orthogonal").run())
+    assert shown(at) == Scenario(init="orthogonal", forget=0.9, seed=3)
+
+
+def test_undo_and_back_to_preset_know_of_gates_as_initialised():
+    at = opened(init="keras", closer="true")
+    drag(at, forget=0.9)
+    checked(at.run())  # the buttons, which are drawn before the move is taken over
+    (undo,) = (button for button in at.button if button.label == "Undo")
+    checked(undo.click().run())
+    assert shown(at).forget is None and link(at)["forget"] == "initial"
+    (back,) = (button for button in at.button if button.label == "Back to preset")
+    checked(back.click().run())
+    assert shown(at) == Scenario()
+
+
+def test_what_the_labels_say_of_initialisations_is_so():
+    label = lambda field: controls.LABELS[field][1]
+    named = [name for said in label("init").split("; ") for name in said.split(":")[0].split(", ")]
+    assert named == [*CHOICES["init"]]
+    (steps,) = re.findall(r"for memories up to (\d+) steps", label("init"))
+    biases = lambda init, seed=0: Scenario(init=init, seed=seed, **dict.fromkeys(GATE_FIELDS)).weights().bias_ih
+    forget = slice(16, 32)
+    assert max(1 + np.exp(biases("chrono", seed)[forget].max()) for seed in range(40)) == pytest.approx(
+        int(steps), abs=1
+    )
+    assert "Keras starts the forget gate at bias 1" in label("init") and (biases("keras")[forget] == 1).all()
+    assert "0.73 is a bias of 1, as in Keras" in label("forget")
+    assert Scenario().weights().bias_ih[forget] == pytest.approx(1, abs=0.006)
+    assert "PyTorch adds none" in label("forget")
+    assert np.mean([biases("pytorch", seed)[forget] for seed in range(40)]) == pytest.approx(0, abs=0.02)
 
 
 def test_gate_rows_of_every_cell():
@@ -168,7 +233,7 @@ def test_a_link_gives_the_same_numbers():
     scenario = Scenario(cell="gru", gain=3.21, horizon=61, time=17, seed=5, weight="all", update=0.815)
     at = opened(**to_params(scenario))
     assert shown(at) == scenario
-    assert verdict(at) == scenario.measure().reading.verdict
+    assert verdict(at) == scenario.measure().said()
 
 
 def test_axes_hold_during_a_drag_and_release():

@@ -1,9 +1,11 @@
 """The README keeps its promises."""
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,13 +16,21 @@ def blocks(language, text=README):
 
 
 def test_the_example_runs_and_prints_numbers(capsys):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     *printed, verdict = capsys.readouterr().out.strip().splitlines()
     numbers = np.array(re.findall(r"-?\d+\.\d+", " ".join(printed)), float)
     assert len(numbers) == 6
     assert np.isfinite(numbers).all()
     assert verdict.startswith("Each step back multiplies the error δ by 0.9")
+
+
+def test_the_example_with_pytorch_goes_on_from_there():
+    if os.environ.get("CI") != "true":
+        pytest.importorskip("torch")
+    names = {}
+    exec(compile("\n".join(blocks("python")), "README.md", "exec"), names)
+    assert len(names["layer"]._flat_weights) == 4
 
 
 def test_running_and_testing_are_one_command_each():

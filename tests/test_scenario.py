@@ -13,15 +13,20 @@ from gradflow.scenario import (
     CHOICES,
     CUSTOM,
     DEFAULT_PRESET,
+    DELAY,
+    GATE_FIELDS,
     MAX_HORIZON,
     PRESETS,
     RANGES,
     Scenario,
+    defaults,
     gate_names,
     parse,
     pinnable_gates,
     to_params,
+    with_init,
 )
+from gradflow.weights import SET_BIASES
 
 
 @st.composite
@@ -30,6 +35,7 @@ def scenarios(draw):
     for name, limits in RANGES.items():
         steps = round((limits.high - limits.low) / limits.step)
         values[name] = limits.snap(limits.low + draw(st.integers(0, steps)) * limits.step)
+    values |= dict.fromkeys(draw(st.sets(st.sampled_from(GATE_FIELDS))))  # as initialised
     values |= {name: draw(st.booleans()) for name, default in vars(Scenario()).items() if isinstance(default, bool)}
     values["gate"] = draw(st.sampled_from(("all", *gate_names(values["cell"]))))
     values["text"] = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_HORIZON))
@@ -56,6 +62,16 @@ def test_a_missing_field_has_its_fixed_default():
     assert parse({}) == (Scenario(), DEFAULT_PRESET, ())
 
 
+@pytest.mark.parametrize("init", CHOICES["init"])
+def test_a_link_that_leaves_the_gates_out_has_them_as_its_init_does(init):
+    numbers = {"forget": 0.73, "input": 0.5, "output": 0.5, "reset": 0.5, "update": 0.5}
+    gates = dict.fromkeys(numbers) if init in ("pytorch", "keras", "chrono") else numbers
+    assert parse({"init": init}) == (Scenario(init=init, **gates), parse({"init": init})[1], ())
+    assert parse({"init": init, "forget": "0.9"})[0] == Scenario(init=init, **gates | {"forget": 0.9})
+    assert parse({"init": init, "forget": "initial"})[0] == Scenario(init=init, **gates | {"forget": None})
+    assert parse({"init": init, "gain": "2"})[0] == replace(Scenario(), **defaults(init) | {"init": init, "gain": 2.0})
+
+
 def test_a_preset_beside_other_values_gives_way_and_says_so():
     scenario, preset, (notice,) = parse({"preset": "GRU", "gain": "1.5"})
     assert (scenario, preset) == (Scenario(gain=1.5), CUSTOM)
@@ -79,6 +95,9 @@ def test_a_preset_alone_stands_for_its_values(name):
         ("hidden", "7", "1, 2, 4, 8, 16, 32, 64"),
         ("cell", "transformer", "rnn-tanh"),
         ("gate", "reset", "forget"),
+        ("forget", "as initialised", "between 0 and 1 or initial; it is now 0.73"),
+        ("forget", "None", "between 0 and 1 or initial"),
+        ("gain", "initial", "between 0 and 12; it is now 1"),
         ("text", "", "empty"),
         ("preset", "Nirvana", "Vanishing"),
     ],
@@ -102,7 +121,24 @@ def test_a_long_text_is_cut_and_said():
     assert "10000" in notice and "256" in notice
 
 
-@pytest.mark.parametrize("bad", [{"gain": 13}, {"gain": float("nan")}, {"gain": "1"}, {"cell": "x"}, {"gate": "reset"}])
+def test_a_bad_gate_beside_an_init_that_sets_biases_is_as_initialised():
+    scenario, _, (notice,) = parse({"init": "keras", "forget": "1.5"})
+    assert scenario == parse({"init": "keras"})[0]
+    assert notice == "forget “1.5” is not a number between 0 and 1 or initial; it is now initial."
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"gain": 13},
+        {"gain": None},
+        {"forget": "initial"},
+        {"gain": float("nan")},
+        {"gain": "1"},
+        {"cell": "x"},
+        {"gate": "reset"},
+    ],
+)
 def test_a_scenario_made_by_hand_is_checked(bad):
     (field,) = bad
     with pytest.raises(ValueError, match=f"^{field} is "):
@@ -114,6 +150,130 @@ def test_what_is_said_of_the_cells_without_loading_jax_is_what_the_cells_say():
     for name, cell in CELLS.items():
         assert gate_names(name) == cell.gates
         assert set(pinnable_gates(name)) == set(cell.pinnable)
+
+
+# ------------------------------------------------------------------------------------------- as initialised
+
+
+def rows_of(scenario, gate):
+    """(bias_ih, bias_hh) of a gate, in float64."""
+    k, n, weights = gate_names(scenario.cell).index(gate), scenario.hidden, scenario.weights()
+    return np.float64([weights.bias_ih, weights.bias_hh])[:, k * n : (k + 1) * n]
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("gates", CHOICES["gates"])
+@pytest.mark.parametrize("init", CHOICES["init"])
+def test_a_gate_that_is_none_has_the_biases_that_the_init_draws(init, gates, cell):
+    untouched = Scenario(cell=cell, init=init, gates=gates, seed=3, **dict.fromkeys(GATE_FIELDS))
+    for gate in pinnable_gates(cell):
+        biases = rows_of(untouched, gate)
+        assert np.isnan(untouched.pins()[gate]).all()
+        rest = sigmoid(biases.sum(0)).mean()
+        assert untouched.at_rest(gate) == pytest.approx(rest, rel=1e-6)
+        start = {("keras", "forget"): sigmoid(1.0)}.get((init, gate), 0.5)
+        if init == "pytorch":
+            bound = 2 / np.sqrt(untouched.hidden)  # two biases
+            assert sigmoid(-bound) < rest < sigmoid(bound) and len(np.unique(biases)) == biases.size
+        elif init == "chrono" and gate in ("forget", "update"):
+            draws = [replace(untouched, seed=seed).at_rest(gate) for seed in range(40)]
+            assert np.mean(draws) == pytest.approx(1 - np.log(128) / 254, abs=0.004)  # of 1 − 1/(1 + u), u ~ U(1, 255)
+        elif init == "chrono" and gate == "input":
+            assert rest == pytest.approx(1 - untouched.at_rest("forget"), rel=1e-6)
+        else:
+            assert rest == pytest.approx(start, rel=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("init", CHOICES["init"])
+def test_a_gate_that_is_a_number_rests_there_whatever_the_init(init, cell):
+    for gate in pinnable_gates(cell):
+        moved = replace(Scenario(cell=cell, init=init, **dict.fromkeys(GATE_FIELDS)), **{gate: 0.9})
+        assert moved.at_rest(gate) == 0.9
+        np.testing.assert_allclose(sigmoid(rows_of(moved, gate)), [[0.9] * 16, [0.5] * 16], rtol=1e-6)
+        pinned = replace(moved, gates="pinned").pins()
+        assert {name for name in pinned if not np.isnan(pinned[name]).any()} == {gate}
+        assert (pinned[gate] == 0.9).all()
+
+
+def test_none_is_what_the_init_has_for_a_gate_and_nothing_else():
+    """Keras's LSTM is bias 1 on the forget gate; the terms are those of a slider at σ(1), and of one at 0.5."""
+    keras = Scenario(init="keras", hidden=4, horizon=30, **dict.fromkeys(GATE_FIELDS))
+    by_hand = replace(keras, forget=0.73, input=0.5, output=0.5)  # bias 0.995
+    np.testing.assert_allclose(keras.measure().log_row, by_hand.measure().log_row, atol=0.1)
+    assert not np.allclose(keras.measure().log_row, replace(by_hand, forget=0.5).measure().log_row, atol=0.1)
+    np.testing.assert_allclose(keras.measure().gates["forget"][0], sigmoid(1.0), atol=0.1)
+
+
+@pytest.mark.parametrize("init", CHOICES["init"])
+@pytest.mark.parametrize("before", CHOICES["init"])
+def test_choosing_an_init_leaves_all_gates_to_one_that_sets_biases_and_none_to_another(before, init):
+    scenario = replace(parse({"init": before})[0], update=0.25)
+    chosen = with_init(scenario, init)
+    gates = {name: getattr(chosen, name) for name in GATE_FIELDS}
+    if init in SET_BIASES:
+        assert set(gates.values()) == {None}
+    else:
+        fixed = {name: getattr(Scenario, name) for name in GATE_FIELDS}
+        assert gates == fixed | {"update": 0.25}
+    assert replace(chosen, init=before, **{name: getattr(scenario, name) for name in GATE_FIELDS}) == scenario
+
+
+# ------------------------------------------------------------------------------------------------ the delay line
+
+DELAY_LINE = Scenario(cell="rnn-linear", init="shift", horizon=60)
+
+
+def test_a_delay_line_says_what_it_heard_eleven_steps_ago():
+    problem = DELAY_LINE.problem()
+    weights, h, said = problem["weights"], np.zeros(16), []
+    for x in problem["inputs"]:
+        h = weights.weight_ih @ x + weights.weight_hh @ h
+        said.append(problem["readout"] @ h)
+    np.testing.assert_array_equal(said[:DELAY], 0)
+    np.testing.assert_array_equal(said[DELAY:], problem["inputs"][:-DELAY, 0])
+    cost = (problem["inputs"][: 60 - DELAY, 0] - problem["targets"][DELAY:60]) ** 2 / 2
+    np.testing.assert_allclose(DELAY_LINE.measure().cost[DELAY:], cost, rtol=1e-5)
+
+
+@pytest.mark.parametrize("t", [0, 5, 10, 11, 12, 30, 59])
+def test_its_output_depends_on_lag_eleven_alone_and_its_matrices_do_not(t):
+    m = replace(DELAY_LINE, time=t).measure()
+    alone = np.arange(t + 1) == DELAY
+    assert (np.isfinite(m.chains["‖dC(t)/dx(t−u)‖"]) == alone).all()
+    assert (np.isfinite(m.lags.entry("weight_ih", 0, 0)[1]) == alone).all()
+    assert ((m.lags.entry("weight_ih", 0, 0)[0] != 0) == alone).all()
+
+    inputs, error = DELAY_LINE.data().inputs.astype(float), m.log_residual[t]
+    near = min(t, DELAY) + 1
+    for field, other in (
+        ("bias_hh", np.ones(t + 1)),
+        ("weight_ih", np.linalg.norm(inputs[t::-1], axis=1)),
+        ("weight_hh", [np.linalg.norm(inputs[max(s - 16, 0) : s, 0]) for s in range(t, -1, -1)]),
+    ):
+        with np.errstate(divide="ignore"):
+            expected = np.where(np.arange(t + 1) < near, error + np.log(other), -np.inf)
+        np.testing.assert_allclose(m.lags.log_terms(field), expected, atol=1e-5)
+
+
+def test_the_norms_of_its_matrices_are_level():
+    """A twelfth each, but for how large the states and inputs were: their mean share over the times."""
+    for field in ("weight_hh", "weight_ih", "bias_hh"):
+        shares = []
+        for t in range(40, 60):
+            terms = np.exp(replace(DELAY_LINE, time=t).measure().lags.log_terms(field))[: DELAY + 1]
+            shares.append(terms / terms.sum())
+        np.testing.assert_allclose(np.mean(shares, axis=0), 1 / 12, atol=0.015)
+
+
+def test_a_short_delay_line_is_read_at_its_end_and_one_unit_as_it_is():
+    read = lambda **values: np.flatnonzero(Scenario(init="shift", **values).readout()).tolist()
+    assert [read(hidden=n) for n in (1, 2, 8, 16, 64)] == [[0], [1], [7], [11], [11]]
+    np.testing.assert_array_equal(Scenario(init="shift", hidden=8).readout()[-1], 1)
 
 
 # ------------------------------------------------------------------------------ presets do what their names say

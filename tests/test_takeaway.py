@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_scenario import scenarios
 
-from gradflow.scenario import PRESETS, Scenario
+from gradflow.scenario import GATE_FIELDS, PRESETS, Scenario
 from gradflow.takeaway import CONTENTS, LIMIT, archive, from_json, python, to_json
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +67,14 @@ def test_a_file_is_readable():
     assert '"forget": 1.0' in text and '"hidden": 16' in text
 
 
+def test_a_gate_as_initialised_is_null_in_a_file_and_may_be_left_out_beside_an_init_that_sets_biases():
+    keras = Scenario(init="keras", **dict.fromkeys(GATE_FIELDS))
+    assert json.loads(to_json(keras))["scenario"]["forget"] is None
+    assert from_json(json.dumps(document(init="keras"))) == keras
+    assert from_json(json.dumps(document(init="keras", forget=0.9))) == replace(keras, forget=0.9)
+    assert from_json(json.dumps(document(init="identity", forget=None))) == Scenario(init="identity", forget=None)
+
+
 def test_what_a_person_may_leave_out_or_write_otherwise():
     assert from_json(json.dumps(document())) == Scenario()
     assert from_json(b"\xef\xbb\xbf" + json.dumps(document(cell="gru", gate="reset")).encode()) == Scenario(
@@ -89,7 +97,8 @@ def test_what_a_person_may_leave_out_or_write_otherwise():
         ("gain", None, "null", "a number between 0 and 12"),
         ("gain", [1.0], "a list", "a number between 0 and 12"),
         ("gain", 10**400, "inf", "between 0 and 12"),
-        ("forget", 0.7312, "0.7312", "steps of 0.005, the nearest is 0.73"),
+        ("forget", 0.7312, "0.7312", "steps of 0.005, the nearest is 0.73, or null: as initialised"),
+        ("forget", "initial", "'initial'", "between 0 and 1 in steps of 0.005, or null: as initialised"),
         ("seed", 3.5, "3.5", "steps of 1, the nearest is 4"),
         ("horizon", 1, "1", "between 2 and 256"),
         ("hidden", 7, "7", "one of 1, 2, 4, 8, 16, 32, 64"),
@@ -255,9 +264,9 @@ def run(snippet, paste):
     [
         (Scenario(cell="gru", gates="pinned", update=0.2, reset=0.9, write_every=12, gate="new"), False),
         (Scenario(sequence="sentence", text=NASTY, weight="all", horizon=60, time=40), True),
-        (Scenario(cell_path_only=True, forget=0.95, seed=3), False),
+        (Scenario(cell_path_only=True, forget=0.95, input=None, output=None, init="chrono", seed=3), False),
     ],
-    ids=["gru", "nasty", "cell path"],
+    ids=["gru", "nasty", "cell path, as initialised"],
 )
 def test_the_python_prints_what_the_page_shows(scenario, paste):
     printed, verdict = run(python(scenario), paste)

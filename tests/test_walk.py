@@ -14,8 +14,9 @@ import pytest
 from anything import CHOICES, RANGES, WHOLE
 from test_page import checked, opened, shown
 
+from gradflow.fields import INITIAL
 from gradflow.look import Look, link_params, parse_look
-from gradflow.scenario import GATES, PRESETS, Scenario, parse
+from gradflow.scenario import GATE_FIELDS, GATES, PRESETS, Scenario, parse
 
 NO_NUMBER = re.compile(r"(?<![\w.])[-−+]?(nan|inf)(?!\w)")
 MORE = {"time", "input_gain", "write_every"}
@@ -27,8 +28,9 @@ def ends():
     found = {name: (limits.low, limits.high) for name, limits in RANGES.items()} | CHOICES
     found |= dict.fromkeys(flags, ("false", "true"))
     found["gate"] = tuple(dict.fromkeys(gate for gates in GATES.values() for gate in ("all", *gates)))
+    found |= {gate: (*found[gate], INITIAL) for gate in GATE_FIELDS}
     found["text"] = ("a", "🙂א\u0301<b>" * 64)
-    found["kept"] = ("cell=gru&hidden=4", "cell=rnn-linear&gain=12&horizon=256&hidden=4")
+    found["kept"] = ("cell=gru&hidden=4&init=keras", "cell=rnn-linear&gain=12&horizon=256&hidden=4")
     if not WHOLE:
         found["hidden"] = (4,)  # each size is another compilation
     return {name: tuple(map(str, values)) for name, values in found.items()}

@@ -17,7 +17,11 @@ LABELS = {  # field -> (label, one sentence)
     "time": ("Time t", "The step whose cost is looked at; beyond the horizon it means the last step."),
     "preset": ("Preset", "A starting point; it reads Custom as soon as something moves."),
     "cell": ("Cell", "What one step computes."),
-    "gates": ("Gates", "Pinned: a gate is the value below. Learned: it rests there and moves with the input."),
+    "gates": (
+        "Gates",
+        "Pinned: a gate is the value below; where that reads as initialised, the network decides. Learned: it rests "
+        "there and moves with the input.",
+    ),
     "init": (
         "Initialisation",
         "normal: N(0, 1/n) a gate; orthogonal, identity: one such matrix a gate; pytorch, keras: the frameworks' "

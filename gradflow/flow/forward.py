@@ -32,6 +32,7 @@ class Trace(NamedTuple):
     flushed: jax.Array  # a state became zero by underflow, bool[T]
     met: tuple  # what each step met: a_x and a_h [T, G, n], the carry before, pins
     plain_seed: jax.Array  # dC(t)/dh(t) without scaling, [T, n]
+    state: jax.Array  # h(t), [T, n]
 
 
 def _copy(weights, s):
@@ -80,6 +81,7 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
         flushed=jnp.stack(tiny).any((0, 2)),
         met=(a_x, a_h, before, pins),
         plain_seed=jax.vmap(_plain_seed, in_axes=(None, 0, 0))(readout, after[0], targets),
+        state=after[0],
     )
     return weights, inputs, trace
 
@@ -144,6 +146,7 @@ class Pass(NamedTuple):
 
     cell: Cell
     cell_path_only: bool
+    problem: tuple  # what the forward pass took, on the host
     weights: Weights
     inputs: jax.Array  # [T, m]
     trace: Trace
@@ -181,7 +184,8 @@ class Pass(NamedTuple):
 def begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
     """Check a problem, put it on its device and run it forwards."""
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
-    return _passed(problem.cell, cell_path_only, *_one(problem.cell, *_arrays(problem)))
+    arrays = _arrays(problem)
+    return _passed(problem.cell, cell_path_only, arrays, *_one(problem.cell, *arrays))
 
 
 def begin_all(problems, cell_path_only):
@@ -198,41 +202,23 @@ def begin_all(problems, cell_path_only):
         raise ValueError(f"problems are of {len(kinds)} kinds; all must have the same cell, shapes and precision")
     cell = problems[0].cell
     together = _all(cell, *jax.tree.map(lambda *a: np.stack(a), *arrays))
-    return [_passed(cell, cell_path_only, *_one_of(together, i)) for i in range(len(problems))]
+    return [_passed(cell, cell_path_only, own, *_one_of(together, i)) for i, own in enumerate(arrays)]
 
 
 def divergence(now):
     """How far a change of W_hh in its last digits moves the state, ‖h'(s) − h(s)‖ / ‖h(s)‖, f64[T].
 
-    h' is the state of W_hh (1 + ε), with ε = 1e-7, or 2⁻²⁰ in float32; from an overflow on the result means nothing.
+    h' is the state of W_hh (1 + ε), with ε = 1e-7, or 2⁻²⁰ in float32: the same compiled forward pass once more. From
+    an overflow on the result means nothing.
     """
-    *_, before, pins = now.trace.met
+    weights, *others = now.problem
     by = 2.0**-20 if now.weights.weight_hh.dtype == np.float32 else 1e-7
-    carry = tuple(state[0] for state in before)
-    h, nudged = (np.asarray(a, np.float64) for a in _states(now.cell, now.weights, now.inputs, pins, carry, by))
+    nudged = weights._replace(weight_hh=weights.weight_hh * np.asarray(1 + by, weights.weight_hh.dtype))
+    again = _one(now.cell, nudged, *others)[-1]
+    h, other = (np.asarray(trace.state, np.float64) for trace in (now.trace, again))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        apart = np.linalg.norm(nudged - h, axis=1) / np.linalg.norm(h, axis=1)
+        apart = np.linalg.norm(other - h, axis=1) / np.linalg.norm(h, axis=1)
     return np.nan_to_num(apart)  # 0 / 0
-
-
-@partial(jax.jit, static_argnums=0)
-def _states(cell, weights, inputs, pins, carry, by):
-    """h(s) of these weights and of those with W_hh (1 + by), [2, T, n]."""
-    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
-
-    def run(weight_hh):
-        changed = weights._replace(weight_hh=weight_hh)
-
-        def step(carry, now):
-            s, x, pin = now
-            copy = _copy(changed, s)
-            a_x = split(dot(copy.weight_ih, x) + copy.bias_ih)
-            after = cell.step(a_x, split(dot(copy.weight_hh, carry[0]) + copy.bias_hh), carry, pin)
-            return after, after[0]
-
-        return lax.scan(step, carry, (jnp.arange(len(inputs)), inputs, pins))[1]
-
-    return jax.vmap(run)(jnp.stack([weights.weight_hh, weights.weight_hh * (1 + by)]))
 
 
 def _arrays(problem):
@@ -241,9 +227,10 @@ def _arrays(problem):
     return jax.tree.map(partial(_as, dtype), problem[1:-1])
 
 
-def _passed(cell, cell_path_only, weights, inputs, trace):
+def _passed(cell, cell_path_only, problem, weights, inputs, trace):
     device = ", ".join(sorted(map(str, trace.cost.devices())))
-    return Pass(cell, bool(cell_path_only), weights, inputs, trace, _first(trace.broken), _first(trace.flushed), device)
+    first = _first(trace.broken), _first(trace.flushed)
+    return Pass(cell, bool(cell_path_only), problem, weights, inputs, trace, *first, device)
 
 
 def _as(dtype, a):

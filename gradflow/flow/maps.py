@@ -13,7 +13,7 @@ from gradflow.flow.plain import block_squares
 from gradflow.flow.powers import LN2, log_norm, log_total, logs
 from gradflow.flow.sweep import block_norms, block_sums, totals
 from gradflow.problem import check_rows
-from gradflow.reading import Reading, may_be_chaotic, read
+from gradflow.reading import Reading, read
 from gradflow.weights import Weights
 
 ROOM = 2**28  # bytes: results that need more are not kept for the next question
@@ -137,8 +137,7 @@ class GradientMap:
         Args:
             t: the time, 0-based, in [0, T−1].
             weight, gate: as in `log_terms`.
-            chaos: ask whether the forward pass is chaotic up to t, by a second one, which is made where some δ exceeds
-                e⁷ times its size at the nearest lag.
+            chaos: ask by a second forward pass whether this one is chaotic.
 
         Returns:
             `Reading`; its growth is read over all T steps.
@@ -147,34 +146,26 @@ class GradientMap:
             ValueError: an unknown weight or gate, or t outside its range.
         """
         lags, rows = self.lags(t), {"weight": weight, "gate": gate}
-        log_delta = lags.log_delta(**rows)
         return read(
             lags.log_terms(**rows),
-            log_delta,
+            lags.log_delta(**rows),
             lags.log_partial_sums(**rows),
             self.log_sums(**rows),
             self.log_residual,
             self.overflow,
             self.underflow,
             t,
-            self.chaotic(t, log_delta) if chaos else None,
+            self.chaotic_from if chaos else None,
         )
 
-    def chaotic(self, t, log_delta) -> bool:
-        """Whether a change of W_hh in its last digits moves a state up to t by more than a hundredth.
-
-            max_{s≤t} ‖h'(s) − h(s)‖ / ‖h(s)‖ > 0.01        h' of W_hh (1 + ε), ε = 1e-7, in float32 2⁻²⁰
-
-        Args:
-            t: the time.
-            log_delta: `LagTerms.log_delta` of t, f[t+1]; where none exceeds e⁷ times the nearest, no second forward
-                pass is made.
-        """
-        return may_be_chaotic(log_delta) and bool(self._divergence[: t + 1].max() > 0.01)
-
     @cached_property
-    def _divergence(self):
-        return divergence(self._pass)
+    def chaotic_from(self) -> float:
+        """The first step whose state a change of W_hh in its last digits moves by more than a hundredth; inf if none.
+
+        min s:  ‖h'(s) − h(s)‖ / ‖h(s)‖ > 0.01        h' of W_hh (1 + ε), ε = 1e-7, in float32 2⁻²⁰
+        """
+        moved = np.flatnonzero(divergence(self._pass)[: self._pass.limit] > 0.01)
+        return float(moved[0]) if moved.size else np.inf
 
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""

@@ -61,15 +61,16 @@ def _prose(scenario):
     return (
         "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 to "
         "1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the error back "
-        f"through this state alone, the **cell path**, with the forget gate held at {scenario.forget:.2f}. Each point "
-        "is the size of one **term**, $dC(t)/dW(t-u)$. The claim's reason: a sigmoid has a derivative of at most ¼, a "
-        "tanh of at most 1, and step after step they multiply. Look at the equation: what does multiply here?"
+        f"through this state alone, the **cell path**, with the forget gate held at {scenario.at_rest('forget'):.2f}. "
+        "Each point is the size of one **term**, $dC(t)/dW(t-u)$. The claim's reason: a sigmoid has a derivative of at "
+        "most ¼, a tanh of at most 1, and step after step they multiply. Look at the equation: what does multiply here?"
     )
 
 
 def _reveal(measurement, look):
     now = measurement.scenario
-    if not (now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and measurement.reading.pace_steady):
+    held = now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and now.forget is not None
+    if not (held and measurement.reading.pace_steady):
         return verdict(measurement)
     return (
         f"The forget gate is held at {now.forget:.2f}. Each step back multiplies the error by "
