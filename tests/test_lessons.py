@@ -54,7 +54,7 @@ def opened(**params):
 
 def words(app):
     written = (*app.header, *app.markdown, *app.info, *app.success, *app.subheader, *app.caption)
-    over_the_picture = [unescape(element.proto.body) for element in app.get("html")]
+    over_the_picture = [re.sub("</?small>", "", unescape(element.proto.body)) for element in app.get("html")]
     return " ".join([*(element.value for element in written), *over_the_picture])
 
 
