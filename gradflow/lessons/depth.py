@@ -102,8 +102,8 @@ def _reveal(measurement, look):
     below = ", the lowest with a state below it," if lag < measurement.t else ", the lowest,"
     tied, layers = number(log_sum(measurement)), measurement.t + 1
     return (
-        f"Untied, {_how_many(measurement)} of {layers} layers get a hundredth or more of the {tied} that W gets tied. The "
-        f"layer {lag} below the top{below} gets {number(share)} of it."
+        f"Untied, {_how_many(measurement)} of {layers} layers get a hundredth or more of the {tied} that W gets tied. "
+        f"The layer {lag} below the top{below} gets {number(share)} of it."
     )
 
 

@@ -74,8 +74,8 @@ def _reveal(measurement, look):
         return verdict(measurement)
     back, terms = plain(pace(measurement)), plain(term_pace(measurement))
     return (
-        f"With the forget gate held at {now.forget:.2f}, each step back multiplies the error by {back}. The terms, which "
-        f"also meet a state, go by ×{terms} a step."
+        f"With the forget gate held at {now.forget:.2f}, each step back multiplies the error by {back}. The terms, "
+        f"which also meet a state, go by ×{terms} a step."
     )
 
 
