@@ -6,7 +6,7 @@
 import re
 import sys
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -175,23 +175,30 @@ def wrong(name, scenario, look, kept, width, stage):
     chart, measurement = CHARTS[name], scenario.measure()
     kept = kept and kept.measure()
     datasets = chart.data(measurement, look, kept, chart.frame(look, measurement, kept))
-    svg = drawn(charts.specification(name, stage), datasets, width)
+    return faults(charts.specification(name, stage), datasets, width)
+
+
+def faults(spec, datasets, width):
+    """The same of a specification with its data."""
+    svg = drawn(spec, datasets, width)
     return [*collisions(boxes(svg), *size(svg))]
 
 
-def main(count, seed=0):
+def random_cases(seed):
+    """(scenario, look without a chart, what is kept) without end."""
     draw, rng = scenarios(seed), np.random.default_rng(seed)
+    while True:
+        yield next(draw), looks(rng), next(draw)
+
+
+def main(count, seed=0):
     total = 0
-    for k in range(count):
-        scenario, other = next(draw), next(draw)
-        ways = looks(rng)
-        for name in CHARTS:
-            for kept in (None, other):
-                for where, (width, stage) in WIDTHS.items():
-                    for fault in wrong(name, scenario, Look(show=name, **ways), kept, width, stage):
-                        total += 1
-                        print(f"{k} {name}, {where}{', kept' if kept else ''}: {fault}", flush=True)
-    print(f"{total} faults")
+    for k, (scenario, ways, other) in zip(range(count), random_cases(seed), strict=False):
+        for name, kept, (where, (width, stage)) in product(CHARTS, (None, other), WIDTHS.items()):
+            for fault in wrong(name, scenario, Look(show=name, **ways), kept, width, stage):
+                total += 1
+                print(f"{k} {name}, {where}{', kept' if kept else ''}: {fault}", flush=True)
+    print(f"{total} faults in {count} scenarios")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from PIL import Image
 from gradflow.charts import base, image, picture, specification
 from gradflow.look import Look
 from gradflow.reading import number, per_step_factor, read
+from gradflow.scenario import Scenario
 
 LN10 = np.log(10)
 
@@ -32,6 +33,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
         partial = np.logaddexp.accumulate(row)
     log_sums, log_residual = np.zeros(horizon), np.zeros(horizon)
     return SimpleNamespace(
+        scenario=Scenario(),
         t=t,
         log_terms=log_terms,
         log_row=row,
@@ -276,6 +278,14 @@ def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
         assert domain[0] <= y <= domain[1]
         np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=1e-6)
     assert frame["factor"] == f"the terms: ×{number(per_step_factor(measurement.log_row).slope)} a step"
+
+
+def test_the_zero_at_the_last_lag_says_why_it_is_one():
+    row = geometric(24, -0.1)
+    row[-1, 23] = -np.inf
+    assert drawn(record(row))["frame"]["note"] == ["✕ exact zero: no state before the first step"]
+    row[-1, 5] = -np.inf
+    assert drawn(record(row))["frame"]["note"] == ["✕ exact zero"]
 
 
 def test_no_line_is_drawn_where_no_one_factor_fits():

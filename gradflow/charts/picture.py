@@ -15,10 +15,10 @@ from gradflow.charts.image import flushed, map_url, strips_url
 from gradflow.reading import number, per_step_factor
 
 MARKS = {  # a term that is no number on the axis: its mark, colour and words
-    "zero": ("✕", GREY, "exact zero"),
-    "flushed": ("▽", ORANGE, "zero by float range"),
     "below": ("▼", BLUE, "below the frame"),
     "above": ("▲", BLUE, "above the frame"),
+    "zero": ("✕", GREY, "exact zero"),
+    "flushed": ("▽", ORANGE, "zero by float range"),
     "lost": ("✕", RED, "0 in float32"),
     "broken": ("!", RED, "inf or NaN in float32"),
 }
@@ -66,7 +66,7 @@ class Places(NamedTuple):
 
 RIGHT, PADDING = 10, 2  # px, room for half a dot: a mark that sticks out would narrow the view; round the view
 PLACES = {  # large -> places
-    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 494), (624, 784))),
+    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 466), (624, 784))),
     True: Places(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
 }
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
@@ -105,6 +105,8 @@ def data(measurement, look, kept, domain, image=False):
     plain = states == ""
     letters, room = _letters([measurement.labels[s] for s in range(t, -1, -1)], len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
+    if measurement.scenario.weight == "weight_hh" and states[t] == "zero" and (states == "zero").sum() == 1:
+        seen = [f"{each}: no state before the first step" if each.endswith("exact zero") else each for each in seen]
     frame = {
         "low": domain[0],
         "high": domain[1],

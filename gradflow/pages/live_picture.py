@@ -37,11 +37,12 @@ def dress(large=False):
 
 def begin(ranges, also, verdict, large=False):
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
-    get_ready(st.session_state.scenario)
+    message = get_ready(st.session_state.scenario)
     from gradflow.charts import picture  # never `gradflow.charts.picture`: two threads would wait for one another
 
     st.html(f"<style>{picture.PLACES[large].style()}</style>")
     live_picture(st.container(key="verdict"), ranges, also, verdict)
+    message.empty()  # it stays until the new picture is there: the old one is greyed as long
 
 
 @st.fragment
@@ -97,13 +98,16 @@ def get_ready(scenario):
 
     Args:
         scenario: what is shown; the present look may show more: what is kept, or every cell.
+
+    Returns:
+        the place of the message, to be emptied.
     """
     place = st.empty()  # always there, so that what follows keeps its place on the page
     look = st.session_state.look
     needed = [*(every_cell(scenario).values() if look.show == "cells" else (scenario,)), look.kept]
     waiting = list({each.kind: each for each in needed if each and each.kind not in measured_kinds()}.values())
     if not waiting:
-        return
+        return place
     with place.container(key="status"):
         line = st.empty()
         for k, each in enumerate(waiting, 1):
@@ -113,7 +117,8 @@ def get_ready(scenario):
 
                 keep_compiled()
                 each.measure()
-    place.empty()
+        line.markdown("Drawing.")
+    return place
 
 
 class Shown(NamedTuple):

@@ -148,7 +148,7 @@ def headings():
         words("0", at("16"), "title", **plain),
         words("0", at("35"), "subtitle", size=13, **plain),
         words("narrow ? 0 : right", at("narrow ? 54 : 16"), "kept", size=13, **beside),
-        words("6", at("bottom - 12"), "alarm", RED, **plain),
+        *words_over_lines("6", at("(top + bottom) / 2"), "alarm", RED, **plain),
     )
 
 

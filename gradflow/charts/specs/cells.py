@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from gradflow.charts.base import BLUE, GATE_WORDS, GREY, ORANGE
+from gradflow.charts.base import BLUE, GATE_WORDS, GREY, ORANGE, RED
 from gradflow.charts.cells import CELLS, GATED, STRIP
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, LIGHT, Panel, at, words
@@ -76,7 +76,7 @@ def spec():
         words("0", at("12"), "title", **plain),
         words("0", at("31"), "subtitle", size=13, **plain),
         words("right", at("narrow ? bottom + 112 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
-        words("0", at("bottom + 88"), "alarm", BLUE, **plain),
+        words("0", at("narrow ? bottom + 136 : bottom + 88"), "alarm", RED, **plain),
         base.read_out("bottom + 88"),
     )
     return base.specification(

@@ -8,11 +8,11 @@ from gradflow.charts.picture import BASELINES, CHAINS, GATE_FIELDS, PLACES, RIGH
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words, words_over_lines
 
-HEIGHT = 530  # px, in a wide view
+HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
-SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom", 22)
+SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
 STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
-MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
+MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
@@ -150,10 +150,10 @@ def _map(image):
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
-        words(MAP.right, at(f"{MAP.top} + 54"), "broken", RED, size=13, align="right"),
+        words(MAP.right, at(f"{MAP.top} + 50"), "broken", RED, size=13, align="right"),
         *words_over_lines(
             MAP.right,
-            at(f"{MAP.top} + 72"),
+            at(f"{MAP.top} + (data('frame')[0].broken ? 68 : 50)"),
             "kept_front",
             size=13,
             align="right",
