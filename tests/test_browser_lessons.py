@@ -80,7 +80,7 @@ def test_a_lesson_answers_to_its_controls_and_opens_in_explore(visit):
     drawn(page)
     assert parse(link(page))[0] == parse(carried)[0]
     assert parse(carried)[0].forget == 0
-    expect(verdict(page)).to_have_text(parse(carried)[0].measure().reading.verdict)
+    expect(verdict(page)).to_have_text(parse(carried)[0].measure().said())
 
 
 def test_progress_is_in_the_link(visit):

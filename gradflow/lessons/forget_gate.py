@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradflow.fields import Range
-from gradflow.lessons.evidence import SEEDS, drawn, pace, plain, spread, three, typical, verdict
+from gradflow.lessons.evidence import SEEDS, drawn, pace, plain, spread, term_pace, three, typical, verdict
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import GERS, HOCHREITER, JOZEFOWICZ
 from gradflow.look import Look
@@ -46,7 +46,7 @@ def _weights_multiply():
     return Evidence(
         min(tanh) > 1.1 and above >= 3,
         f"plain RNNs of 64 units, on average over the lags: tanh, gain 3, four draws, ×{spread(tanh)} a step; sigmoid, "
-        f"whose derivative is at most ¼, gain 12: above 1 in {above} of eight draws, at most ×{plain(max(sigmoid))}",
+        f"whose derivative is at most ¼, gain 12: above 1 in {above} of 8 draws, at most ×{plain(max(sigmoid))}",
     )
 
 
@@ -61,19 +61,21 @@ def _prose(scenario):
     return (
         "An LSTM carries a **cell state** $c$ beside its output. At every step the forget gate $f$, a number from 0 to "
         "1, says what share of it stays: $c(s) = f(s)\\,c(s-1) + i(s)\\,g(s)$. The picture follows the error back "
-        f"through this state alone, the **cell path**, with the forget gate held at {scenario.forget:.2f}. Each point "
-        "is the size of one **term**, $dC(t)/dW(t-u)$. The claim's reason: a sigmoid has a derivative of at most ¼, a "
-        "tanh of at most 1, and step after step they multiply. Look at the equation: what does multiply here?"
+        f"through this state alone, the **cell path**, with the forget gate held at {scenario.at_rest('forget'):.2f}. "
+        "Each point is the size of one **term**, $dC(t)/dW(t-u)$. The claim's reason: a sigmoid has a derivative of at "
+        "most ¼, a tanh of at most 1, and step after step they multiply. Look at the equation: what does multiply here?"
     )
 
 
 def _reveal(measurement, look):
     now = measurement.scenario
-    if not (now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and measurement.reading.pace_steady):
+    held = now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and now.forget is not None
+    if not (held and measurement.reading.pace_steady):
         return verdict(measurement)
+    back, terms = plain(pace(measurement)), plain(term_pace(measurement))
     return (
-        f"The forget gate is held at {now.forget:.2f}, and each step back multiplies the error by "
-        f"{plain(pace(measurement))}. The points scatter with what each step took in."
+        f"With the forget gate held at {now.forget:.2f}, each step back multiplies the error by {back}. The terms, "
+        f"which also meet a state, go by ×{terms} a step."
     )
 
 

@@ -16,34 +16,52 @@ def page():
     notice(notices)
     first, more = controls.sidebar()
     words = controls.views() if look.closer else None
-    device = None
+    if not (look.stage or st.context.is_embedded):
+        introduction()
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)
     if not (look.closer and look.stage):
         with st.container(horizontal=True, vertical_alignment="center"):
             words = controls.bottom()
-            device = st.empty()
 
     def define(measurement, look):
         if words is not None:
             from gradflow.definitions import definitions
 
-            words.markdown(definitions(measurement, look))
+            words.markdown(definitions(measurement, look) + f"\n\n{computed_on()}")
 
     with picture:
         verdict = lambda measurement, look, at_rest: measurement.said(at_rest)
         begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
-    if device is not None:
-        device.caption(computed_on())  # the engine is loaded by now
+    missing = select()[1]
+    if missing:
+        st.caption(missing)
+
+
+def introduction():
+    """What the page is, where to begin, and what the letters stand for."""
+    with st.container(horizontal=True, vertical_alignment="center", key="introduction"):
+        st.html(
+            "<p class='introduction'>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the error at "
+            "time t; <b>δ</b>: that error on its way back; <b>W(t−u)</b>: the copy of the one weight W used u steps "
+            "before; <b>dC(t)/dW(t−u)</b>: that copy's term.</p>"
+        )
+        if st.button("New here? Start with lesson 1", type="tertiary"):
+            st.switch_page("gradflow/pages/lessons.py", query_params={"lesson": "1"})
 
 
 def computed_on():
     """The device, or why it is not the one asked for."""
+    device, missing = select()
+    return missing or f"Computed on {device}."
+
+
+def select():
+    """What JAX computes on, and why it is not what was asked for; the engine is loaded by now."""
     from gradflow.flow import select_device
 
-    device, notice = select_device()
-    return notice or f"Computed on {device}."
+    return select_device()
 
 
 def files():
