@@ -121,6 +121,7 @@ function track(live, row) {
   const { input, range } = row;
   const ends = range.curve ? { min: 0, max: 1, step: "any" } : { min: range.low, max: range.high, step: range.step };
   Object.assign(input, { name: range.name, ...ends });
+  if (range.curve) Object.assign(input, { ariaValueMin: range.low, ariaValueMax: range.high });
   let last = 0; // where the pointer was
   let fine = 0; // what of a fine drag is less than a step
 
@@ -255,7 +256,7 @@ function show(row) {
   input.value = range.curve ? place : value;
   if (!row.typing && number.value !== text) number.value = text;
   number.style.width = `${Math.max(text.length, 5) + 1}ch`;
-  if (range.curve) input.setAttribute("aria-valuenow", value);
+  if (range.curve) input.ariaValueNow = value;
   input.setAttribute("aria-valuetext", `${range.label} ${text}`);
   element.style.setProperty("--filled", 100 * place + "%");
 }
