@@ -177,7 +177,7 @@ function type(live, row) {
   number.setAttribute("aria-label", `${range.label}, number`);
   number.onfocus = () => {
     stop(live);
-    setTimeout(() => number.select()); // after the click, which puts a caret there
+    setTimeout(() => !row.typing && number.matches(":focus") && number.select()); // after the click, which puts a caret
   };
   number.oninput = () => {
     row.typing = true;
