@@ -95,7 +95,7 @@ class Lesson:
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
-    curves: tuple[str, ...] = ()  # of what these change in the gradient: "clipping", "truncation"
+    curves: tuple[str, ...] = ()  # beside the remedies, what these change in the gradient: "clipping", "truncation"
     draws: Dots | None = None
     reveal_in_chaos: Callable | None = None  # what takes the place of `reveal` there; None: the reading's own sentence
     trial: Trial | None = None

@@ -42,7 +42,7 @@ def _reveal(measurement, look):
     _, row, col = place(measurement, look)
     total, whole = added_up(measurement, row, col)
     return (
-        f"The {measurement.t + 1} terms of this entry add up to {plain(total)}. The derivative of the whole run by the "
+        f"The {measurement.t + 1} terms of this entry add up to {plain(total)}; the derivative of the whole run by the "
         f"shared weight, taken without any copies, is {plain(whole)}."
     )
 
@@ -80,7 +80,7 @@ def _chaos():
         max(near) < 1.01 and np.median(far) > 2,
         f"gain 3, eight draws: after 30 steps the larger of the two is at most {max(near):.4f} times the smaller; "
         f"after {CHAOS.horizon} steps it is {spread(far)} times the smaller, and in "
-        f"{opposed[CHAOS.horizon]} of eight they have opposite signs",
+        f"{opposed[CHAOS.horizon]} of 8 they have opposite signs",
     )
 
 

@@ -62,8 +62,12 @@ def page():
 
 def beside(lesson, scenario):
     """The text beside the picture; where that shows another network than the lesson's, how it differs comes first."""
-    other = f"**Another network than the lesson's:** {lesson.changes(scenario)}.\n\n" if lesson.strays(scenario) else ""
-    return other + lesson.text(scenario)
+    if not lesson.strays(scenario):
+        return lesson.text(scenario)
+    other = (
+        f"**Another network than the lesson's:** {lesson.changes(scenario)}. What follows is about the lesson's own."
+    )
+    return f"{other}\n\n{lesson.text(lesson.scenario)}"
 
 
 def chosen():
@@ -144,7 +148,7 @@ def ask(lesson, number, answers):
         value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
     else:
         low, high, step = guess.range
-        value = st.slider(min_value=low, max_value=high, value=(low + high) / 2, step=step, **how)
+        value = st.slider(min_value=low, max_value=high, value=type(step)((low + high) / 2), step=step, **how)
 
     def reveal():
         write_answers(answers | {number: float(value)})
@@ -200,14 +204,16 @@ def conclude(lesson):
     tell(rows)
     if groups:
         dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
+    remedy = None
     if remedies:
         st.subheader("What people do about it")
-        tell(remedies)
-    curves = st.columns(2, gap="medium") if lesson.curves else ()
-    if "clipping" in lesson.curves:
-        with curves[1]:
-            clipping()
-    remedy = curves[0] if "truncation" in lesson.curves else None
+        told, drawn = st.columns(2, gap="medium")
+        with told:
+            tell(remedies)
+        with drawn:
+            if "clipping" in lesson.curves:
+                clipping()
+            remedy = st.container() if "truncation" in lesson.curves else None
     said = [lesson.conclusion, lesson.try_this, *lesson.guess.why, *(example.says for example in lesson.examples)]
     words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
     with st.expander("Sources"):
