@@ -6,6 +6,11 @@ from gradflow import controls
 from gradflow.messages import notice
 from gradflow.pages.live_picture import begin, dress, kept_measurement
 
+INTRODUCTION = (
+    "See what each use of a recurrent network's one weight W adds to its gradient. **C(t)** is the error at time t; "
+    "**W(t−u)** is the copy of W used u steps earlier; **dC(t)/dW(t−u)** is its term, and W gets the sum of all terms."
+)
+
 
 def page():
     notices = controls.read_link()
@@ -14,14 +19,16 @@ def page():
         st.set_page_config(initial_sidebar_state="collapsed")
     dress(look.stage)
     notice(notices)
+    if not (look.stage or st.context.is_embedded):
+        st.container(key="introduction").markdown(INTRODUCTION)
     first, more = controls.sidebar()
     words = controls.views() if look.closer else None
-    device = None
+    device = None  # where it is said that one is missing
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)
     if not (look.closer and look.stage):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", key="bottom"):
             words = controls.bottom()
             device = st.empty()
 
@@ -29,21 +36,21 @@ def page():
         if words is not None:
             from gradflow.definitions import definitions
 
-            words.markdown(definitions(measurement, look))
+            words.markdown(f"{definitions(measurement, look)}\n\n{computed_on()[0]}")
 
     with picture:
         verdict = lambda measurement, look, at_rest: measurement.said(at_rest)
         begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
-    if device is not None:
-        device.caption(computed_on())  # the engine is loaded by now
+    if device is not None and computed_on()[1]:
+        device.caption(computed_on()[1])  # the engine is loaded by now
 
 
 def computed_on():
-    """The device, or why it is not the one asked for."""
+    """The device in a sentence, and why it is not the one asked for, or None."""
     from gradflow.flow import select_device
 
     device, notice = select_device()
-    return notice or f"Computed on {device}."
+    return f"Computed on {device}.", notice
 
 
 def files():
