@@ -347,52 +347,45 @@ def _tell(text, reading, row, delta, residual, flushed):
         if reading.chaotic:
             text.claim("chaotic", True)
             text.say("Chaotic: a change in the seventh digit of the weights changes all that follows.")
-        pace, connects = _pace(text, reading, delta)
-        text.say(pace + _sum(text, reading, connects) + ".")
-        if reading.chaotic:
-            text.say("The gradient at this time is one sample of many.")
-        else:
-            text.say(_size(text, reading, row, lost))
+        text.say(_pace(text, reading, delta) + ".")
+        text.say(
+            "The gradient at this time is one sample of many."
+            if reading.chaotic
+            else _details(text, reading, row, lost)
+        )
 
 
 def _pace(text, reading, delta):
-    """What a step back does to δ, and the word that joins what follows."""
+    """What a step back does to δ, and what becomes of the sum."""
     about = "about " if reading.chaotic else ""
+    said = lambda kind: about + number(_log(text.claim(kind, getattr(reading, kind))))
     if reading.pace_steady:
-        pace = number(_log(text.claim("pace", reading.pace)))
-        does = f"Each step back multiplies the error δ by {about}{pace}"
-        span = len(delta) - 1
-        apart = abs(_log(reading.term_pace) - _log(reading.pace)) * span
-        if reading.term_pace_steady and apart > math.log(MOVES) and not reading.chaotic:
-            meets = "grows" if reading.term_pace > reading.pace else "fades"
-            slope = _log(text.claim("term_pace", reading.term_pace))
-            level = abs(slope) <= math.log(LEVEL) and abs(slope) * span <= math.log(LEVEL_IN_ALL)
-            goes = "stay level," if level else "fall by" if slope < 0 else "grow by"
-            does += f", what it meets {meets}, and the terms {goes} ×{number(slope)} a step"
-        return _named(text, reading, does)
-    near = number(_log(text.claim("pace_near", reading.pace_near))) if reading.pace_near_steady else ""
-    far = number(_log(text.claim("pace_far", reading.pace_far))) if reading.pace_far_steady else ""
-    if near and far:
-        does = f"The nearest steps back multiply the error δ by {about}{near}, the far half by {about}{far}"
+        return _named(text, reading, f"Each step back multiplies the error δ by {said('pace')}")
+    if reading.pace_near_steady and reading.pace_far_steady:
+        does = f"Near steps back multiply the error δ by {said('pace_near')}, far ones by {said('pace_far')}"
         alike = (reading.pace_near - 1) * (reading.pace_far - 1) > 0
-        return _named(text, reading, does) if alike else (does, ", and ")
+        return _named(text, reading, does) if alike else does + _sum(text, reading, ", and ")
     jump = "" if reading.chaotic else _jump(text, delta)
-    if near or far:
-        which = "The nearest steps back multiply" if near else "The far half of the steps back multiplies"
-        return f"{which} the error δ by {about}{near or far}; {jump or 'no one factor fits all of them'}", ", and "
-    if np.isfinite(delta).sum() < FEWEST:
-        return "There are too few lags for a pace", ", and "
-    return "No one factor fits the steps back" + (jump and f": {jump}"), ", and "
+    if reading.pace_near_steady:
+        does = f"Near steps back multiply the error δ by {said('pace_near')}; {jump or 'no one factor fits all'}"
+    elif reading.pace_far_steady:
+        does = f"Far steps back multiply the error δ by {said('pace_far')}; {jump or 'no one factor fits all'}"
+    elif np.isfinite(delta).sum() < FEWEST:
+        does = "There are too few lags for a pace"
+    else:
+        does = "No one factor fits the steps back" + (jump and f": {jump}")
+    return does + _sum(text, reading, ", and ")
 
 
 def _named(text, reading, does):
-    """With the regime's name, and the word that joins what follows."""
-    named = {"vanishing": ("δ vanishes", ", yet "), "constant": ("δ keeps its size", ", and ")}
-    word, joins = (named | {"exploding": ("δ grows", ", so ")}).get(reading.regime, ("", ", and "))
-    if not word:
-        return does, joins
-    text.claim("regime", reading.regime)
-    return f"{does}: {word}", joins
+    """With the name of the regime, and what becomes of the sum."""
+    names = {"vanishing": ("δ vanishes", ", yet "), "constant": ("δ keeps its size", ", and ")}
+    name, joins = (names | {"exploding": ("δ grows", ", so ")}).get(reading.regime, ("", ", and "))
+    fits = {"settles": ", yet ", "explodes": ", so ", "grows": ", so "}.get(reading.growth_by_error.said)
+    if name:
+        text.claim("regime", reading.regime)
+        does = f"{does}: {name}"
+    return does + _sum(text, reading, joins if joins == fits else ", and ")
 
 
 def _jump(text, delta):
@@ -409,31 +402,17 @@ def _jump(text, delta):
 
 def _sum(text, reading, joins):
     """How the sum goes on with the horizon."""
-    by_error, itself = reading.growth_by_error, reading.growth
-    said = by_error.said
+    said = reading.growth_by_error.said
     if said is None:
         return ""
     text.claim(said, "growth_by_error")
-    if said == "settles":
-        return f"{joins}the sum settles"
-    joins = ", and " if said == "fades" or (said == "grows" and "yet" in joins) else joins
-    chaotic = reading.chaotic or reading.chaotic_later
-    if said == "explodes":
-        if chaotic:
-            return f"{joins}the sum explodes"
-        more = f"{joins}the sum explodes, by its error ×{number(_log(text.claim('sum_rate_by_error', by_error.rate)))}"
-        if itself.said == "explodes":
-            more += f", itself ×{number(_log(text.claim('sum_rate', itself.rate)))}"
-        return f"{more} a step of horizon"
-    law = ", by no one law" if by_error.shape == "unclear" else ""
-    if not law and abs(by_error.power) <= POLYNOMIAL and not chaotic:  # beyond, it is no power
-        law = f" like t to the power {text.claim('power', by_error.power):.2f}".replace("-", "−")
-    return f"{joins}the sum {'itself fades' if said == 'fades' else 'grows'} with the horizon{law}"
+    return f"{joins}the sum {said}"
 
 
-def _size(text, reading, row, lost):
-    """How large the sum is, and where its terms are."""
-    said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}"]
+def _details(text, reading, row, lost):
+    """How large the sum is, how its terms and itself go on, and where the terms are."""
+    said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}", *_second(text, reading, row)]
+    said += _law(text, reading)
     if reading.coherence < CANCELS:
         said.append(f"the terms cancel, {_percent(text.claim('cancels', reading.coherence))} of their size is left")
     if reading.zero_lags > 1 or np.isneginf(row[:-1]).any():
@@ -451,6 +430,38 @@ def _size(text, reading, row, lost):
         lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
         said.append(f"{lags} 90 % of the terms' size")
     return "; ".join(said) + "."
+
+
+def _second(text, reading, row):
+    """What the terms do beside δ, where what they meet moves."""
+    span = len(row) - 1
+    apart = abs(_log(reading.term_pace) - _log(reading.pace)) * span
+    if not (reading.pace_steady and reading.term_pace_steady and apart > math.log(MOVES)):
+        return []
+    meets = "grows" if reading.term_pace > reading.pace else "fades"
+    slope = _log(text.claim("term_pace", reading.term_pace))
+    level = abs(slope) <= math.log(LEVEL) and abs(slope) * span <= math.log(LEVEL_IN_ALL)
+    goes = "stay level," if level else "fall by" if slope < 0 else "grow by"
+    return [f"what δ meets {meets}, and the terms {goes} ×{number(slope)} a step"]
+
+
+def _law(text, reading):
+    """By what law the sum goes on with the horizon; in chaos there is none to be told."""
+    by_error, itself = reading.growth_by_error, reading.growth
+    if by_error.said in (None, "settles") or reading.chaotic_later:
+        return []
+    if by_error.said == "explodes":
+        rate = number(_log(text.claim("sum_rate_by_error", by_error.rate)))
+        more = (
+            f" and ×{number(_log(text.claim('sum_rate', itself.rate)))} as it is" if itself.said == "explodes" else ""
+        )
+        return [f"a step more of horizon makes the sum ×{rate} by its error{more}"]
+    if by_error.shape == "unclear":
+        return ["the sum follows no one law"]
+    if abs(by_error.power) > POLYNOMIAL:  # it is no power
+        return []
+    power = f"{text.claim('power', by_error.power):.2f}".replace("-", "−")
+    return [f"by its error the sum goes like t to the power {power}"]
 
 
 def number(log) -> str:

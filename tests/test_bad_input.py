@@ -117,7 +117,7 @@ def test_the_page_takes_any_link(caplog, params):
     assert link(at).keys() <= {*NAMES}
     assert not notices(checked(at.run())), "the link is not clean"
     assert (shown(at), at.session_state["look"]) == (scenario, look)
-    assert verdict(at) == scenario.measure().reading.verdict
+    assert verdict(at) == scenario.measure().said()
     assert not NO_NUMBER.search(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
 

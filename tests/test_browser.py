@@ -36,7 +36,7 @@ from gradflow.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_param
 @pytest.mark.parametrize("width", [1280, 390])
 def test_opens_whole(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    expect(verdict(page)).to_have_text(PRESETS[DEFAULT_PRESET].measure().reading.verdict)
+    expect(verdict(page)).to_have_text(PRESETS[DEFAULT_PRESET].measure().said())
     for element in (CHART, CANVAS):
         assert 0.6 * min(width, 900) < page.locator(element).bounding_box()["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -68,7 +68,7 @@ def test_dragging_a_gate_moves_everything_before_release(visit):
         assert page.url == address
     assert len(set(sentences)) == len(set(pictures)) == 6
     page.wait_for_function("location.search.includes('forget=')")
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     assert float(link(page)["forget"]) == float(slider(page, "forget").input_value()) < 0.1
     page.wait_for_function(f"before => {AXES} !== before", arg=frame)
 
@@ -80,7 +80,7 @@ def test_an_arrow_key_moves_verdict_terms_and_sum(visit):
     assert before == expected_read_out({}, lag)
     slider(page, "gain").press("ArrowRight")
     page.wait_for_function("location.search.includes('gain=1.01')")
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     page.wait_for_function("text => ink().some((ink) => ink.text === text)", arg=expected_read_out(link(page), lag))
     changed = [a != b for a, b in zip(before.split(","), read_out(page).split(","), strict=True)]
     assert changed == [True, True]
@@ -114,7 +114,7 @@ FULL = {
 def test_a_link_shows_the_same_numbers_and_survives_reload_and_back(visit):
     assert to_params(parse(FULL)[0]) == FULL
     page = visit(FULL)
-    first = measurement(FULL).reading.verdict
+    first = measurement(FULL).said()
     for _ in range(2):
         expect(verdict(page)).to_have_text(first)
         lag = hover(page)
@@ -124,7 +124,7 @@ def test_a_link_shows_the_same_numbers_and_survives_reload_and_back(visit):
         drawn(page)
     slider(page, "gain").press("PageUp")
     page.wait_for_function("!location.search.includes('gain=3.21')")
-    second = measurement(link(page)).reading.verdict
+    second = measurement(link(page)).said()
     assert second != first
     expect(verdict(page)).to_have_text(second)
     page.go_back()
@@ -221,7 +221,7 @@ def test_every_control_moves_the_page(visit):
             " return now !== null && now !== before }",
             arg=[field, before],
         )
-        expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+        expect(verdict(page)).to_have_text(measurement(link(page)).said())
         expect(page.get_by_role("alert")).to_have_count(0)
         moved.add(field)
     assert moved == first_view

@@ -30,7 +30,7 @@ def test_a_range_says_as_initialised_until_it_is_moved(visit, init):
     assert float(link(page)["forget"]) == pytest.approx(start - 0.005)
     assert link(page)["input"] == "initial"
     expect(said(page, "input")).to_have_text(WORDS)
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     page.get_by_role("button", name="Keep to compare").click()  # a full run, which draws Undo anew
     page.get_by_role("button", name="Undo").click()
     expect(said(page, "forget")).to_have_text(WORDS)

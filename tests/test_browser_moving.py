@@ -29,7 +29,7 @@ def sweep_of(page, label, speed="2×"):
 
 def moves_on(page, before):
     page.wait_for_function("before => document.querySelector('h2').textContent !== before", arg=before)
-    return verdict(page).inner_text()
+    return verdict(page).text_content()
 
 
 @pytest.mark.parametrize(("label", "field"), [("Forget gate", "forget"), ("Horizon", "horizon")])
@@ -39,7 +39,7 @@ def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
     button = sweep_of(page, label)
     button.click()
     expect(button).to_have_text(re.compile("Pause"))
-    said = moves_on(page, verdict(page).inner_text())
+    said = moves_on(page, verdict(page).text_content())
     frame = decades(page)
     values = []
     while "Pause" in button.inner_text():
@@ -63,16 +63,16 @@ def test_a_sweep_pauses_where_it_is_and_goes_on_from_there(visit):
     page = visit({"closer": "true"})
     button = sweep_of(page, "Recurrent gain")
     button.click()
-    moves_on(page, verdict(page).inner_text())
+    moves_on(page, verdict(page).text_content())
     button.click()
     expect(button).to_have_text(re.compile("Play"))
     paused = slider(page, "gain").input_value()
     page.wait_for_function("value => location.search.includes(`gain=${value}&`)", arg=paused)
     page.wait_for_timeout(300)
     assert slider(page, "gain").input_value() == paused == link(page)["gain"]
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     button.click()
-    moves_on(page, verdict(page).inner_text())
+    moves_on(page, verdict(page).text_content())
     slider(page, "gain").press("ArrowLeft")  # a hand on a range ends the sweep
     expect(button).to_have_text(re.compile("Play"))
 
@@ -81,7 +81,7 @@ def test_a_sweep_leaves_alone_what_is_changed_beside_it(visit):
     page = visit({"closer": "true", "gates": "pinned", "forget": "0.31"})
     button = sweep_of(page, "Recurrent gain", speed="½×")
     button.click()
-    moves_on(page, verdict(page).inner_text())
+    moves_on(page, verdict(page).text_content())
     page.get_by_role("button", name="Back to preset").click(delay=80)  # ms, as by hand
     expect(slider(page, "forget")).to_have_value(f"{Scenario.forget:g}")
     page.wait_for_timeout(500)
@@ -112,7 +112,7 @@ def test_a_click_on_the_map_sets_time_and_lag(visit, width, stage):
     at_rest(page)
     assert abs(int(link(page)["time"]) - time) <= 1 and abs(int(link(page)["lag"]) - lag) <= 1
     time, lag = int(link(page)["time"]), int(link(page)["lag"])
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     page.wait_for_function(
         "([time, lag]) => ink().some(({text}) => text === `t = ${time}`)"
         " && ink().some(({text}) => text.startsWith(`lag ${lag} (step ${time - lag}`))",
@@ -146,7 +146,7 @@ def test_the_ranges_and_the_chart_survive_haste(visit):
     at_rest(page)
     assert thumb.evaluate("input => input.isConnected"), "the range was taken off the page under the finger"
     assert canvas.evaluate("canvas => canvas.isConnected"), "the chart was rebuilt"
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     assert float(link(page)["forget"]) == float(thumb.evaluate("input => input.value"))
 
 
@@ -161,7 +161,7 @@ def test_a_held_key_ends_where_the_page_says(visit):
             seen.add(picture(page))
     page.keyboard.up("ArrowRight")
     page.wait_for_function("location.search.includes('forget=0.93')")
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     assert len(seen) > 1, "nothing was drawn while the key was held"
 
 
@@ -174,5 +174,5 @@ def test_the_last_report_wins_when_another_is_on_its_way(visit):
     page.wait_for_function("location.search.includes('gain=')")
     value = slider(page, "gain").input_value()
     page.wait_for_function("value => location.search.includes(`gain=${value}`)", arg=f"{float(value):g}")
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     assert axes(page) and texts(page)

@@ -114,19 +114,19 @@ def test_the_opposite_undo_and_back(visit, preset):
     button(page, "Show the opposite").click()
     on_canvas(page, "grey: kept")
     now = measurement(link(page))
-    expect(verdict(page)).to_have_text(now.reading.verdict)
+    expect(verdict(page)).to_have_text(now.said())
     assert (now.reading.regime == "vanishing") != vanishes
     button(page, "Undo").click()
-    expect(verdict(page)).to_have_text(before.measure().reading.verdict)
+    expect(verdict(page)).to_have_text(before.measure().said())
     at_rest(page)
     assert measurement(link(page)).scenario == before
     slider(page, "gain").press("ArrowRight")
-    expect(verdict(page)).not_to_have_text(before.measure().reading.verdict)
+    expect(verdict(page)).not_to_have_text(before.measure().said())
     page.wait_for_function("location.search.includes('preset=Custom')")
     page.reload()  # which forgets where it began
     drawn(page)
     button(page, "Back to preset").click()
-    expect(verdict(page)).to_have_text(before.measure().reading.verdict)
+    expect(verdict(page)).to_have_text(before.measure().said())
 
 
 def test_the_switches(visit):
@@ -148,7 +148,7 @@ def test_the_switches(visit):
     page.wait_for_function("location.search.includes('cell_path_only=true')")
     expect(verdict(page)).not_to_have_text(full)
     assert measurement(link(page)).scenario.cell_path_only
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
 
 
 def test_the_factors_without_the_error(visit):
@@ -245,7 +245,7 @@ def test_on_stage(visit, scheme):
     for keys, place in ((["PageDown"], 1), (["PageDown"], 2), (["PageUp", "PageDown"], 2), (["PageUp"], 1)):
         for key in keys:  # two at once
             page.keyboard.press(key)
-        expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().reading.verdict)
+        expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().said())
         at_rest(page)
     assert to_params(measurement(link(page)).scenario)["preset"] == order[1]
 

@@ -65,7 +65,7 @@ def test_a_killed_server_comes_back_with_the_same_screen(open_page):
         page.get_by_role("option", name="GRU", exact=True).click()
         page.wait_for_function("location.search.includes('cell=gru')")
         drawn(page)
-        before, said = link(page), verdict(page).inner_text()
+        before, said = link(page), verdict(page).text_content()
         page.evaluate("window.same = true")
         os.kill(server.pid, signal.SIGKILL)
     page.wait_for_selector('[data-test-connection-state]:not([data-test-connection-state="CONNECTED"])')
@@ -75,7 +75,7 @@ def test_a_killed_server_comes_back_with_the_same_screen(open_page):
         drawn(page)
         assert link(page) == before
         assert page.evaluate("window.same"), "the page was loaded anew"
-        assert verdict(page).inner_text() == said == measurement(before).reading.verdict
+        assert verdict(page).text_content() == said == measurement(before).said()
         page.get_by_role("radiogroup", name="Gates").get_by_role("radio", checked=False).first.click()
         page.wait_for_function("location.search.includes('gates=pinned')")
         at_rest(page)
@@ -131,7 +131,7 @@ def test_a_line_that_drops_again_and_again_loses_nothing(server, open_page):
         at_rest(page)
         slider(page, "horizon").press("ArrowRight")
         horizon_is(20 + k)
-    expect(verdict(page)).to_have_text(measurement(link(page)).reading.verdict)
+    expect(verdict(page)).to_have_text(measurement(link(page)).said())
     expect(page.get_by_role("combobox", name="Initialisation")).to_be_visible()  # "More" is still open
     for k in reversed(range(DROPS)):  # the server still knows what was done before: it is the same session
         page.get_by_role("button", name="Undo").click()
@@ -245,13 +245,13 @@ def limit(size):
 limit({limit_before!r})
 kept = keep_compiled()
 limit({limit_after!r})
-print(json.dumps([str(kept), Scenario(cell="rnn-tanh").measure().reading.verdict]))
+print(json.dumps([str(kept), Scenario(cell="rnn-tanh").measure().said()]))
 """
     environment = os.environ | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     kept, said = json.loads(done.stdout.splitlines()[-1])
-    assert said == Scenario(cell="rnn-tanh").measure().reading.verdict
+    assert said == Scenario(cell="rnn-tanh").measure().said()
     return kept
 
 

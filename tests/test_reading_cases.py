@@ -38,7 +38,7 @@ def test_an_identity_that_keeps_delta_is_not_called_vanishing():
     reading = scenario.measure().chaos_checked
     assert reading.pace == pytest.approx(1, abs=1e-5) and reading.regime == "constant"
     assert claims(reading)["term_pace"] == pytest.approx(0.987, abs=5e-4)
-    assert "error δ by 1.00, what it meets fades" in reading.verdict
+    assert "error δ by 1.00: δ keeps its size" in reading.verdict
 
 
 @pytest.mark.parametrize("cell_path_only", [False, True])

@@ -51,7 +51,7 @@ class Run(NamedTuple):
 
     def verdict(self):
         bodies = [html.body for _, html in self.elements("html") if "<h2" in html.body]
-        return unescape(re.search("<h2.*?>(.*?)</h2>", bodies[-1])[1])
+        return unescape(re.sub("</?small>", "", re.search("<h2.*?>(.*?)</h2>", bodies[-1])[1]))
 
     def tables(self):
         """The data of the chart, name -> Arrow table."""
@@ -121,7 +121,7 @@ def foreign(run, scenario):
     low, high = (tables["frame"][name][0].as_py() for name in ("low", "high"))
     shown, here = tables["sums"]["sum"].to_numpy(), np.clip(measurement.log_partial / np.log(10), low, high)
     same = {
-        "verdict": run.verdict() == measurement.reading.verdict,
+        "verdict": run.verdict() == measurement.said(),
         "terms": tables["sums"]["term"].to_pylist() == numbers(measurement.log_row),
         "running sum": len(shown) == len(here) and np.allclose(shown, here, atol=1e-5),
     }

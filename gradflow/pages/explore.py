@@ -6,11 +6,6 @@ from gradflow import controls
 from gradflow.messages import notice
 from gradflow.pages.live_picture import begin, dress, kept_measurement
 
-INTRODUCTION = (
-    "See what each use of a recurrent network's one weight W adds to its gradient. **C(t)** is the error at time t; "
-    "**W(t−u)** is the copy of W used u steps earlier; **dC(t)/dW(t−u)** is its term, and W gets the sum of all terms."
-)
-
 
 def page():
     notices = controls.read_link()
@@ -20,37 +15,51 @@ def page():
     dress(look.stage)
     notice(notices)
     if not (look.stage or st.context.is_embedded):
-        st.container(key="introduction").markdown(INTRODUCTION)
+        introduction()
     first, more = controls.sidebar()
     words = controls.views() if look.closer else None
-    device = None  # where it is said that one is missing
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)
     if not (look.closer and look.stage):
         with st.container(horizontal=True, vertical_alignment="center", key="bottom"):
             words = controls.bottom()
-            device = st.empty()
 
     def define(measurement, look):
         if words is not None:
             from gradflow.definitions import definitions
 
-            words.markdown(f"{definitions(measurement, look)}\n\n{computed_on()[0]}")
+            words.markdown(definitions(measurement, look) + f"\n\n{computed_on()}")
 
     with picture:
         verdict = lambda measurement, look, at_rest: measurement.said(at_rest)
         begin(lambda target: controls.live_panels(first, more, target), define, verdict, look.stage)
-    if device is not None and computed_on()[1]:
-        device.caption(computed_on()[1])  # the engine is loaded by now
+    missing = select()[1]
+    if missing:
+        st.caption(missing)
+
+
+def introduction():
+    """What the page is, and what the letters stand for."""
+    with st.container(key="introduction"):
+        st.html(
+            "<p>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the error at time t; <b>δ</b>: that "
+            "error on its way back; <b>W(t−u)</b>: the copy of the one weight W used u steps before; "
+            "<b>dC(t)/dW(t−u)</b>: that copy's term.</p>"
+        )
 
 
 def computed_on():
-    """The device in a sentence, and why it is not the one asked for, or None."""
+    """The device, or why it is not the one asked for."""
+    device, missing = select()
+    return missing or f"Computed on {device}."
+
+
+def select():
+    """What JAX computes on, and why it is not what was asked for; the engine is loaded by now."""
     from gradflow.flow import select_device
 
-    device, notice = select_device()
-    return f"Computed on {device}.", notice
+    return select_device()
 
 
 def files():

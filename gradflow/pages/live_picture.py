@@ -144,7 +144,9 @@ def prepare(measurement, look, moves, verdict):
     image = '<img alt="" decoding="sync"'
     images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
-    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(sentence)}</h2>"
+    head, stop, more = sentence.partition(". ")
+    more = f" <small>{escape(more)}</small>" if more else ""
+    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}{more}</h2>"
     return "".join([html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
 
 

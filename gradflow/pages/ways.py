@@ -28,17 +28,23 @@ def carrier():
     """Draw a link that opens in Explore what the address bar has of scenario and look.
 
     Returns:
-        () -> None, draws it again where that has changed: at rest, never in a drag.
+        () -> None, for the fragment of the live picture to call: draws it anew where something has moved and come to
+        rest. What a fragment does not draw again is gone, so in a drag the first link is there again: no message.
     """
-    place, drawn = st.empty(), []
+    carried = lambda: {name: text for name, text in address.read().items() if name in controls.names()}
+    draw = lambda place, link: place.page_link(EXPLORE, label="Open in Explore", query_params=link, width="content")
+    with st.container(horizontal=True, width="content", key="carry"):
+        first = carried()
+        draw(st, first)
+        place, reserved = st.empty(), []
 
     def carry():
-        link = {name: text for name, text in address.read().items() if name in controls.names()}
-        if link not in drawn:
-            drawn[:] = [link]
-            place.page_link(EXPLORE, label="Open in Explore", query_params=link, width="content")
+        link = carried()
+        if not reserved:
+            reserved.append(place.empty())
+        elif first != link == controls.link():
+            draw(place, link)
 
-    carry()
     return carry
 
 
