@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 from gradflow.fields import short
-from gradflow.scenario import CHOICES, CUSTOM, GATE_FIELDS, defaults, pinnable_gates, preset_of
+from gradflow.scenario import CHOICES, CUSTOM, GATE_FIELDS, Scenario, defaults, pinnable_gates, preset_of
 
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
     "lstm": ({"gates": "pinned", "forget": 1.0, "gain": 0.2},),
@@ -55,11 +55,17 @@ def opposite(scenario, regime):
     return None
 
 
+def every_cell(scenario: Scenario) -> dict[str, Scenario]:
+    """The same scenario in every cell; another cell shows all its rows and paths."""
+    swap = lambda cell: replace(scenario, cell=cell, gate="all", cell_path_only=False)
+    return {cell: scenario if cell == scenario.cell else swap(cell) for cell in CHOICES["cell"]}
+
+
 def in_every_cell(measurement):
-    """The same scenario measured in every cell, cell -> measurement; another cell shows all its rows and paths."""
-    now = measurement.scenario
-    swap = lambda cell: replace(now, cell=cell, gate="all", cell_path_only=False).measure()
-    return {cell: measurement if cell == now.cell else swap(cell) for cell in CHOICES["cell"]}
+    """The same scenario measured in every cell, cell -> measurement."""
+    now = measurement.scenario.cell
+    every = every_cell(measurement.scenario)
+    return {cell: measurement if cell == now else scenario.measure() for cell, scenario in every.items()}
 
 
 def difference(kept, now, most=2):

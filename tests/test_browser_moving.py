@@ -21,6 +21,17 @@ HASTY = """input => new Promise(done => {
 })"""
 
 
+FRAMES = f"""() => {{  // every different state of the axes, one after the other
+  window.axesSeen = [];
+  const look = () => {{
+    const now = {AXES};
+    if (now !== axesSeen.at(-1)) axesSeen.push(now);
+    requestAnimationFrame(look);
+  }};
+  look();
+}}"""
+
+
 def sweep_of(page, label, speed="2×"):
     page.get_by_label("What to sweep").select_option(label)
     page.get_by_label("Speed").select_option(speed)
@@ -37,6 +48,8 @@ def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
     page = visit({"closer": "true"})
     before = link(page)
     button = sweep_of(page, label)
+    page.evaluate(FRAMES)
+    assert not told(page)
     button.click()
     expect(button).to_have_text(re.compile("Pause"))
     said = moves_on(page, verdict(page).text_content())
@@ -45,13 +58,24 @@ def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
     while "Pause" in button.inner_text():
         values.append(float(slider(page, field).input_value()))
         said = moves_on(page, said) if len(values) < 6 else said
-        assert decades(page) == frame, "the axes move in the sweep"
+        if "Pause" in button.inner_text():
+            assert decades(page) == frame, "the axes move in the sweep"
+            assert told(page)
         page.wait_for_timeout(100)
     low, high = (float(slider(page, field).get_attribute(end)) for end in ("min", "max"))
     assert max(values) > low + 0.9 * (high - low) and min(values) < low + 0.1 * (high - low)
     expect(slider(page, field)).to_have_value(f"{getattr(measurement(before).scenario, field):g}")
     at_rest(page)
     assert measurement(link(page)).scenario == measurement(before).scenario
+    page.wait_for_function("axesSeen.length > 2")
+    first, held, last = page.evaluate("axesSeen")
+    assert first == last != held, "it jumps once as it begins and once as it ends"
+    assert not told(page)
+
+
+def told(page):
+    """Whether the chart says that its axis stands for the sweep."""
+    return any(text.startswith("axis fixed for this sweep") for text in texts(page))
 
 
 def decades(page):

@@ -93,6 +93,9 @@ def test_what_is_no_number_stands_apart_under_its_name():
     assert ends["a: 0, x"] == 0 and ends["a: overflow, y"] == 1
     inside = [x for x in ends.values() if 0 < x < 1]
     assert len(inside) == 3 and min(inside) > 0.1 and max(inside) < 0.9
+    named = drawn([Draws("a", "x", (75.0, inf))], log=False, beyond="not in 600")
+    assert "not in 600" in {tick["words"] for tick in named["ticks"]}
+    assert {dot["words"] for dot in named["dots"]} == {"a: 75.0, x", "a: not in 600, x"}
     assert not {"0", "overflow"} & {tick["words"] for tick in drawn([Draws("a", "x", (0.2, 0.4))])["ticks"]}
 
 

@@ -14,8 +14,7 @@ import pytest
 from gradflow import charts
 from gradflow.charts import BUILT, CHARTS
 from gradflow.charts.specs import SHOWN as BUILT_BY
-from gradflow.charts.specs import every_specification
-from gradflow.charts.specs.picture import LARGE
+from gradflow.charts.specs import entry, every_specification, picture
 from gradflow.look import SHOWN, Look
 from gradflow.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
 
@@ -154,10 +153,10 @@ def test_data_and_words_leave_the_specification_alone(name):
 def test_the_stage_has_larger_letters_and_other_places_alone(name):
     page, stage = charts.specification(name), charts.specification(name, True)
     assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
-    letters = set()
+    letters, larger = set(), {"terms": picture.LARGE, "entry": entry.LARGE}
     for path, small, large in differences(page, stage):
         if path[0] == "params":
-            assert name == "terms" and page["params"][path[1]]["name"] in LARGE
+            assert page["params"][path[1]]["name"] in larger[name]
         else:
             assert path[-1].endswith(("ontSize", "Extent")) or path[-2].endswith("ontSize"), path
             letters.add(large / small if path[-1] != "expr" else float(large.removesuffix(f" * ({small})")))

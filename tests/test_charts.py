@@ -19,6 +19,7 @@ from PIL import Image
 from gradflow.charts import base, image, picture, specification
 from gradflow.look import Look
 from gradflow.reading import number, per_step_factor, read
+from gradflow.scenario import Scenario
 
 LN10 = np.log(10)
 
@@ -32,6 +33,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
         partial = np.logaddexp.accumulate(row)
     log_sums, log_residual = np.zeros(horizon), np.zeros(horizon)
     return SimpleNamespace(
+        scenario=Scenario(),
         t=t,
         log_terms=log_terms,
         log_row=row,
@@ -123,7 +125,7 @@ def fields(spec):
 def test_the_specification_is_valid_and_strict_json():
     spec = specification("terms")
     text = json.dumps(spec, allow_nan=False)
-    assert len(text) < 20_000
+    assert len(text) < 22_000
     assert alt.Chart.from_dict(spec | {"datasets": {}}, validate=True)
 
 
@@ -215,9 +217,9 @@ def test_the_map_is_scaled_from_low_to_high():
 @pytest.mark.parametrize("colour", base.INKS)
 def test_letters_can_be_read_also_on_the_lit_column(colour, dark):
     channels = lambda code: np.array([int(code[k : k + 2], 16) for k in (1, 3, 5)], float)
-    paper = channels("#0e1117" if dark else "#ffffff")
+    paper = channels(base.PAPERS[dark])
     letters = luminance(channels(base.INKS[colour][dark]))
-    for ground in (paper, 0.65 * paper + 0.35 * channels(base.ORANGE)):
+    for ground in (paper, (1 - base.LIT) * paper + base.LIT * channels(base.ORANGE)):
         low, high = sorted((letters, luminance(ground)))
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
@@ -278,6 +280,14 @@ def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     assert frame["factor"] == f"the terms: ×{number(per_step_factor(measurement.log_row).slope)} a step"
 
 
+def test_the_zero_at_the_last_lag_says_why_it_is_one():
+    row = geometric(24, -0.1)
+    row[-1, 23] = -np.inf
+    assert drawn(record(row))["frame"]["note"] == ["✕ exact zero: no state before the first step"]
+    row[-1, 5] = -np.inf
+    assert drawn(record(row))["frame"]["note"] == ["✕ exact zero"]
+
+
 def test_no_line_is_drawn_where_no_one_factor_fits():
     measurement = record(geometric(24, 0.0))
     measurement.log_terms[-1, 1::2] = -np.inf
@@ -293,7 +303,7 @@ def test_an_overflow_says_its_step_and_draws_nothing():
     assert data["terms"]["lag"] == data["odd"]["lag"] == []
     assert set(data["sums"]["sum"]) == {None}
     earlier = drawn(RECORDS["before the overflow"])
-    assert earlier["frame"]["alarm"] == [""] and "12" in earlier["frame"]["time"][0]
+    assert earlier["frame"]["alarm"] == [""] and "12" in earlier["frame"]["broken"][0]
 
 
 def test_the_strips_show_the_gates_of_step_t_minus_u():

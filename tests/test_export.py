@@ -22,7 +22,7 @@ WORDS = {
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
     "network": ("What C(29) sends back to each copy of W", "C(t)", "W"),
     "growth": ("The gradient W gets at each time t", "linear", "time t"),
-    "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "×"),
+    "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "δ ×"),
 }
 every_chart = pytest.mark.parametrize("name", CHARTS)
 

@@ -5,26 +5,30 @@ from dataclasses import replace
 from html import unescape
 from urllib.parse import urlencode
 
+import jax
 import numpy as np
 import pytest
+import streamlit as st
 from browser import ROOT
 from streamlit.testing.v1 import AppTest
 from test_page import notices, widget
 
 import gradflow as gf
-from gradflow import flow, scenario
+from gradflow import flow, scenario, training
 from gradflow.charts import clipping, draws, truncation
 from gradflow.charts import layers as net
 from gradflow.charts.draws import Draws
 from gradflow.flow import layer_gradients
 from gradflow.flow.layers import draw_net
-from gradflow.lessons import LESSONS
+from gradflow.lessons import LESSONS, any_cell, training_problem
 from gradflow.lessons.clipping import clipped
 from gradflow.lessons.depth import by_layer
 from gradflow.lessons.evidence import SEEDS, drawn
 from gradflow.lessons.moving_lag import mean_shares
 from gradflow.lessons.record import REMEDY_WORDS, STANCES, WORDS_OF
 from gradflow.lessons.sum_over_lags import added_up
+from gradflow.lessons.training_problem import GAINS, outcome
+from gradflow.lessons.training_problem import LSTM as TRAINED
 from gradflow.lessons.words import WORDS, explained
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.look import Look, parse_look
@@ -54,7 +58,7 @@ def opened(**params):
 
 def words(app):
     written = (*app.header, *app.markdown, *app.info, *app.success, *app.subheader, *app.caption)
-    over_the_picture = [unescape(element.proto.body) for element in app.get("html")]
+    over_the_picture = [re.sub("</?small>", "", unescape(element.proto.body)) for element in app.get("html")]
     return " ".join([*(element.value for element in written), *over_the_picture])
 
 
@@ -105,8 +109,12 @@ def test_every_wrong_option_says_why(lesson):
 def elsewhere(lesson, field):
     """The lesson's scenario with one control moved."""
     low, high, _ = RANGES[field]
-    value = getattr(lesson.scenario, field)
-    return replace(lesson.scenario, **{field: RANGES[field].snap(low + 0.37 * (high - low) if value != low else high)})
+    value = next(
+        value
+        for value in (RANGES[field].snap(low + 0.37 * (high - low)), high)
+        if value != getattr(lesson.scenario, field)
+    )
+    return replace(lesson.scenario, **{field: value})
 
 
 @every_lesson
@@ -141,6 +149,8 @@ def test_another_network_than_the_lessons_is_announced(lesson):
 @every_lesson
 def test_the_prediction_is_asked_first_and_then_scored(lesson):
     number, guess = LESSONS.index(lesson) + 1, lesson.guess
+    for _ in lesson.trial.run() if lesson.trial else ():
+        pass  # what a person is asked before, is done
     app = opened(lesson=number)
     assert lesson.title in words(app) and lesson.claim in words(app)
     assert "Measured" not in words(app) and lesson.conclusion not in words(app)
@@ -257,7 +267,7 @@ def test_a_training_runs_to_its_end_and_says_what_came_of_it(turn):
     assert state["done"] and state["losses"].shape == (3, STEPS)
     said = words(app)
     for name, at in zip(variants("lstm", 20), learned_at(state["losses"]), strict=True):
-        assert re.search(rf"\*\*{name}\*\*: \S+ of the credit", said)
+        assert re.search(rf"\*\*{name}\*\*: credit \S+, a step back ×\S+; ", said)
         assert (f"learned by step {at}" if at else "not learned after 600 steps") in said
     assert "Train again" in [button.label for button in app.button]
     assert turn.take("another"), "the turn was not passed on"
@@ -281,6 +291,58 @@ def test_one_training_at_a_time(turn):
     assert app.run().session_state.training["losses"].shape[1] == CHUNK
 
 
+def test_the_ninth_lesson_trains_the_network_of_the_picture_at_four_gains(turn):
+    app = opened(lesson=9, answers="9:1")
+    said = words(app)
+    for gain, at in zip(GAINS, outcome(*TRAINED, 0).learned_at, strict=True):
+        assert re.search(rf"\*\*gain {gain:g}\*\*: credit \S+, a step back ×\S+; ", said)
+        assert (at is not None) == (gain < 8)
+    assert "lstm, normal weights, seed 0, forget gate at 0.95" in said
+    app = press(app, "Train again")
+    assert app.session_state.training["losses"].shape == (4, CHUNK)
+    at_eight = jax.tree.map(lambda fields: fields[2], app.session_state.training["run"].networks)
+    assert at_eight.weights.weight_hh.shape == (128, 32)
+    app = press(press(app, "Stop"), "Show where it stops")
+    app = press(app, "Train again")
+    assert app.session_state.training["run"].cell.name == "rnn-linear"
+
+
+def test_another_lessons_training_is_not_shown(turn):
+    app = press(press(opened(lesson=8, answers="8:2,9:1"), "Train"), "Stop")
+    assert "forget bias log k" in words(app)
+    app.button(key="lesson_9").click().run()
+    assert "**gain 4**" in words(app) and "forget bias log k" not in words(app)
+
+
+@pytest.fixture
+def short_trials(monkeypatch):
+    """Nothing has been trained, and a training is one chunk."""
+    st.cache_resource.clear()
+    monkeypatch.setattr(training, "STEPS", CHUNK)
+    monkeypatch.setattr(training_problem, "_KNOWN", {})
+    monkeypatch.setattr(any_cell, "_CHOSEN", {})
+    yield
+    st.cache_resource.clear()
+
+
+@pytest.mark.parametrize("number", [k for k, lesson in enumerate(LESSONS, 1) if lesson.trial])
+def test_what_takes_long_is_asked_before_and_done_once(turn, short_trials, number):
+    lesson = LESSONS[number - 1]
+    waiting = [verdict.case for verdict in lesson.verdicts if verdict.waits]
+    app = opened(lesson=number, answers=f"{number}:1")
+    assert not lesson.trial.done() and lesson.trial.says in words(app)
+    assert not [case for case in waiting if case in words(app)]
+    assert turn.take("another")
+    app = press(app, lesson.trial.label)
+    assert any(info.value.startswith("Somebody else is training") for info in app.info) and not lesson.trial.done()
+    turn.leave("another")
+    app = press(app, lesson.trial.label)
+    assert not app.exception and lesson.trial.done()
+    assert all(case in words(app) for case in waiting)
+    assert lesson.trial.label not in [button.label for button in app.button]
+    assert turn.take("another"), "the turn was not passed on"
+
+
 def test_who_falls_silent_has_left(turn, monkeypatch):
     assert turn.take("one") and not turn.take("two")
     turn.leave("two")  # who has nothing to leave
@@ -292,6 +354,8 @@ def test_who_falls_silent_has_left(turn, monkeypatch):
 
 @every_lesson
 def test_a_word_is_explained_where_it_is_used(lesson):
+    for _ in lesson.trial.run() if lesson.trial else ():
+        pass
     number = LESSONS.index(lesson) + 1
     asked, told = words(opened(lesson=number)), words(opened(lesson=number, answers=f"{number}:0"))
     used = lambda word, *texts: f" {word} " in re.sub(r"[^\w‖/]+", " ", f" {' '.join(texts)} ").lower()
@@ -307,7 +371,7 @@ def test_single_draws_are_drawn_and_told(lesson):
     number = LESSONS.index(lesson) + 1
     groups = [Draws(*group) for group in lesson.draws.groups()]
     app = opened(lesson=number, answers=f"{number}:0")
-    assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log)}" in words(app)
+    assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log, beyond=lesson.draws.beyond)}" in words(app)
 
 
 def test_every_word_that_is_explained_is_used():

@@ -1,5 +1,6 @@
 """Training on single recall, against Adam written by hand on the oracle's cells in float64."""
 
+import os
 from dataclasses import replace
 from functools import cache, partial
 
@@ -10,7 +11,25 @@ import oracle
 import pytest
 
 import gradflow as gf
-from gradflow.training import CHANCE, CHUNK, LEARNED, STEPS, advance, begin, credit, learned_at, next_batch, variants
+from gradflow.lessons.training_problem import GAINS, RECALL, started
+from gradflow.training import (
+    CHANCE,
+    CHUNK,
+    LEARNED,
+    STEPS,
+    Network,
+    advance,
+    agreement,
+    begin,
+    begin_with,
+    credit,
+    learned_at,
+    next_batch,
+    openings,
+    pace,
+    train,
+    variants,
+)
 
 HIDDEN, LAG = 5, 6
 GATED = ("lstm", "gru")
@@ -141,6 +160,15 @@ def test_a_second_run_compiles_nothing(compilations):
     assert compilations == []
 
 
+def test_a_whole_training_is_one_chunk_after_another():
+    run = begin("lstm", HIDDEN, LAG)
+    *_, losses = train(run)
+    assert losses.shape == (3, STEPS)
+    for k in range(3):
+        run, chunk = advance(run)
+        np.testing.assert_array_equal(losses[:, CHUNK * k : CHUNK * (k + 1)], chunk)
+
+
 def test_learned_is_the_end_of_the_first_chunk_below_half_of_chance():
     losses = np.full((3, 3 * CHUNK), CHANCE)
     losses[0, CHUNK + 3] = 0  # one lucky batch
@@ -184,3 +212,140 @@ def test_the_bias_log_k_learns_to_recall_after_twenty_steps(cell):
     assert losses[2, 300:].max() < LEARNED
     if cell == "lstm":
         assert zero is None
+
+
+# ---------------------------------------------------------------------------------- what is measured before a training
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn-relu"])
+def test_pace_is_the_slope_of_the_error(cell, float64):
+    run = begin(cell, HIDDEN, LAG, seed=3)
+
+    def slope(network, inputs):
+        logs = oracle.log_norm(recall_terms(cell, network, inputs, "bias_ih"))
+        lags = np.flatnonzero(np.isfinite(logs))
+        return np.polyfit(lags, logs[lags], 1)[0] if len(lags) > 1 else np.nan
+
+    slopes = [[slope(network, x) for x in next(batches(run, 1))[:8]] for network in networks_of(run)]
+    np.testing.assert_allclose(pace(run), np.exp(np.median(slopes, axis=1)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn-linear"])
+def test_agreement_is_the_mean_of_the_directions_at_the_last_lag(cell):
+    run = begin(cell, HIDDEN, LAG, seed=3)
+    given = next(batches(replace(run, step=run.step + 10**6), 1))
+    with jax.enable_x64(True):
+        terms = [[recall_terms(cell, network, x, "weight_ih")[LAG] for x in given] for network in networks_of(run)]
+    mean = np.mean(terms / np.linalg.norm(terms, axis=2, keepdims=True), axis=1)
+    np.testing.assert_allclose(agreement(run, 32), np.sqrt(32) * np.linalg.norm(mean, axis=1), rtol=1e-4)
+
+
+def test_sequences_that_all_ask_for_the_same_agree_in_full():
+    """With an input weight of 0 but for unit 0, a linear unit's term at lag k is ∓ x₀(0)² … along x(0)."""
+    (w, readout), run = jax.device_get(begin("rnn-linear", 1, 2).networks), begin("rnn-linear", 1, 2)
+    silent = Network(w._replace(weight_ih=0 * w.weight_ih), readout)  # h = 0: dC/dW_ih = −x₀(0) r w² x(0)
+    found = float(agreement(replace(run, networks=silent), 3200)[0])
+    x = np.random.default_rng(0).standard_normal((200_000, 4))
+    toward = np.abs(x[:, 0]) / np.linalg.norm(x, axis=1)  # every direction has its first entry on the same side
+    assert found / np.sqrt(3200) == pytest.approx(toward.mean(), rel=0.05)
+
+
+def recall_terms(cell, network, inputs, weight):
+    """dC(k)/dW(k−u), f[u, ...], by the oracle."""
+    targets = np.full(LAG + 1, np.nan)
+    targets[LAG] = inputs[0, 0]
+    return oracle.Answer(cell, network.weights, inputs, network.readout, targets).terms(weight)[LAG]
+
+
+# --------------------------------------------------------------------------------------------------- a marked number
+
+
+def test_the_mark_is_at_one_random_step_and_the_rest_is_noise():
+    run = begin_with("gru", [started_network("gru")], LAG, marked=True)
+    drawn = np.stack(list(batches(run, 40)))
+    marks = drawn[..., 1]
+    assert set(np.unique(marks)) == {0, 1} and (marks.sum(axis=2) == 1).all()
+    counts = marks.sum(axis=(0, 1))  # 1280 marks over 7 steps
+    assert np.abs(counts - 1280 / 7).max() < 4 * np.sqrt(1280 / 7)
+    assert drawn[..., 0].std() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("cell", GATED)
+def test_the_marked_number_is_what_is_asked_for(cell):
+    run = begin_with(cell, [started_network(cell)], LAG, marked=True)
+    network, given = next(networks_of(run)), next(batches(run, 1))
+    expected = []
+    for x in given:
+        target = x[np.argmax(x[:, 1]), 0]
+        said = oracle.Answer(cell, network.weights, x, network.readout, np.full(LAG + 1, target))
+        expected.append(said.cost[LAG])
+    assert advance(run)[1][0, 0] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_openings_are_the_gates_at_the_mark_and_elsewhere():
+    run = begin_with("lstm", [started_network("lstm"), started_network("lstm", seed=4)], LAG, marked=True)
+    given = next(batches(run, 1))
+    for v, network in enumerate(networks_of(run)):
+        w, there, elsewhere = network.weights, [], []
+        for x in given:
+            carry = (np.zeros(HIDDEN), np.zeros(HIDDEN))
+            for now in x:
+                a_x, a_h = w.weight_ih @ now + w.bias_ih, w.weight_hh @ carry[0] + w.bias_hh
+                opened = 1 / (1 + np.exp(-np.split(a_x + a_h, 4)[0]))
+                (there if now[1] == 1 else elsewhere).append(opened)
+                carry = oracle.step(np, "lstm", a_x, a_h, carry, dict.fromkeys(oracle.SIGMOID_GATES["lstm"], np.nan))
+        at, others = openings(run)["input"]
+        np.testing.assert_allclose(at[v], np.mean(there, axis=0), rtol=1e-4)
+        np.testing.assert_allclose(others[v], np.mean(elsewhere, axis=0), rtol=1e-4)
+
+
+def started_network(cell, seed=3):
+    weights, readout = begin(cell, HIDDEN, LAG, seed=seed).networks
+    return jax.tree.map(lambda fields: np.asarray(fields[0]), Network(weights, readout))
+
+
+# ------------------------------------------------------------------------------------------------------ beside PyTorch
+
+
+def pytorch():
+    torch = __import__("torch") if os.environ.get("CI") == "true" else pytest.importorskip("torch")
+    torch.set_num_threads(1)  # what is this small is done sooner by one
+    return torch
+
+
+def torch_losses(torch, network, batches):
+    """nn.LSTM and Adam of PyTorch, from these weights and on these batches [S][B, k+1, m]: the loss of each step."""
+    n, m = network.weights.weight_hh.shape[-1], network.weights.weight_ih.shape[-1]
+    layer = torch.nn.LSTM(m, n, batch_first=True)
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    tensors = [torch.tensor(np.array(field, np.float32)) for field in network.weights]
+    layer.load_state_dict(dict(zip(names, tensors, strict=True)))
+    readout = torch.nn.Parameter(torch.tensor(np.array(network.readout, np.float32)))
+    adam, losses = torch.optim.Adam([*layer.parameters(), readout], lr=0.01), []
+    for batch in batches:
+        inputs = torch.tensor(np.array(batch, np.float32))
+        loss = ((layer(inputs)[0][:, -1] @ readout - inputs[:, 0, 0]) ** 2 / 2).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("v, steps", [*enumerate((50, 5, 2, 1))], ids=[f"gain {gain:g}" for gain in GAINS])
+def test_the_ninth_lesson_trains_as_pytorch_does(v, steps):
+    """Where errors grow, so does the last digit, from one step of Adam to the next: the two part after a few."""
+    torch, run, losses = pytorch(), started(RECALL), []
+    given, network = list(batches(run, steps)), list(networks_of(run))[v]
+    for _ in range(50 // CHUNK):
+        run, chunk = advance(run)
+        losses.append(np.asarray(chunk[v]))
+    np.testing.assert_allclose(np.concatenate(losses)[:steps], torch_losses(torch, network, given), atol=1e-4)
+
+
+@pytest.mark.parametrize("v, steps", [(0, 150), (3, STEPS)], ids=["gain 1", "gain 12"])
+def test_pytorch_finds_the_same_where_it_draws_its_own_batches(v, steps):
+    """Gain 1 is learned within 150 steps, gain 12 not within 600, whatever the batches and whoever trains."""
+    drawn = np.random.default_rng(9).standard_normal((steps, 32, 21, 4))
+    losses = torch_losses(pytorch(), list(networks_of(started(RECALL)))[v], drawn)
+    assert (learned_at(np.array([losses])) != [None]) == (v == 0)

@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradflow import training
+from gradflow.compare import in_every_cell
 from gradflow.lessons import LESSONS
 from gradflow.lessons.depth import lowest
 from gradflow.lessons.growing_sum import ratio
+from gradflow.lessons.training_problem import GAINS, outcome
 from gradflow.lessons.vanishing_terms import in_first_terms
 from gradflow.look import RANGES as LOOK_RANGES
 from gradflow.scenario import RANGES
@@ -80,3 +83,40 @@ def _(lesson):
     share = lambda gain, horizon: np.exp(lowest(moved(lesson, gain=gain, horizon=horizon).measure())[1])
     assert share(9.5, 12) < 0.1 < share(10.5, 12)
     assert max(share(gain, 30) for gain in np.arange(8, 12.01, 0.25)) < 0.1
+
+
+@tries("Any RNN; gates choose")
+def _(lesson):
+    vanishing = lambda gain: {
+        cell
+        for cell, one in in_every_cell(moved(lesson, gain=gain).measure()).items()
+        if one.reading.regime == "vanishing"
+    }
+    assert len(vanishing(1.0)) == 4 and len(vanishing(3.0)) == 2 and vanishing(8.0) == {"rnn-sigmoid"}
+
+
+@tries("The output that ignores ten inputs")
+def _(lesson):
+    lit = lambda time: np.flatnonzero(np.isfinite(moved(lesson, time=time).measure().log_row)).tolist()
+    assert (lit(71), lit(72), lit(84)) == ([11], [0], [0])
+
+
+@tries("What the sum hides")
+def _(lesson):
+    _, high, step = RANGES["forget"]
+    shares = {
+        forget: moved(lesson, forget=forget).measure().reading.far_share
+        for forget in map(RANGES["forget"].snap, np.arange(0.73, high, step))
+    }
+    assert 0.85 < min(forget for forget, share in shares.items() if share > 0.1) < 0.95
+    scenario = moved(lesson, gain=12.0)
+    run = training.begin(scenario.cell, gain=scenario.gain, seed=scenario.seed)
+    assert np.exp(training.credit(run)).min() > 0.4
+    *_, losses = training.train(run)
+    assert training.learned_at(losses) == [None, None, None]
+
+
+@tries("Otherwise a training problem")
+def _(lesson):
+    learned = outcome(moved(lesson, forget=0.73), GAINS, lesson.scenario.seed).learned_at
+    assert [at is not None for at in learned] == [False, True, False, False]

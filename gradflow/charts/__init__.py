@@ -25,15 +25,20 @@ class Chart(NamedTuple):
     data: Callable  # (measurement, look, kept, domain) -> name -> Arrow table
     say: Callable  # (measurement, look) -> its message, with numbers
     widest: Callable = base.widest  # (*frames) -> the frame that holds them all
+    bounded: Callable = base.bounded  # (*frames) -> one for all of them in which each can still be told from another
 
     def frame(self, look, *measurements):
         """The frame that holds these measurements; None among them is nothing."""
         return self.widest(*(self.domain(each, look) for each in measurements if each))
 
+    def sweep_frame(self, look, *measurements):
+        """The frame that stands while these and what lies between them pass; what lies beyond is drawn at its edge."""
+        return self.bounded(*(self.domain(each, look) for each in measurements if each))
+
 
 CHARTS = {
     "terms": Chart(picture.domain, picture.data, picture.say),
-    "entry": Chart(entry.domain, entry.data, entry.say, entry.widest),
+    "entry": Chart(entry.domain, entry.data, entry.say, entry.widest, entry.bounded),
     "factors": Chart(curves.factors_domain, curves.factors_data, curves.factors_say),
     "network": Chart(network.domain, network.data, network.say),
     "growth": Chart(curves.growth_domain, curves.growth_data, curves.growth_say),

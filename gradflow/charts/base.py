@@ -34,6 +34,9 @@ _without_pandas()
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
+SPAN, ABOVE = 20, 10  # decades: of a frame that a sweep keeps, and over what does not explode in it
+SWEPT = "axis fixed for this sweep"
+
 BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
 PURPLE = "#a35bd0"
 INKS = {  # what letters of a colour need to be read: (on a light page, on a dark one), also on the lit column, AA
@@ -44,7 +47,8 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
     GREEN: ("#1f6740", "#39bf77"),
     PURPLE: ("#8233b3", "#c598e2"),
 }
-PAPERS = ("#ffffff", "#0e1117")  # what letters stand on, a light page and a dark one
+PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
+LIT = 0.32  # opacity of the orange column that lies under letters
 STACK = 620  # px: a narrower view stacks its panels
 GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 
@@ -53,6 +57,13 @@ def widest(*domains):
     """The frame that holds these frames."""
     lows, highs = zip(*domains, strict=True)
     return min(lows), max(highs)
+
+
+def bounded(*domains):
+    """A frame of at most `SPAN` decades for these frames, the lowest top of which is at most `ABOVE` below its own."""
+    low, high = widest(*domains)
+    high = min(high, min(top for _, top in domains) + ABOVE)
+    return max(low, high - SPAN), high
 
 
 def decades(*logs):
@@ -108,6 +119,16 @@ def framed(datasets, **fields):
     return datasets | {"frame": frame}
 
 
+def swept(datasets):
+    """The same data with the words that their frame stands for a whole sweep."""
+    (frame,) = datasets["frame"].to_pylist()
+    if "note" in frame:
+        return framed(datasets, note="   ".join(filter(None, (SWEPT, frame["note"]))))
+    if "legend" in frame:
+        return framed(datasets, legend=f"{frame['legend']}; {SWEPT}")
+    return framed(datasets, subtitle=f"{SWEPT}, cut at its ends")
+
+
 def overflowed(measurement):
     """The sentence where the forward pass broke at t or before, else nothing."""
     broken = np.isnan(measurement.log_row).any()
@@ -117,6 +138,15 @@ def overflowed(measurement):
 def kept_words(measurement, kept):
     """What stays in grey, by what differs; nothing if nothing does."""
     return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else ""
+
+
+def in_two_lines(words):
+    """The same with a line break for its middle space, which a view uses where it is narrow."""
+    spaces = [k for k, letter in enumerate(words) if letter == " "]
+    if not spaces:
+        return words
+    k = min(spaces, key=lambda k: abs(2 * k - len(words)))
+    return f"{words[:k]}\n{words[k + 1 :]}"
 
 
 def steps_back(measurement):

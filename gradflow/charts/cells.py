@@ -48,19 +48,27 @@ def data(measurement, look, kept, domain):
         "alarm": base.overflowed(measurement),
         **{f"factor{k}": _factor(one) for k, one in enumerate(each.values())},
     }
+    corners = [base.free_corner([one.log_row], domain, 0.3) for one in each.values()]
     grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
-    rows = len(kept.log_row) if kept else 0
+    rows = min(len(kept.log_row), len(measurement.cost)) if kept else 0
     blank = pa.nulls(rows, pa.float32())
     return {
         "frame": base.frame_table(**frame),
         "cells": pa.table(
             {"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each.values())}}
         ),
+        "corners": pa.table(
+            {
+                "cell": np.arange(len(CELLS), dtype=np.int8),
+                "right": [right for right, _ in corners],
+                "foot": [foot for _, foot in corners],
+            }
+        ),
         **{CELLS[k]: _gates(each[CELLS[k]]) for k in GATED},
         "kept": pa.table(
             {
                 "lag": np.arange(rows, dtype=np.int16),
-                **{field: blank if row is None else cut(row, domain) for field, row in grey.items()},
+                **{field: blank if row is None else cut(row[:rows], domain) for field, row in grey.items()},
             }
         ),
         "columns": pa.table(

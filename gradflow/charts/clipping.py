@@ -30,7 +30,7 @@ def data():
         (-2, 0),
         length=len(LIMITS),
         title="What clipping changes in the mean step",
-        subtitle="‖mean of the clipped − mean‖ / ‖mean‖ over 16 batches, medians of eight",
+        subtitle="‖change‖ / ‖mean of 16 batches‖, medians of 8",
         lit=-1,
         words=words,
     )

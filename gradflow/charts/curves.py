@@ -87,26 +87,27 @@ OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1
 
 def factors_data(measurement, look, kept, domain):
     delta, other, terms = factors(measurement, look)
-    back = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, look) else "‖δ(t,s)‖"
-    grey = [("", each, GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
+    sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, look) else "‖δ(t,s)‖"
+    steps = len(measurement.cost)  # what is kept may be longer
+    grey = [("", each[:steps], GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
     curves = [
         *grey,
         ("their product, the term", terms, GREY, "dotted"),
         (f"{OTHER[measurement.field['weight']]}, read going forward", other, PURPLE, "dashed"),
-        (f"{back}, sent back", delta, BLUE, "solid"),
+        (f"{sent}, sent back", delta, BLUE, "solid"),
     ]
-    steps = base.steps_back(measurement)
+    back = base.steps_back(measurement)
     said = [
-        f"lag {u} (step {steps[u]}): {number(delta[u])} × {number(other[u])} = {number(terms[u])}"
+        f"lag {u} (step {back[u]}): {number(delta[u])} × {number(other[u])} = {number(terms[u])}"
         for u in range(len(delta))
     ]
     return tables(
         measurement,
         curves,
         domain,
-        length=len(measurement.cost),
+        length=steps,
         title="What a term is made of",
-        subtitle=f"{back} times {OTHER[measurement.field['weight']]}, s = t−u",
+        subtitle=f"{sent} times {OTHER[measurement.field['weight']]}, s = t−u",
         lit=min(look.lag, measurement.t),
         words=said,
         kept=kept,

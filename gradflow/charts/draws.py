@@ -30,7 +30,13 @@ class Draws(NamedTuple):
 
 
 def data(
-    groups: list[Draws], *, title: str, axis: str, log: bool = True, reference: float | None = None
+    groups: list[Draws],
+    *,
+    title: str,
+    axis: str,
+    log: bool = True,
+    reference: float | None = None,
+    beyond: str = "overflow",
 ) -> dict[str, pa.Table]:
     """The numbers of the chart.
 
@@ -40,6 +46,7 @@ def data(
         axis: what the values are, with their unit.
         log: the values are natural logs, and the axis is logarithmic. −inf, an exact zero, stands at its left end.
         reference: a plain number where a line is drawn, or None.
+        beyond: what an infinite or missing value is called.
 
     Returns:
         one Arrow table per dataset: "frame", one row; "dots", one a draw; "medians", one a group; "labels", "kinds"
@@ -53,7 +60,7 @@ def data(
         raise ValueError(f"kinds are {', '.join(kinds)}; at most {len(STYLES)} can be told apart")
     labels = list(dict.fromkeys(group.label for group in groups))
     line = [] if reference is None else [math.log(reference) if log else reference]
-    low, high, ticks = _axis(np.array([*(value for group in groups for value in group.values), *line]), log)
+    low, high, ticks = _axis(np.array([*(value for group in groups for value in group.values), *line]), log, beyond)
 
     def place(value):
         return 1.0 if math.isnan(value) else min(max((value - low) / (high - low), 0.0), 1.0)
@@ -64,7 +71,7 @@ def data(
         across = [place(value) for _, value in here]
         for (kind, value), x, offset in zip(here, across, _stacked(across), strict=True):
             colour, shape = STYLES[kinds.index(kind)]
-            words = ", ".join(filter(None, (f"{label}: {_text(value, log)}", kind)))
+            words = ", ".join(filter(None, (f"{label}: {_text(value, log, beyond)}", kind)))
             dots.append({"row": row, "x": x, "offset": offset, "color": colour, "shape": shape, "words": words})
         medians += [
             {"row": row, "x": place(_median(group.values)), "color": STYLES[kinds.index(group.kind)][0]}
@@ -92,7 +99,7 @@ def data(
     }
 
 
-def say(groups: list[Draws], *, log: bool = True) -> str:
+def say(groups: list[Draws], *, log: bool = True, beyond: str = "overflow") -> str:
     """How many draws of each case did what, and their medians, in a sentence."""
     said = []
     for label in dict.fromkeys(group.label for group in groups):
@@ -100,7 +107,7 @@ def say(groups: list[Draws], *, log: bool = True) -> str:
         whole = sum(len(group.values) for group in here)
         told = [
             f"{f'{group.kind} in {len(group.values)} of ' * bool(group.kind)}{whole} draws, "
-            f"median {_text(_median(group.values), log)}"
+            f"median {_text(_median(group.values), log, beyond)}"
             for group in here
         ]
         said.append(f"{label}: {'; '.join(told)}.")
@@ -118,7 +125,7 @@ def _median(values):
     return low if low == high else (low + high) / 2
 
 
-def _axis(values, log):
+def _axis(values, log, beyond):
     """(low, high, [(tick, words)]) of an axis that holds all finite values, with a margin; in the values' own unit.
 
     Where there is an exact zero, or an overflow, its end of the axis is set apart and bears that name.
@@ -134,7 +141,7 @@ def _axis(values, log):
     low, high = (first - APART * length if zero else first), (last + APART * length if over else last)
     if over:
         ticks = [(tick, words) for tick, words in ticks if tick < high - 0.22 * (high - low)]
-    return low, high, [*([(low, "0")] if zero else []), *ticks, *([(high, "overflow")] if over else [])]
+    return low, high, [*([(low, "0")] if zero else []), *ticks, *([(high, beyond)] if over else [])]
 
 
 def _ticks(low, high, log):
@@ -166,9 +173,9 @@ def _tick(value, log):
     return f"{math.exp(value) if log else value:.6g}".replace("-", "−")
 
 
-def _text(value, log):
+def _text(value, log, beyond):
     if math.isnan(value) or value == math.inf:
-        return "overflow"
+        return beyond
     return number(value) if log else f"{value:#.3g}".rstrip(".").replace("-", "−")
 
 

@@ -53,6 +53,12 @@ def widest(*domains):
     return unit, min(floor for floor, _ in scaled), max(ceiling for _, ceiling in scaled)
 
 
+def bounded(own, *others):
+    """The frame that holds the first of these frames, and of the others those that are at most ten times as large."""
+    reach = lambda frame: max(-frame[1], frame[2]) * 10.0 ** (frame[0] - own[0])
+    return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
+
+
 def bars(measurement, look):
     """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
     sign, log = terms(measurement, look)
@@ -89,7 +95,7 @@ def data(measurement, look, kept, domain):
         colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
         end = clip(stop) if change else clip(start)
         down = change < 0
-        if down and end - floor < 0.2 * (ceiling - floor):  # no room under the bar
+        if down and end - floor < 0.25 * (ceiling - floor):  # no room under the bar
             end, down = clip(start), False
         drawn.append(
             {
@@ -102,7 +108,8 @@ def data(measurement, look, kept, domain):
                 "label": end,
                 "down": down,
                 "color": colour,
-                "words": signed(change, top, plus=not (last or look.whole)),
+                "words": signed(change, top, plus=not (last or look.whole), text=number if last else short),
+                "said": _said(name, change, stop, top, last),
                 "kept": grey.get(name.partition("–")[0]),
             }
         )
@@ -123,6 +130,7 @@ def data(measurement, look, kept, domain):
         "ceiling": ceiling,
         "corner": -0.5,
         "bars": max(len(rows), 1),
+        "longest": max((len(bar["words"]) for bar in drawn), default=0),
         "lit": lit,
         "unit": unit,
         "title": title,
@@ -139,6 +147,7 @@ BAR_FIELDS = {
     "color": pa.string(),
     "name": pa.string(),
     "words": pa.string(),
+    "said": pa.string(),
 }
 LINK_FIELDS = dict.fromkeys(("x", "x2", "y"), pa.float32())
 
@@ -147,12 +156,31 @@ def _table(rows, fields):
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in fields.items()})
 
 
-def signed(value, log_scale=0.0, plus=True):
+def _said(name, change, stop, top, last):
+    """What the pointer reads at a bar: its number to three digits, and the sum up to there."""
+    if last:
+        return f"{name}: {signed(change, top, False)}"
+    lags = f"lags {name}" if "–" in name else f"lag {name}"
+    return f"{lags}: {signed(change, top)}, sum so far {signed(stop, top, False)}"
+
+
+def signed(value, log_scale=0.0, plus=True, text=number):
     """A signed number, value · exp(log_scale), as text: "+0.0123", "−3.2e-17"."""
     if value == 0 or not math.isfinite(value):
         return "0"
-    size = number(math.log(abs(value)) + log_scale)
+    size = text(math.log(abs(value)) + log_scale)
     return f"−{size}" if value < 0 else f"+{size}" if plus else size
+
+
+def short(log):
+    """A magnitude from its natural log in at most seven letters: "0.0015", "6.2e-4", "6e-140"."""
+    value = math.exp(log) if abs(log) < 10 else 0.0
+    if 9.95e-4 <= value < 999.5:
+        return f"{value:.0f}" if value >= 99.5 else f"{value:#.2g}".rstrip(".")
+    exponent = math.floor(log / math.log(10))
+    places = 1 if abs(exponent) < 100 else 0
+    digits = f"{math.exp(log - exponent * math.log(10)):.{places}f}"
+    return f"{1:.{places}f}e{exponent + 1:+d}" if float(digits) == 10 else f"{digits}e{exponent:+d}"
 
 
 def say(measurement, look):

@@ -3,10 +3,15 @@
 import numpy as np
 
 from gradflow.charts import curves
-from gradflow.charts.base import BLUE, GREEN, GREY, ORANGE
+from gradflow.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 LOWEST = -3  # log10 of the loss at the foot
-STYLES = ((ORANGE, "dotted"), (GREEN, "dashed"), (BLUE, "solid"))  # of the variants, in their order
+STYLES = (  # of the networks, in their order: where two have the same loss, both are seen
+    (ORANGE, "solid"),
+    (BLUE, "dashed"),
+    (GREEN, "dotted"),
+    (PURPLE, "thin"),
+)
 
 
 def data(losses, chance, points):

@@ -66,7 +66,7 @@ class Places(NamedTuple):
 
 RIGHT, PADDING = 10, 2  # px, room for half a dot: a mark that sticks out would narrow the view; round the view
 PLACES = {  # large -> places
-    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 494), (624, 784))),
+    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 466), (624, 784))),
     True: Places(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
 }
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
@@ -105,6 +105,8 @@ def data(measurement, look, kept, domain, image=False):
     plain = states == ""
     letters, room = _letters([measurement.labels[s] for s in range(t, -1, -1)], len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
+    if measurement.scenario.weight == "weight_hh" and states[t] == "zero" and (states == "zero").sum() == 1:
+        seen = [f"{each}: no state before the first step" if each.endswith("exact zero") else each for each in seen]
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -113,7 +115,8 @@ def data(measurement, look, kept, domain, image=False):
         "lit": min(look.lag, t) if look.closer else -1,
         "corner": -0.5,
         "room": room,
-        "time": f"t = {t}" if overflow is None else f"overflow from step {overflow}    t = {t}",
+        "time": f"t = {t}",
+        "broken": "" if overflow is None else f"overflow from step {overflow}",
         "note": "   ".join(seen),
         "alarm": base.overflowed(true),
         **(images(true, look, domain) if image else {}),
@@ -124,6 +127,7 @@ def data(measurement, look, kept, domain, image=False):
         **_chain_words(measurement, look, domain),
         **_kept_words(measurement, kept, domain),
     }
+    frame["kept_front"] = base.in_two_lines(frame["kept_front"])
     return {
         "frame": base.frame_table(**frame),
         "terms": pa.table({"lag": lag[plain], "term": (log_row[plain] / np.log(10)).astype(np.float32)}),
@@ -230,12 +234,15 @@ def _ending(log_sum, domain):
     """The end of the running sum, and its number clear of the line."""
     low, high = domain
     if np.isnan(log_sum):
-        return {"end": None, "total": "", "total_y": high}
+        return {"end": None, "total": "", "total_y": high, "kept_total_y": low + 0.07 * (high - low)}
     end, space = np.clip(log_sum / np.log(10), low, high), 0.22 * (high - low)
+    total_y = end + space if end - space < low else end - space
+    low_down = total_y < low + 0.25 * (high - low)
     return {
         "end": end if np.isfinite(log_sum) else None,
         "total": f"sum {number(log_sum)}",
-        "total_y": end + space if end - space < low else end - space,
+        "total_y": total_y,
+        "kept_total_y": low + (0.93 if low_down else 0.07) * (high - low),
     }
 
 

@@ -28,5 +28,7 @@ def say(measurement):
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
     logs = measurement.log_missing
-    told = [f"{k} lags miss {number(logs[k])}" for k in (5, 10, 20, 50) if k < len(logs) - 1]
-    return f"Of the whole gradient, {', '.join(told)}." if told else "There is nothing to truncate."
+    told = [f"{number(logs[k])} with {k} lags" for k in (5, 10, 20, 50) if k < len(logs) - 1]
+    if not told:
+        return "There is nothing to truncate."
+    return f"What is missing of the gradient at t = {measurement.t}, going back a few lags only: {', '.join(told)}."

@@ -1,4 +1,4 @@
-"""The argument, as eight lessons: a claim, a prediction, what is measured, and where the claim stops holding.
+"""The argument, as nine lessons: a claim, a prediction, what is measured, and where the claim stops holding.
 
 A lesson is data, one file each. Its numbers are computed when they are asked for, on the engine, never stored: the
 reveal by the present scenario, each verdict by medians over `SEEDS` draws of weights and inputs where it speaks of
@@ -12,8 +12,9 @@ from gradflow.lessons.forget_gate import LSTM
 from gradflow.lessons.growing_sum import GROWTH
 from gradflow.lessons.moving_lag import IGNORES
 from gradflow.lessons.sum_over_lags import SUM
+from gradflow.lessons.training_problem import OTHERWISE
 from gradflow.lessons.vanishing_terms import SETTLES
 
-LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES)
+LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
 
 __all__ = ["LESSONS"]

@@ -1,39 +1,160 @@
 """Lesson 6, any RNN; gates choose."""
 
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
 from gradflow.compare import in_every_cell
-from gradflow.lessons.evidence import pace, plain, typical
-from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
-from gradflow.lessons.sources import CHO, HOCHREITER
+from gradflow.lessons.evidence import pace, plain, three
+from gradflow.lessons.record import Dots, Evidence, Example, Guess, Lesson, Trial, Verdict, stops
+from gradflow.lessons.sources import CHO, HE, HOCHREITER, SAXE
 from gradflow.look import Look
+from gradflow.reading import per_step_factor, regime
 from gradflow.scenario import CHOICES, Scenario
 
+CELLS = CHOICES["cell"]
+DRAWS = range(32)
+HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru")  # whose activations or gates are at most one
+SIX = Scenario(horizon=80)
+DOES = {  # regime of δ -> what is said of it
+    "vanishing": "vanishes in",
+    "constant": "keeps its size in",
+    "exploding": "gets larger in",
+    "mixed": "follows no one factor in",
+}
 
-def factors_by_cell(measurement):
-    """Cell -> what each step back multiplies a term by, everything else being equal."""
-    return {cell: pace(one) for cell, one in in_every_cell(measurement).items()}
+
+def errors(scenario):
+    """(regime, pace) of δ at the last time, for each of `DRAWS`: the forward pass and one sweep, 2 ms a draw."""
+    from gradflow.flow import gradient_map, select_device
+
+    select_device()
+    found = []
+    for seed in DRAWS:
+        lags = gradient_map(**replace(scenario, seed=seed).problem()).lags(scenario.horizon - 1)
+        log_delta = lags.log_terms("bias_hh")
+        fit = per_step_factor(log_delta)
+        found.append((regime(log_delta, fit), fit.factor))
+    return found
 
 
 def _reveal_cells(measurement, look):
-    found = factors_by_cell(measurement)
-    low, high = min(found, key=found.get), max(found, key=found.get)
-    return (
-        f"In this draw the terms of {low} fall fastest: each step back multiplies them by {plain(found[low])}. Those "
-        f"of {high} last longest: by {plain(found[high])}."
+    """What a step back does to the error in each cell: how many of each kind, then their factors."""
+    each = in_every_cell(measurement)
+    kinds = Counter(one.reading.regime for one in each.values())
+    does = [f"{does} {kinds[name]}" for name, does in DOES.items() if kinds[name]]
+    does += [f"meets an overflow in {kinds['overflow']}"] if kinds["overflow"] else []
+    factor = {
+        cell: f"overflows at step {one.overflow}"
+        if one.reading.regime == "overflow"
+        else "no one factor"
+        if one.reading.regime == "mixed"
+        else f"×{plain(pace(one))}"
+        for cell, one in each.items()
+    }
+    told = ", ".join(f"{cell} {said}" for cell, said in factor.items())
+    return f"Of these six cells, the error {', '.join(does)}. A step back multiplies it by: {told}."
+
+
+def _what_level_hides(measurement):
+    """The option that says what a step back does where the terms of ReLU and linear units stay level."""
+    each = in_every_cell(measurement)
+    paces = [pace(each[cell]) for cell in ("rnn-relu", "rnn-linear")]
+    return 2 if min(paces) > 1.05 else 1 if max(paces) < 0.95 else 0
+
+
+def _adds_up():
+    worst = 0.0
+    for measurement in in_every_cell(SIX.measure()).values():
+        whole = math.log(float(np.linalg.norm(measurement.whole.weight_hh)))
+        worst = max(worst, abs(math.expm1(measurement.reading.log_sum - whole)))
+    return Evidence(worst < 1e-4, f"one draw of each: sum and jax.grad differ by at most {plain(worst)} of the value")
+
+
+def _held():
+    found = {cell: errors(replace(SIX, cell=cell)) for cell in HELD}
+    paces = {cell: [factor for _, factor in draws] for cell, draws in found.items()}
+    true = all(name == "vanishing" for draws in found.values() for name, _ in draws)
+    said = "; ".join(f"{cell} ×{three(np.median(each), min(each), max(each))}" for cell, each in paces.items())
+    return Evidence(true, f"{len(DRAWS)} draws, a step back: {said}")
+
+
+def _free():
+    linear, relu, he = (
+        Counter(name for name, _ in errors(replace(SIX, cell=cell, gain=gain)))
+        for cell, gain in (("rnn-linear", 1.0), ("rnn-relu", 1.0), ("rnn-relu", 1.41))
     )
-
-
-def _typical_factors():
-    found = {cell: typical(Scenario(cell=cell, horizon=80), pace)[0] for cell in CHOICES["cell"]}
-    true = all(value < 1 for value in found.values()) and min(found, key=found.get) == "rnn-sigmoid"
+    count = lambda names: f"in {names['exploding']} of {names.total()} draws (it vanishes in {names['vanishing']})"
+    true = linear["exploding"] >= 10 and linear["vanishing"] >= 4 and 0 < relu["exploding"] <= 4
+    true = true and min(he["exploding"], he["vanishing"]) >= 8
     return Evidence(
-        true, "medians of eight draws: " + "; ".join(f"{cell} ×{plain(value)}" for cell, value in found.items())
+        true,
+        f"the error gets larger, at gain 1, in linear units {count(linear)}, in ReLU units {count(relu)}; at gain √2, "
+        f"in ReLU units {count(he)}",
     )
 
 
 def _gates_choose():
-    keep = typical(Scenario(cell="gru", update=0.95, gain=0.4), pace)[0]
-    drop = typical(Scenario(cell="gru", update=0.1, gain=0.4), pace)[0]
-    return Evidence(keep > drop + 0.2, f"GRU, keep gate 0.1: ×{plain(drop)} a step; 0.95: ×{plain(keep)}")
+    keep, drop = (
+        float(np.median([factor for _, factor in errors(Scenario(cell="gru", update=update, gain=0.4))]))
+        for update in (0.95, 0.1)
+    )
+    return Evidence(keep > drop + 0.2, f"GRU, keep gate 0.1: ×{plain(drop)} a step back; 0.95: ×{plain(keep)}")
+
+
+_CHOSEN = {}  # "before", "after": what `openings` says
+
+
+def _train_to_choose():
+    """Train an LSTM of each of four draws to keep one marked number; yields the part that is done, from 0 to 1."""
+    from gradflow import training
+
+    drawn = [Scenario(forget=0.95, seed=seed) for seed in range(4)]
+    networks = [training.Network(one.weights(), one.readout()) for one in drawn]
+    run = training.begin_with("lstm", networks, marked=True)
+    before = training.openings(run)
+    for k in range(training.STEPS // training.CHUNK):
+        run, losses = training.advance(run)
+        yield training.CHUNK * (k + 1) / training.STEPS
+    _CHOSEN.update(before=before, after=training.openings(run), losses=np.asarray(losses).mean(1))
+
+
+def most_choosing(openings):
+    """Of each network the unit whose input gate differs most by the mark: (openness there, elsewhere), f[V] each."""
+    there, elsewhere = openings["input"]
+    unit = np.argmax(there - elsewhere, axis=1)[:, None]
+    return np.take_along_axis(there, unit, 1)[:, 0], np.take_along_axis(elsewhere, unit, 1)[:, 0]
+
+
+def _by_the_input():
+    if not _CHOSEN:
+        for _ in _train_to_choose():
+            pass
+    said = {}
+    for when in ("before", "after"):
+        there, elsewhere = most_choosing(_CHOSEN[when])
+        said[when] = there - elsewhere
+        said[f"{when} in words"] = " at the mark and ".join(
+            three(np.median(each), each.min(), each.max()) for each in (there, elsewhere)
+        )
+    true = said["after"].min() > 0.5 and said["before"].max() < 0.35 and _CHOSEN["losses"].max() < 0.05
+    return Evidence(
+        bool(true),
+        f"four LSTMs learned to keep the marked one of 21 numbers: of the unit that chooses most the input gate stands "
+        f"at {said['after in words']} without the mark; before training, at {said['before in words']}",
+    )
+
+
+def _by_cell():
+    """(label, kind, log paces): the draws of each cell at gain 1."""
+    for cell in CELLS:
+        found = errors(replace(SIX, cell=cell))
+        for name in ("vanishing", "exploding", "constant"):
+            values = tuple(math.log(factor) for kind, factor in found if kind == name)
+            if values:
+                yield cell, name, values
 
 
 ANY = Lesson(
@@ -41,42 +162,71 @@ ANY = Lesson(
     stance="statement",
     claim="All of this holds for any recurrent network; gates choose what to remember, to forget and to take in.",
     prose=(
-        "Six cells read the same inputs, with weights drawn at the same scale. Four are plain: at each step the new "
-        "state is an activation (tanh, sigmoid, ReLU or none at all) of $W$ times the old state and another matrix "
-        "times the input. Two have **gates**, numbers between 0 and 1 that multiply what passes: an LSTM forgets, "
-        "takes in and lets out; a GRU keeps and resets. All six make the same kind of sum, one **term** "
-        "$dC(t)/dW(t-u)$ for each lag. The picture has the terms of each cell by lag, on one scale: what differs is "
-        "the pace at which they fall."
+        "Six cells read the same inputs, with weights of the same scale. In four, the new state is an activation "
+        "(tanh, sigmoid, ReLU or none) of $W$ times the old state plus the input. Two have **gates**, numbers from 0 "
+        "to 1 that multiply what passes. All six make the same sum, one **term** $dC(t)/dW(t-u)$ for each lag, drawn "
+        "here on one scale. A term is the **error** $\\delta$ that arrives at step $t-u$, times the state that it "
+        "meets there."
     ),
-    scenario=Scenario(horizon=80),
+    scenario=SIX,
     look=Look(closer=True, show="cells", lag=40),
-    controls=("forget", "gain"),
+    controls=("gain", "forget"),
     guess=Guess(
-        "With the same scale of weights, in which cell do the terms fall fastest?",
-        lambda m: CHOICES["cell"].index(min(found := factors_by_cell(m), key=found.get)),
-        CHOICES["cell"],
+        "The terms of rnn-relu and rnn-linear stay level. What does each step back do to the error there?",
+        _what_level_hides,
+        ("Nothing: it keeps its size", "It makes it smaller, slowly", "It makes it larger"),
+        why=(
+            "Further back the error meets a smaller state, so level terms mean that the error itself gets larger.",
+            "Further back the error meets a smaller state, so level terms mean that the error itself gets larger.",
+            "",
+        ),
     ),
     reveal=_reveal_cells,
-    conclusion="Every cell makes the same kind of sum; weights and activation set its pace, and a gate can change it.",
+    reveal_in_chaos=_reveal_cells,  # paces alone
+    conclusion=(
+        "The sum is there in any recurrent network. That errors vanish is not: squashing and gates see to it at this "
+        "scale, and where nothing does, it is a matter of the draw."
+    ),
     verdicts=(
+        Verdict("holds", "for the sum: in all six cells the terms add up to W's gradient", _adds_up),
+        Verdict("holds when", "the units squash or have gates, at gain 1: the error vanishes in every draw", _held),
+        Verdict("stops where", "nothing holds the error down: linear and ReLU units stand on a border", _free),
+        Verdict("holds", "for the gates: one gate moves the pace", _gates_choose),
         Verdict(
-            "holds",
-            "typically the terms of all six fall at an ordinary scale, each at its own pace; a single draw may differ",
-            _typical_factors,
+            "holds when", "gates were trained: they choose by the input what to take in", _by_the_input, waits=True
         ),
-        Verdict("holds", "a gate moves the pace", _gates_choose),
+    ),
+    trial=Trial(
+        "Before training, gates hardly choose. Four LSTMs are trained to say one marked number of 21 at the end: 600 "
+        "steps, some seconds, once.",
+        "Train gates to choose",
+        lambda: bool(_CHOSEN),
+        _train_to_choose,
+    ),
+    draws=Dots(
+        _by_cell,
+        "What a step back does to the error",
+        "factor a step back, gain 1",
+        log=True,
+        reference=1,
+        says="Each dot is one draw; right of the line the error gets larger.",
     ),
     examples=(
         Example(
             "Let the gates write",
-            Scenario(horizon=80, gates="pinned", forget=0.97, update=0.97, write_every=12),
+            replace(SIX, gates="pinned", forget=0.97, update=0.97, write_every=12),
             "The gates of LSTM and GRU write once in twelve steps: of the LSTM's terms only the writes are left.",
         ),
         stops(
-            Scenario(cell="rnn-relu", gain=2.0, horizon=80, weight="bias_hh"),
-            "ReLU units at twice the scale have no gate that could hold them: the terms grow.",
+            replace(SIX, cell="rnn-relu", gain=2.0, weight="bias_hh"),
+            "ReLU units at twice the scale have no gate that could hold them: the error gets larger at each step back.",
         ),
     ),
-    try_this="Move the forget gate, which only the LSTM has; then the gain. Which cells ever leave the others behind?",
-    sources=((HOCHREITER, "the gates of an LSTM"), (CHO, "the gated recurrent unit")),
+    try_this="Raise the gain to 3, then to 8: which cells are the last in which the error vanishes?",
+    sources=(
+        (HOCHREITER, "the gates of an LSTM"),
+        (CHO, "the gated recurrent unit"),
+        (SAXE, "linear units: all is decided by the eigenvalues of W"),
+        (HE, "√2, the scale at which ReLU layers neither shrink nor stretch what passes, on average"),
+    ),
 )

@@ -117,7 +117,7 @@ DEPTH = Lesson(
     guess=Guess(
         "Tied, the one $W$ gets the sum. How many layers get a hundredth of that or more when nothing is shared?",
         _how_many,
-        range=Range(0.0, 30.0, 1.0),
+        range=Range(0, 30, 1),
         near=1.0,
     ),
     reveal=_reveal,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradflow.fields import Range
-from gradflow.lessons.evidence import SEEDS, drawn, pace, plain, spread, three, typical, verdict
+from gradflow.lessons.evidence import SEEDS, drawn, pace, plain, spread, term_pace, three, typical, verdict
 from gradflow.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.lessons.sources import GERS, HOCHREITER, JOZEFOWICZ
 from gradflow.look import Look
@@ -46,7 +46,7 @@ def _weights_multiply():
     return Evidence(
         min(tanh) > 1.1 and above >= 3,
         f"plain RNNs of 64 units, on average over the lags: tanh, gain 3, four draws, ×{spread(tanh)} a step; sigmoid, "
-        f"whose derivative is at most ¼, gain 12: above 1 in {above} of eight draws, at most ×{plain(max(sigmoid))}",
+        f"whose derivative is at most ¼, gain 12: above 1 in {above} of 8 draws, at most ×{plain(max(sigmoid))}",
     )
 
 
@@ -72,8 +72,8 @@ def _reveal(measurement, look):
     if not (now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and measurement.reading.pace_steady):
         return verdict(measurement)
     return (
-        f"The forget gate is held at {now.at_rest('forget'):.2f}, and each step back multiplies the error by "
-        f"{plain(pace(measurement))}. The points scatter with what each step took in."
+        f"The forget gate is held at {now.at_rest('forget'):.2f}. Each step back multiplies the error by "
+        f"{plain(pace(measurement))}, and the terms, which also meet a state, by {plain(term_pace(measurement))}."
     )
 
 

@@ -133,10 +133,10 @@ def _prose(scenario):
     else:
         here = f"Here is $\\rho$ = {rho:g}: a linear unit, and with each step back it multiplies the bias'"
     return (
-        "Let $\\rho$ be the **pace**, what one step back multiplies the error by. Below 1 the sum settles (lesson 2). "
-        f"{here} **term**, $dC(t)/dW(t-u)$. Blue is the size of the sum at each time $t$, divided by the size of the "
-        "error at $t$; as it is, in purple, it jumps about with the error. On an axis that counts powers of ten, what "
-        "grows in proportion bends over."
+        "Let $\\rho$ be the **pace**, what one step back multiplies the error by. Below 1 the sum has a limit (lesson "
+        f"2). {here} **term**, $dC(t)/dW(t-u)$. Blue is the size of the sum at each time $t$, divided by the size of "
+        "the error at $t$; as it is, in purple, it jumps about with the error. On an axis that counts powers of ten, "
+        "what is in proportion to $t$ bends over."
     )
 
 
@@ -163,8 +163,8 @@ GROWTH = Lesson(
     look=Look(closer=True, show="growth", relative=True),
     controls=("gain", "horizon"),
     guess=Guess(
-        "Blue grows like the number of steps, $T$. A term of the recurrent weight is the error times the state it "
-        "meets, which under noise wanders off like $\\sqrt{T}$. How does that sum grow?",
+        "Blue goes like the number of steps, $T$. A term of the recurrent weight is the error times the state it "
+        "meets, which under noise wanders off like $\\sqrt{T}$. How does its sum go?",
         _which_growth,
         ("Like $\\sqrt{T}$", "Like $T$", "Like $T\\sqrt{T}$", "By a factor at every step"),
         why=(

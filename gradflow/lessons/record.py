@@ -51,6 +51,16 @@ class Verdict(NamedTuple):
     word: str  # of `WORDS_OF`, those of the lesson's stance; of a remedy one of `REMEDY_WORDS`
     case: str
     evidence: Callable  # () -> Evidence
+    waits: bool = False  # for the lesson's `Trial`
+
+
+class Trial(NamedTuple):
+    """What takes so long that a person is asked first; the verdicts and the dots that wait rest on it."""
+
+    says: str  # what will be done, and how long that takes
+    label: str  # of the button
+    done: Callable  # () -> whether it is, in this process
+    run: Callable  # () -> iterator of the part that is done, from 0 to 1
 
 
 class Dots(NamedTuple):
@@ -62,6 +72,8 @@ class Dots(NamedTuple):
     log: bool = False  # the values are natural logarithms
     reference: float | None = None  # a plain number, drawn as a dashed line
     says: str = ""  # what there is to see
+    beyond: str = "overflow"  # what an infinite value is called
+    waits: bool = False  # for the lesson's `Trial`
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,11 @@ class Lesson:
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
-    curves: tuple[str, ...] = ()  # of what these change in the gradient: "clipping", "truncation"
+    curves: tuple[str, ...] = ()  # beside the remedies, what these change in the gradient: "clipping", "truncation"
     draws: Dots | None = None
     reveal_in_chaos: Callable | None = None  # what takes the place of `reveal` there; None: the reading's own sentence
-    ends_in: str = ""  # what else there is to try: "layers", "learning"
+    trial: Trial | None = None
+    ends_in: str = ""  # what else there is to try: "layers", or to train: "biases", "gains"
 
     def text(self, scenario: Scenario) -> str:
         """The prose beside the picture of this scenario."""

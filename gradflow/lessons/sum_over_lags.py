@@ -80,7 +80,7 @@ def _chaos():
         max(near) < 1.01 and np.median(far) > 2,
         f"gain 3, eight draws: after 30 steps the larger of the two is at most {max(near):.4f} times the smaller; "
         f"after {CHAOS.horizon} steps it is {spread(far)} times the smaller, and in "
-        f"{opposed[CHAOS.horizon]} of eight they have opposite signs",
+        f"{opposed[CHAOS.horizon]} of 8 they have opposite signs",
     )
 
 

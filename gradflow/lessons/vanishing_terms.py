@@ -34,17 +34,16 @@ def _prose(scenario):
     last = number(lag * math.log(rho)) if rho else "0"
     if rho < 1:
         means = (
-            "This is the vanishing gradient. Bengio (1994) and Pascanu (2013) conclude that *long* dependencies are "
-            "hard to learn, not that the weight gets nothing: it gets what is drawn on the right, the terms' "
-            "**running sum**."
+            "This is the vanishing gradient. Bengio et al. (1994) and Pascanu et al. (2013) conclude that *long* "
+            "dependencies are hard to learn, not that the weight gets nothing; it gets their **running sum** (right)."
         )
     else:
-        means = "These do not vanish: lesson 3 is about them. On the right is the terms' **running sum**."
+        means = "These do not vanish: lesson 3 is about them. On the right is their **running sum**."
     return (
-        "The smallest network there is: one linear unit, which keeps a share $\\rho$, the gain, of itself at every "
-        "step and adds a bias. $W$ is that bias. Its **term** at lag 0, $dC(t)/dW(t-u)$ for $u = 0$, is the error at "
-        f"$t$ itself, and each step back multiplies it by $\\rho$ = {rho:g}. The axis counts powers of ten, so the "
-        f"terms lie on a straight line; the one at lag {lag} is {last} of the nearest. {means}"
+        "The smallest network: one linear unit, which keeps a share $\\rho$, the gain, of itself at every step and "
+        "adds a bias. $W$ is that bias. Its **term** at lag 0, $dC(t)/dW(t-u)$ for $u = 0$, is the error at $t$ "
+        f"itself, and each step back multiplies it by $\\rho$ = {rho:g}. The axis counts powers of ten, so the terms "
+        f"lie on a straight line; the one at lag {lag} is {last} of the nearest. {means}"
     )
 
 
@@ -114,7 +113,7 @@ def _lstm():
     nearest, errors = ([value(measurement) for measurement in found] for value in (in_first_terms, in_errors))
     return Evidence(
         settled >= 7,
-        f"200 steps: the sum settles in {settled} of eight draws, at {spread(errors)} times the error; it is "
+        f"200 steps: the sum settles in {settled} of 8 draws, at {spread(errors)} times the error; it is "
         f"{spread(nearest)} times the nearest term",
     )
 

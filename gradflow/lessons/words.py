@@ -12,7 +12,7 @@ WORDS = {  # explained wherever a lesson uses them
     "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
     "horizon": "how many steps the network runs",
     "initialisation": "the weights as they are drawn, before any training",
-    "jax.grad": "the derivative that the library JAX takes of the whole computation, as training would",
+    "jax.grad": "the derivative that the library JAX takes of a whole run",
     "lstm": "a recurrent cell with gates, numbers from 0 to 1 that multiply what passes",
     "orthogonal": "said of weights that turn the state and keep its length",
     "recurrent": "said of a network that reads one input a step and hands its state on to the next step",

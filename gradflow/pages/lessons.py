@@ -9,7 +9,7 @@ from gradflow.lessons.record import COLOURS, STANCES
 from gradflow.lessons.words import explained
 from gradflow.messages import notice, safely
 from gradflow.pages.layers import FIELDS, layers
-from gradflow.pages.learning import learning
+from gradflow.pages.learning import TURN, learning, visitor
 from gradflow.pages.live_picture import HERE, begin, draw_chart, dress, get_ready
 from gradflow.pages.ways import carrier
 
@@ -30,7 +30,7 @@ def page():
     st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
     revealed = number in answers
     if revealed:
-        get_ready(st.session_state.scenario)  # what follows measures before the picture does
+        get_ready(st.session_state.scenario).empty()  # what follows measures before the picture does
     st.caption("; ".join(explained(*lesson.asks(st.session_state.scenario))))
     left, right = st.columns([1, 2], gap="medium")
     with left:
@@ -59,13 +59,17 @@ def page():
     with picture:
         begin(draw, also, lesson.headline if revealed else None)
     if revealed and lesson.ends_in:
-        {"layers": layers, "learning": learning}[lesson.ends_in]()
+        layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
 
 
 def beside(lesson, scenario):
     """The text beside the picture; where that shows another network than the lesson's, how it differs comes first."""
-    other = f"**Another network than the lesson's:** {lesson.changes(scenario)}.\n\n" if lesson.strays(scenario) else ""
-    return other + lesson.text(scenario)
+    if not lesson.strays(scenario):
+        return lesson.text(scenario)
+    other = (
+        f"**Another network than the lesson's:** {lesson.changes(scenario)}. What follows is about the lesson's own."
+    )
+    return f"{other}\n\n{lesson.text(lesson.scenario)}"
 
 
 def chosen():
@@ -145,7 +149,7 @@ def ask(lesson, number, answers):
         value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
     else:
         low, high, step = guess.range
-        value = st.slider(min_value=low, max_value=high, value=(low + high) / 2, step=step, **how)
+        value = st.slider(min_value=low, max_value=high, value=type(step)((low + high) / 2), step=step, **how)
 
     def reveal():
         write_answers(answers | {number: float(value)})
@@ -156,7 +160,8 @@ def ask(lesson, number, answers):
 def settled(lesson, number, answers):
     """The prediction against the measurement."""
     guess, said = lesson.guess, answers[number]
-    found = guess.answer(lesson.scenario.measure())
+    with st.spinner("Measuring. This happens once."):
+        found = guess.answer(lesson.scenario.measure())
     if guess.options:
         right, yours, truth = said == found, guess.options[int(said)], guess.options[found]
     else:
@@ -192,25 +197,49 @@ def conclude(lesson):
     """Where the claim holds and where it stops, each with its numbers; where truncation is drawn, if it is."""
     st.subheader(f"How the {lesson.stance} fares")
     st.caption("The sentence at the top, measured. Where weights and inputs are drawn: the median (lowest to highest).")
+    if lesson.trial:
+        trial(lesson.trial)
     with st.spinner("Measuring over many draws. This happens once."):
-        rows, remedies, groups = verdicts(lesson.title)
+        rows, remedies, groups = verdicts(lesson.title, lesson.trial is None or lesson.trial.done())
     words = st.container()
     tell(rows)
     if groups:
         dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
+    remedy = None
     if remedies:
         st.subheader("What people do about it")
-        tell(remedies)
-    curves = st.columns(2, gap="medium") if lesson.curves else ()
-    if "clipping" in lesson.curves:
-        with curves[1]:
-            clipping()
-    remedy = curves[0] if "truncation" in lesson.curves else None
+        told, drawn = st.columns(2, gap="medium")
+        with told:
+            tell(remedies)
+        with drawn:
+            if "clipping" in lesson.curves:
+                clipping()
+            remedy = st.container() if "truncation" in lesson.curves else None
     said = [lesson.conclusion, lesson.try_this, *lesson.guess.why, *(example.says for example in lesson.examples)]
     words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
     return remedy
+
+
+def trial(what):
+    """The button of what takes long, until it is done; a click anywhere stops it, and what is done stays."""
+    if what.done():
+        return
+    st.markdown(what.says)
+    if not st.button(what.label, type="primary"):
+        return
+    if not TURN.take(visitor()):
+        st.info("Somebody else is training on this server. Try again in half a minute.")
+        return
+    try:
+        bar = st.progress(0.0, what.label)
+        for part in what.run():
+            TURN.take(visitor())
+            bar.progress(part, what.label)
+    finally:
+        TURN.leave(visitor())
+    st.rerun()
 
 
 def tell(rows):
@@ -224,8 +253,8 @@ def dots(told, groups, key):
 
     groups = [draws.Draws(*group) for group in groups]
     how = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
-    draw_chart("draws", draws.data(groups, **how), key=key)
-    st.markdown(f"{told.says} {draws.say(groups, log=told.log)}")
+    draw_chart("draws", draws.data(groups, beyond=told.beyond, **how), key=key)
+    st.markdown(f"{told.says} {draws.say(groups, log=told.log, beyond=told.beyond)}")
 
 
 def clipping():
@@ -244,9 +273,9 @@ def truncation(where, measurement):
         st.markdown(truncation.say(measurement))
 
 
-@st.cache_resource(max_entries=len(LESSONS), show_spinner=False)
-def verdicts(title):
-    """What a lesson's verdicts, its remedies and its dots rest on, measured once.
+@st.cache_resource(max_entries=2 * len(LESSONS), show_spinner=False)
+def verdicts(title, all_done=True):
+    """What a lesson's verdicts, its remedies and its dots rest on, measured once; not all_done: what waits is left out.
 
     Returns:
         (verdicts, remedies, groups): (word, case, numbers) of each of the former, the groups of `Dots`.
@@ -257,8 +286,9 @@ def verdicts(title):
         true, numbers = verdict.evidence()
         return verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"
 
-    groups = list(lesson.draws.groups()) if lesson.draws else []
-    return [*map(found, lesson.verdicts)], [*map(found, lesson.remedies)], groups
+    now = [verdict for verdict in lesson.verdicts if all_done or not verdict.waits]
+    groups = list(lesson.draws.groups()) if lesson.draws and (all_done or not lesson.draws.waits) else []
+    return [*map(found, now)], [*map(found, lesson.remedies)], groups
 
 
 page()

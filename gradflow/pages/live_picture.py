@@ -12,11 +12,13 @@ import numpy as np
 import streamlit as st
 
 from gradflow import controls
+from gradflow.compare import every_cell
 from gradflow.messages import apology
 from gradflow.process import few_arenas, release_memory, send_at_once, unbroken_changes
 from gradflow.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
 
 HERE = Path(__file__).parent
+SAMPLES = 7  # of a sweep, for its frame
 _VISITORS = count(1)
 UNSAID = {
     "factor": "",
@@ -35,11 +37,12 @@ def dress(large=False):
 
 def begin(ranges, also, verdict, large=False):
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
-    get_ready(st.session_state.scenario)
+    message = get_ready(st.session_state.scenario)
     from gradflow.charts import picture  # never `gradflow.charts.picture`: two threads would wait for one another
 
     st.html(f"<style>{picture.PLACES[large].style()}</style>")
     live_picture(st.container(key="verdict"), ranges, also, verdict)
+    message.empty()  # it stays until the new picture is there: the old one is greyed as long
 
 
 @st.fragment
@@ -91,16 +94,31 @@ def dark():
 
 
 def get_ready(scenario):
-    """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size."""
-    place = st.empty()  # always there, so that what follows keeps its place on the page
-    if scenario.kind in measured_kinds():
-        return
-    with place.container(key="status"), st.spinner("Getting ready for this cell and size. This happens once."):
-        from gradflow.flow import keep_compiled
+    """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size.
 
-        keep_compiled()
-        scenario.measure()
-    place.empty()
+    Args:
+        scenario: what is shown; the present look may show more: what is kept, or every cell.
+
+    Returns:
+        the place of the message, to be emptied.
+    """
+    place = st.empty()  # always there, so that what follows keeps its place on the page
+    look = st.session_state.look
+    needed = [*(every_cell(scenario).values() if look.show == "cells" else (scenario,)), look.kept]
+    waiting = list({each.kind: each for each in needed if each and each.kind not in measured_kinds()}.values())
+    if not waiting:
+        return place
+    with place.container(key="status"):
+        line = st.empty()
+        for k, each in enumerate(waiting, 1):
+            what = "this cell and size" if len(waiting) == 1 else f"{each.cell}, {k} of {len(waiting)} cells"
+            with line, st.spinner(f"Getting ready for {what}. This happens once."):
+                from gradflow.flow import keep_compiled
+
+                keep_compiled()
+                each.measure()
+        line.markdown("Drawing.")
+    return place
 
 
 class Shown(NamedTuple):
@@ -137,6 +155,8 @@ def prepare(measurement, look, moves, verdict):
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
         fields = {"dark": dark(), "horizon": steps} | ({} if verdict else UNSAID)
         datasets = base.framed(chart.data(measurement, look, kept, domain), **fields)
+        if moves.playing:
+            datasets = base.swept(datasets)
         images = picture.images(measurement, look, domain, steps) if look.show == "terms" else {}
         shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
         st.session_state.last = shown
@@ -151,12 +171,12 @@ def prepare(measurement, look, moves, verdict):
 
 
 def frame(chart, measurement, look, kept, moves, last):
-    """The frame of the axes: while something moves, the one that stands; for a sweep, one that holds all of it."""
+    """The frame of the axes: while something moves, the one that stands; for a sweep, one for all of it, bounded."""
     if moves.playing and not (last and last.playing == moves.playing):
         limits = RANGES[moves.playing]
-        values = map(limits.snap, np.linspace(limits.low, limits.high, 5).tolist())
+        values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
         sweep = [replace(measurement.scenario, **{moves.playing: value}).measure() for value in values]
-        return chart.frame(look, measurement, *sweep)
+        return chart.sweep_frame(look, measurement, kept, *sweep)
     if moves.held and last:
         return last.domain
     return chart.frame(look, measurement, kept)

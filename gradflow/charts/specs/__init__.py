@@ -24,6 +24,7 @@ def every_specification():
         **shown,
         **{f"{name}_on_stage": enlarged(spec) for name, spec in shown.items()},
         "terms_on_stage": enlarged(picture.spec(large=True)),
+        "entry_on_stage": enlarged(entry.spec(large=True)),
         "terms_in_file": picture.spec(image=True),
         "truncation": curves.truncation_spec(),
         "clipping": curves.clipping_spec(),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import altair as alt
 
-from gradflow.charts.base import GREY, INKS, ORANGE, PAPERS, RED, STACK
+from gradflow.charts.base import GREY, INKS, LIT, ORANGE, PAPERS, RED, STACK
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
@@ -54,13 +54,14 @@ class Panel(NamedTuple):
     right: str
     top: str
     bottom: str
+    head: int = 8  # px, from its title to its upper edge
 
 
 WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
 WHOLE_LAYOUT = {
     "zero": "0",
     "right": "width - 10",
-    "top": "48",
+    "top": ("48", "66"),
     "bottom": ("380", "362"),
     "narrow": ("false", "true"),
 }
@@ -77,12 +78,7 @@ def ink(colour):
     return alt.expr(f"inks['{colour}']" if colour in INKS else f"inks[{colour}]")
 
 
-HALO = {  # of a text that is drawn twice: what keeps lines behind it from striking it through
-    "color": alt.expr("paper"),
-    "stroke": alt.expr("paper"),
-    "strokeWidth": 4,
-    "strokeJoin": "round",
-}
+HALO = {"style": "halo"}  # of a text that is drawn twice: it keeps lines behind it from striking it through
 
 
 def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
@@ -120,7 +116,7 @@ def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_
             titleAlign="left",
             titleBaseline="bottom",
             titleX=0,
-            titleY=alt.expr(f"{panel.top} - 8"),
+            titleY=alt.expr(f"{panel.top} - {panel.head}"),
             **y_axis,
         ),
     )
@@ -135,19 +131,24 @@ def log_panel(where, **how):
 
 def words(x, y, field, colour=GREY, size=15, **mark):
     """A text of the frame."""
-    mark |= {"color": ink(colour), "fontSize": size, "fontWeight": "bold"}
+    mark = ({} if "style" in mark else {"color": ink(colour)}) | {"fontSize": size, "fontWeight": "bold"} | mark
     return FRAME.mark_text(**mark).encode(x=at(x), y=y, text=f"{field}:N")
+
+
+def words_over_lines(x, y, field, colour=GREY, size=15, **mark):
+    """(halo, text): a text of the frame that lines may pass behind."""
+    return tuple(words(x, y, field, colour, size, **mark, **how) for how in (HALO, {}))
 
 
 def headings():
     """Over a `WHOLE` panel the frame's title, its subtitle and what is kept; none may be wider than the view."""
-    plain = {"limit": alt.expr("right")}
-    beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right / 2")}
+    plain = {"align": "left", "limit": alt.expr("right")}
+    beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right - 300")}
     return (
-        words("0", at("top - 32"), "title", align="left", **plain),
-        words("0", at("top - 13"), "subtitle", align="left", size=13, **plain),
-        words("narrow ? 6 : right", at("narrow ? top + 12 : top - 32"), "kept", size=13, **beside),
-        words("6", at("bottom - 12"), "alarm", RED, align="left", **plain),
+        words("0", at("16"), "title", **plain),
+        words("0", at("35"), "subtitle", size=13, **plain),
+        words("narrow ? 0 : right", at("narrow ? 54 : 16"), "kept", size=13, **beside),
+        *words_over_lines("6", at("(top + bottom) / 2"), "alarm", RED, **plain),
     )
 
 
@@ -163,18 +164,19 @@ def read_out(y):
     ).encode(x=at("right"), y=at(y))
 
 
+def light(where, width, seen="lit >= 0"):
+    """The light on the lit lag, which lies under all letters."""
+    middle, half = f"{where.left} + (max(lit, 0) + 0.5) * {width}", f"max(1, {width} / 2)"
+    return FRAME.mark_rect(color=ORANGE, opacity=alt.expr(f"{seen} ? {LIT} : 0")).encode(
+        x=at(f"{middle} - {half}"), x2=at(f"{middle} + {half}"), y=at(where.top), y2=at(where.bottom)
+    )
+
+
 def columns(where, width):
-    """What the pointer or the finger meets, one invisible column per lag, and the light on the lit one."""
-    light = FRAME.mark_rule(
-        color=ORANGE, strokeWidth=alt.expr(f"max(2, {width})"), opacity=alt.expr("lit < 0 ? 0 : 0.35")
-    )
-    column = COLUMN.mark_bar(orient="vertical", width=alt.expr(width), fillOpacity=0, tooltip=alt.expr("''"))
+    """What the pointer or the finger meets: one invisible column per lag."""
     # Vega-Lite lets the pointer pass through a mark without a tooltip; this one is empty and shows nothing.
-    edges = {"y": at(where.top), "y2": at(where.bottom)}
-    return (
-        light.encode(x=at(f"{where.left} + (max(lit, 0) + 0.5) * {width}"), **edges),
-        column.encode(x="lag:Q", **edges),
-    )
+    how = {"width": alt.expr(width), "fillOpacity": 0, "tooltip": alt.expr("''")}
+    return COLUMN.mark_bar(orient="vertical", **how).encode(x="lag:Q", y=at(where.top), y2=at(where.bottom))
 
 
 def hovering():
@@ -192,7 +194,7 @@ def specification(layers, signals, height, description):
         height: px.
         description: what it shows, for those who do not see it.
     """
-    grey = {"expr": f"inks['{GREY}']"}
+    grey, paper = {"expr": f"inks['{GREY}']"}, {"expr": "paper"}
     dark, light = ({colour: inks[k] for colour, inks in INKS.items()} for k in (1, 0))
     signals = {
         "inks": f"data('frame')[0].dark ? {dark} : {light}",
@@ -225,6 +227,7 @@ def specification(layers, signals, height, description):
             },
             "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
             "legend": {"labelColor": grey, "labelFontSize": 13},
+            "style": {"halo": {"color": paper, "stroke": paper, "strokeWidth": 4, "strokeJoin": "round"}},
             "mark": {"aria": False},  # a canvas has none, and it costs a string per mark
         },
         "usermeta": {"embedOptions": {"renderer": "canvas"}},

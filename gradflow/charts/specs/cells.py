@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from gradflow.charts.base import BLUE, GATE_WORDS, GREY, ORANGE
+from gradflow.charts.base import BLUE, GATE_WORDS, GREY, ORANGE, RED
 from gradflow.charts.cells import CELLS, GATED, STRIP
 from gradflow.charts.specs import base
 from gradflow.charts.specs.base import FRAME, LIGHT, Panel, at, words
@@ -31,6 +31,7 @@ LAYOUT = {
     "narrow": ("false", "true"),
     "top": "36",
     "bottom": (str(ROWS[1][1]), str(ROWS[2][1])),
+    "across": ("3", "2"),
     "width_of": (f"(right - {2 * GAP}) / 3", f"(right - {GAP}) / 2"),
     **_places(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
@@ -38,7 +39,7 @@ LAYOUT = {
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
 }
-CURVE, KEPT = base.marks("cells", "kept")
+CURVE, KEPT, CORNER = base.marks("cells", "kept", "corners")
 
 
 def spec():
@@ -49,23 +50,37 @@ def spec():
         groups.append(
             (
                 scales.add_params(base.hovering()) if k == 0 else scales,
+                base.light(panel, "column"),
                 KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
                 CURVE.mark_line(color=BLUE, strokeWidth=4, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
-                words(f"{panel.left} + 6", at(f"{panel.bottom} - 12"), f"factor{k}", ORANGE, size=13, align="left"),
-                *base.columns(panel, "column"),
+                base.columns(panel, "column"),
             )
         )
+    factors = [
+        CORNER.mark_text(
+            fontSize=alt.expr("narrow ? 11 : 13"),
+            fontWeight="bold",
+            align=alt.expr("datum.right ? 'right' : 'left'"),
+            limit=alt.expr("width_of + 6"),
+            **how,
+        ).encode(
+            x=at(f"(width_of + {GAP}) * (datum.cell % across) + (datum.right ? width_of - 6 : 6)"),
+            y=at(f"{ROWS[0][0]} + {ROWS[1][0] - ROWS[0][0]} * floor(datum.cell / across) + (datum.foot ? 104 : 10)"),
+            text=alt.value(alt.expr("data('frame')[0]['factor' + datum.cell]")),
+        )
+        for how in (base.HALO, {"color": base.ink(ORANGE)})
+    ]
     strips = [_strips(panels[k], CELLS[k]) for k in GATED]
     plain = {"align": "left", "limit": alt.expr("right")}
     heading = (
         words("0", at("12"), "title", **plain),
         words("0", at("31"), "subtitle", size=13, **plain),
         words("right", at("narrow ? bottom + 112 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
-        words("0", at("bottom + 88"), "alarm", BLUE, **plain),
+        words("0", at("narrow ? bottom + 136 : bottom + 88"), "alarm", RED, **plain),
         base.read_out("bottom + 88"),
     )
     return base.specification(
-        (*groups, *strips, (FRAME.mark_point(opacity=0), *heading)),
+        (*groups, *strips, (FRAME.mark_point(opacity=0), *factors, *heading)),
         LAYOUT,
         HEIGHT,
         "The terms by lag of every cell on one scale; the text below says it.",

@@ -31,21 +31,25 @@ def spec(x_title, description, x_axis=None):
     row = "legend_y + 20 * datum.row"
     layers = (
         base.log_panel(WHOLE, x_title=x_title, x_axis=x_axis).add_params(base.hovering()),
+        base.light(WHOLE, "column"),
         CURVE.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
             x="x:Q", y="y:Q", detail="curve:N", **how
         ),
         NAME.mark_rule(strokeWidth=width).encode(
             x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
         ),
-        NAME.mark_text(
-            fontSize=alt.expr("lit_size"),
-            fontWeight="bold",
-            align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
-            color=base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]"),
-        ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N"),
+        *(
+            NAME.mark_text(
+                fontSize=alt.expr("lit_size"),
+                fontWeight="bold",
+                align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
+                **how,
+            ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N")
+            for how in (base.HALO, {"color": base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]")})
+        ),
         *base.headings(),
         base.read_out("bottom + (narrow ? 64 : 46)"),
-        *base.columns(WHOLE, "column"),
+        base.columns(WHOLE, "column"),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
 

@@ -44,7 +44,9 @@ def spec():
         MEDIAN.mark_rule(strokeWidth=3, color=GREY).encode(
             across, y=at(f"{middle} - 17"), y2=at(f"{middle} + 17"), color=colour
         ),
-        DOT.mark_point(filled=True, opacity=0.75, size=alt.expr("datum.draw == shown ? 170 : 85"))
+        DOT.mark_point(
+            filled=True, opacity=0.75, tooltip=alt.expr("''"), size=alt.expr("datum.draw == shown ? 170 : 85")
+        )
         .encode(across, y=at(f"{middle} + datum.offset"), color=colour, shape=shape)
         .add_params(hover),
         *(

@@ -5,7 +5,7 @@ import altair as alt
 from gradflow.charts.base import BLUE, GREY, ORANGE, RED
 from gradflow.charts.network import COST, STATE, STEPS
 from gradflow.charts.specs import base
-from gradflow.charts.specs.base import COLUMN, FRAME, LIGHT, at, words
+from gradflow.charts.specs.base import COLUMN, FRAME, LIGHT, at, words, words_over_lines
 
 HEIGHT = 470  # px
 LAYOUT = {
@@ -31,6 +31,7 @@ def spec():
     y_axis = alt.Y("corner:Q", scale=pixels, axis=None)
     lit_colour = lambda colour: f"datum.lag == lit ? '{ORANGE}' : '{colour}'"
     lit, lit_ink = (lambda colour: alt.expr(lit_colour(colour))), (lambda colour: base.ink(lit_colour(colour)))
+    plain = {"align": "left", "limit": alt.expr("right")}
     text = {"fontWeight": "bold", "fontSize": 14}
     layers = (
         FRAME.mark_point(opacity=0).encode(x_axis, y_axis).add_params(base.hovering()),
@@ -94,12 +95,12 @@ def spec():
         FRAME.mark_text(text="…", color=base.ink(GREY), **{**text, "fontSize": 22}).encode(
             x=alt.datum(-1.4), y=alt.datum(STATE - 6)
         ),
-        words("0", at("16"), "title", align="left"),
-        words("0", at("38"), "legend", size=13, align="left"),
-        words("0", at("60"), "earlier", size=13, align="left"),
-        words("0", at("82"), "gates_key", RED, size=13, align="left"),
-        words("0", at("104"), "kept", size=13, align="left"),
-        words("0", at("126"), "alarm", RED, align="left"),
+        words("0", at("16"), "title", **plain),
+        words("0", at("38"), "legend", size=13, **plain),
+        *words_over_lines("0", at("60"), "earlier", size=13, **plain),
+        *words_over_lines("0", at("82"), "gates_key", RED, size=13, **plain),
+        *words_over_lines("0", at("104"), "kept", size=13, **plain),
+        words("0", at("126"), "alarm", RED, **plain),
         base.read_out("bottom + 4"),
         COLUMN.mark_bar(orient="vertical", width=alt.expr("gap"), fillOpacity=0, tooltip=alt.expr("''")).encode(
             x="x:Q", y=at("90"), y2=at("bottom - 10")

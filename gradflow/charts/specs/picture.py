@@ -6,24 +6,25 @@ from gradflow.charts.base import BLUE, GREY, ORANGE, RED
 from gradflow.charts.image import VIRIDIS
 from gradflow.charts.picture import BASELINES, CHAINS, GATE_FIELDS, PLACES, RIGHT
 from gradflow.charts.specs import base
-from gradflow.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words
+from gradflow.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words, words_over_lines
 
-HEIGHT = 530  # px, in a wide view
-TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom")
-SUMS = Panel("Their running sum (dotted: uncancelled)", "sums_left", "right", "sums_top", "sums_bottom")
+HEIGHT = 502  # px, in a wide view
+TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
+SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
 STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
-MAP = Panel("The same terms, t downwards", "zero", "right", "map_top", "map_bottom")
+MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
     "right": f"width - {RIGHT}",
     "terms_right": ("right / 2 - 36", "right"),
-    "terms_top": "28",
+    "terms_top": "42",
     "terms_bottom": "188",
     "sums_left": ("right / 2 + 36", "0"),
-    "sums_top": ("28", "270"),
+    "sums_top": ("42", "284"),
     "sums_bottom": ("188", "430"),
     "read_out": ("252", "500"),
+    "narrow": ("false", "true"),
     **PLACES[False].signals(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon", "room")},
     "half_column": "terms_right / horizon",
@@ -48,6 +49,7 @@ GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 def _terms(hover):
     return (
         base.log_panel(TERMS).add_params(hover),  # once: the panels share one view
+        base.light(TERMS, "half_column"),
         KEPT.mark_line(**GHOST).encode(x="lag:Q", y="term:Q"),
         *(
             CHAIN.mark_line(color=colour, strokeWidth=2.5, strokeDash=dash).encode(x="lag:Q", y=f"{field}:Q")
@@ -68,9 +70,8 @@ def _terms(hover):
                 words("38", at(f"chain_y + {16 * k}"), field, colour, size=13, align="left"),
             )
         ),
-        words(f"{TERMS.right} - 6", "factor_y:Q", "factor", ORANGE, align="right"),
-        words("6", at(f"{TERMS.bottom} - 24"), "note", size=13, align="left"),
-        words("6", at(f"{TERMS.bottom} - 8"), "kept", size=13, align="left"),
+        *words_over_lines(f"{TERMS.right} - 6", "factor_y:Q", "factor", ORANGE, align="right"),
+        words("0", at(f"{TERMS.top} - 9"), "note", size=13, align="left", limit=alt.expr(TERMS.right)),
         words("6", at(f"{TERMS.top} + 70"), "alarm", RED, align="left"),
     )
 
@@ -78,12 +79,14 @@ def _terms(hover):
 def _sums():
     return (
         base.log_panel(SUMS),
+        base.light(SUMS, "half_column"),
         KEPT.mark_line(**GHOST).encode(x="lag:Q", y="sum:Q"),
         SUM.mark_line(strokeJoin="round", color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
         SUM.mark_line(strokeJoin="round", color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
         FRAME.mark_circle(color=BLUE, size=110, opacity=1).encode(x="t:Q", y="end:Q"),
-        words(f"{SUMS.right} - 6", "total_y:Q", "total", BLUE, align="right"),
-        words(f"{SUMS.right} - 6", at(f"{SUMS.bottom} - 8"), "kept_total", size=13, align="right"),
+        *words_over_lines(f"{SUMS.right} - 6", "total_y:Q", "total", BLUE, align="right"),
+        *words_over_lines(f"{SUMS.right} - 6", "kept_total_y:Q", "kept_total", size=13, align="right"),
+        words(SUMS.left, at(f"{SUMS.top} - 9"), "kept", size=13, align="left", limit=alt.expr("right - sums_left")),
     )
 
 
@@ -105,6 +108,7 @@ def _strips(image):
     return (
         base.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
         *([_image(STRIPS, "strips")] if image else []),
+        base.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
         *strips,
         LETTER.mark_text(fontSize=13, color=ink(GREY), opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
@@ -142,10 +146,19 @@ def _map(image):
     return (
         scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)),
         *([_image(MAP, "map")] if image else []),
+        base.light(MAP, "column"),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
-        words(MAP.right, at(f"{MAP.top} + 54"), "kept_front", size=13, align="right"),
+        words(MAP.right, at(f"{MAP.top} + 54"), "broken", RED, size=13, align="right"),
+        *words_over_lines(
+            MAP.right,
+            at(f"{MAP.top} + 72"),
+            "kept_front",
+            size=13,
+            align="right",
+            lineBreak=alt.expr("narrow ? '\\n' : ''"),
+        ),
     )
 
 
@@ -160,10 +173,10 @@ def spec(image=False, large=False):
         dict without data.
     """
     layers = (
-        (*_terms(base.hovering()), *base.columns(TERMS, "half_column")),
-        (*_sums(), *base.columns(SUMS, "half_column")),
+        (*_terms(base.hovering()), base.columns(TERMS, "half_column")),
+        (*_sums(), base.columns(SUMS, "half_column")),
         _strips(image),
-        (*_map(image), *base.columns(LOWER, "column")),
+        (*_map(image), base.columns(LOWER, "column")),
     )
     said = "Terms of the gradient by lag, their running sum, the gates, the terms at all times; the text below says it."
     return base.specification(layers, LAYOUT | (LARGE if large else {}), HEIGHT, said)

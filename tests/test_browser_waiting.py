@@ -1,0 +1,35 @@
+"""What a person sees while cells are compiled that nobody has asked for before."""
+
+from browser import at_rest
+from explore import texts
+
+TITLE = "Each term by lag, cell by cell"
+WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
+  window.seen = [];
+  const look = () => {
+    const chart = document.querySelector(".st-key-picture .stVegaLiteChart");
+    const message = document.querySelector(".st-key-status")?.innerText ?? null;
+    const old = !ink().some(({ text }) => text === "%s");
+    const lit = document.querySelector("[data-testid=stMain] button[aria-checked=true]")?.innerText;
+    seen.push({ message, old, lit, greyed: !chart || getComputedStyle(chart).opacity < 0.5 });
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(visit):
+    page = visit({"closer": "true", "hidden": "2"})
+    page.evaluate(WATCH % TITLE)
+    page.get_by_role("radio", name="Cells").click()
+    page.wait_for_function("title => ink().some(({ text }) => text === title)", arg=TITLE)
+    at_rest(page)
+    seen = page.evaluate("seen")
+    waiting = [frame for frame in seen if frame["message"] is not None]
+    assert waiting, "there was nothing to wait for"
+    words = {frame["message"] for frame in waiting}
+    assert any("2 of 5 cells. This happens once." in said for said in words)
+    begun = seen.index(waiting[0])
+    assert all(frame["greyed"] for frame in seen[begun:] if frame["old"]), "the old chart stands under the lit tab"
+    assert seen[-1]["message"] is None and not seen[-1]["greyed"] and not seen[-1]["old"]
+    assert TITLE in texts(page)
