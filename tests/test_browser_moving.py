@@ -163,9 +163,9 @@ def test_a_click_beside_the_map_or_above_its_diagonal_does_nothing_wild(visit):
 def test_the_ranges_and_the_chart_survive_haste(visit):
     page = visit()
     thumb, canvas = slider(page, "forget").element_handle(), page.locator(CANVAS).element_handle()
-    thumb.evaluate("input => input.onpointerdown()")
+    thumb.evaluate("input => input.dispatchEvent(new PointerEvent('pointerdown'))")
     thumb.evaluate(HASTY)
-    thumb.evaluate("input => input.onpointerup()")
+    thumb.evaluate("input => input.dispatchEvent(new PointerEvent('pointerup'))")
     page.wait_for_function("location.search.includes('forget=')")
     at_rest(page)
     assert thumb.evaluate("input => input.isConnected"), "the range was taken off the page under the finger"
