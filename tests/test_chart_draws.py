@@ -117,6 +117,7 @@ def test_the_sentence_counts_each_kind():
         "16 units: reflection in 3 of 5 draws, median 5.00; rotation in 2 of 5 draws, median 0.500. "
         "ReLU: 3 draws, median 3.00."
     )
+    assert draws.say([Draws("a", "b", (inf, nan))], beyond="never") == "a: b in 2 of 2 draws."
     assert draws.say([Draws("a", "b", (inf, nan, 0.0))]) == "a: b in 3 of 3 draws, median overflow."
     assert draws.say([Draws("a", "", (-0.5, 0.25))], log=False) == "a: 2 draws, median −0.125."
 

@@ -2,7 +2,7 @@
 
 Read `base` (what they share), then `picture` (the first view), `entry`, `curves`, `network`, `cells`; a new chart is
 one entry of `CHARTS` and one of `specs.SHOWN`, where the constant specifications are built. What stands under a lesson
-is a file of its own: `truncation`, `clipping`, `layers`, `learning`.
+is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
 """
 
 import json

@@ -105,11 +105,11 @@ def say(groups: list[Draws], *, log: bool = True, beyond: str = "overflow") -> s
     for label in dict.fromkeys(group.label for group in groups):
         here = [group for group in groups if group.label == label]
         whole = sum(len(group.values) for group in here)
-        told = [
-            f"{f'{group.kind} in {len(group.values)} of ' * bool(group.kind)}{whole} draws, "
-            f"median {_text(_median(group.values), log, beyond)}"
-            for group in here
-        ]
+        told = []
+        for group in here:
+            count = f"{group.kind} in {len(group.values)} of {whole} draws" if group.kind else f"{whole} draws"
+            median = f", median {_text(_median(group.values), log, beyond)}"
+            told.append(count + median * any(map(math.isfinite, group.values)))
         said.append(f"{label}: {'; '.join(told)}.")
     return " ".join(said)
 

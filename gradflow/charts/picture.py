@@ -15,10 +15,10 @@ from gradflow.charts.image import flushed, map_url, strips_url
 from gradflow.reading import number, per_step_factor
 
 MARKS = {  # a term that is no number on the axis: its mark, colour and words
-    "zero": ("✕", GREY, "exact zero"),
-    "flushed": ("▽", ORANGE, "zero by float range"),
     "below": ("▼", BLUE, "below the frame"),
     "above": ("▲", BLUE, "above the frame"),
+    "zero": ("✕", GREY, "exact zero"),
+    "flushed": ("▽", ORANGE, "zero by float range"),
     "lost": ("✕", RED, "0 in float32"),
     "broken": ("!", RED, "inf or NaN in float32"),
 }

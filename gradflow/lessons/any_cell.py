@@ -23,6 +23,7 @@ DOES = {  # regime of δ -> what is said of it
     "constant": "keeps its size in",
     "exploding": "gets larger in",
     "mixed": "follows no one factor in",
+    "overflow": "is lost, by an overflow, in",
 }
 
 
@@ -41,21 +42,12 @@ def errors(scenario):
 
 
 def _reveal_cells(measurement, look):
-    """What a step back does to the error in each cell: how many of each kind, then their factors."""
+    """In how many cells the error vanishes, and in which; the factors stand in the picture."""
     each = in_every_cell(measurement)
-    kinds = Counter(one.reading.regime for one in each.values())
-    does = [f"{does} {kinds[name]}" for name, does in DOES.items() if kinds[name]]
-    does += [f"meets an overflow in {kinds['overflow']}"] if kinds["overflow"] else []
-    factor = {
-        cell: f"overflows at step {one.overflow}"
-        if one.reading.regime == "overflow"
-        else "no one factor"
-        if one.reading.regime == "mixed"
-        else f"×{plain(pace(one))}"
-        for cell, one in each.items()
-    }
-    told = ", ".join(f"{cell} {said}" for cell, said in factor.items())
-    return f"Of these six cells, the error {', '.join(does)}. A step back multiplies it by: {told}."
+    of = {name: [cell for cell, one in each.items() if one.reading.regime == name] for name in DOES}
+    counted = ", ".join(f"{DOES[name]} {len(cells)}" for name, cells in of.items() if cells)
+    named = "; ".join(f"it {DOES[name]} {', '.join(cells)}" for name, cells in of.items() if cells)
+    return f"Of these six cells, the error {counted}. In this draw {named}."
 
 
 def _what_level_hides(measurement):
@@ -78,7 +70,7 @@ def _held():
     paces = {cell: [factor for _, factor in draws] for cell, draws in found.items()}
     true = all(name == "vanishing" for draws in found.values() for name, _ in draws)
     said = "; ".join(f"{cell} ×{three(np.median(each), min(each), max(each))}" for cell, each in paces.items())
-    return Evidence(true, f"{len(DRAWS)} draws, a step back: {said}")
+    return Evidence(true, f"{len(DRAWS)} draws, a step back on average: {said}")
 
 
 def _free():
@@ -222,7 +214,10 @@ ANY = Lesson(
             "ReLU units at twice the scale have no gate that could hold them: the error gets larger at each step back.",
         ),
     ),
-    try_this="Raise the gain to 3, then to 8: which cells are the last in which the error vanishes?",
+    try_this=(
+        "Raise the gain to 3, then to 8: which cells are the last in which the error vanishes? (The forget gate is the "
+        "LSTM's alone.)"
+    ),
     sources=(
         (HOCHREITER, "the gates of an LSTM"),
         (CHO, "the gated recurrent unit"),

@@ -71,8 +71,8 @@ HIDES = Lesson(
         ),
     ),
     reveal=lambda m, look: (
-        f"The sum is {number(m.reading.log_sum)}. The far half of the lags, {(m.t + 1) // 2} and more, holds "
-        f"{plain(m.reading.far_share)} of the terms' total size; in the grey network "
+        f"The sum is {number(m.reading.log_sum)}, and the lags from {(m.t + 1) // 2} on hold "
+        f"{plain(m.reading.far_share)} of the terms' total size. In the grey network they hold "
         f"{plain(LONG.measure().reading.far_share)}."
     ),
     conclusion=(

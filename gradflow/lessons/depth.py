@@ -100,9 +100,10 @@ def _reveal(measurement, look):
         return measurement.reading.verdict
     lag, share = lowest(measurement)
     below = ", the lowest with a state below it," if lag < measurement.t else ", the lowest,"
+    tied, layers = number(log_sum(measurement)), measurement.t + 1
     return (
-        f"Tied, W gets {number(log_sum(measurement))}. Untied, {_how_many(measurement)} of {measurement.t + 1} layers "
-        f"get a hundredth of that or more. The layer {lag} below the top{below} gets {number(share)} of it."
+        f"Untied, {_how_many(measurement)} of {layers} layers get a hundredth or more of the {tied} that W gets tied. "
+        f"The layer {lag} below the top{below} gets {number(share)} of it."
     )
 
 

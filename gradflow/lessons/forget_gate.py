@@ -69,11 +69,13 @@ def _prose(scenario):
 
 def _reveal(measurement, look):
     now = measurement.scenario
-    if not (now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and measurement.reading.pace_steady):
+    held = now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and now.forget is not None
+    if not (held and measurement.reading.pace_steady):
         return verdict(measurement)
+    back, terms = plain(pace(measurement)), plain(term_pace(measurement))
     return (
-        f"The forget gate is held at {now.at_rest('forget'):.2f}. Each step back multiplies the error by "
-        f"{plain(pace(measurement))}, and the terms, which also meet a state, by {plain(term_pace(measurement))}."
+        f"With the forget gate held at {now.forget:.2f}, each step back multiplies the error by {back}. The terms, "
+        f"which also meet a state, go by ×{terms} a step."
     )
 
 

@@ -111,8 +111,8 @@ def _prose(scenario):
     if scenario.init == "shift":
         return (
             "A **delay line** of linear units: unit 0 takes in one input, at each step every unit hands its number to "
-            "the next, and unit 11 is read. Of the **terms** $dC(t)/dW(t-u)$ the picture has the sizes of the whole "
-            "matrix, and beside them $\\|dC(t)/dx(t-u)\\|$, what the output depends on."
+            "the next, and unit 11 is read. The bars are the **terms** $dC(t)/dW(t-u)$ of the one weight that takes "
+            "the input in, the nearest twelve lags one by one."
         )
     if every == 1:
         does = (
@@ -169,7 +169,7 @@ IGNORES = Lesson(
         stops(
             DELAY_LINE,
             "A delay line: at every time the output ignores the present input and the ten before it.",
-        )._replace(look=Look(closer=True, lag=11, chains=True)),
+        )._replace(look=Look(closer=True, show="entry", lag=11)),
     ),
     try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",
     sources=((HOCHREITER, "input gates that protect what is stored"),),

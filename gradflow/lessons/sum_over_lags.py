@@ -42,7 +42,7 @@ def _reveal(measurement, look):
     _, row, col = place(measurement, look)
     total, whole = added_up(measurement, row, col)
     return (
-        f"The {measurement.t + 1} terms of this entry add up to {plain(total)}. The derivative of the whole run by the "
+        f"The {measurement.t + 1} terms of this entry add up to {plain(total)}; the derivative of the whole run by the "
         f"shared weight, taken without any copies, is {plain(whole)}."
     )
 

@@ -184,7 +184,7 @@ OTHERWISE = Lesson(
         "An LSTM reads 21 random numbers, and must then say the first: one cost, at $t = 20$. Of its **terms** "
         "$dC(t)/dW(t-u)$, those of the input weights, only the one at lag 20 (marked) can teach $W$ to keep what is "
         "asked for. Its share of the terms' total size is the **credit**. The forget gate rests at "
-        f"{scenario.at_rest('forget'):.2f}. The larger the gain, the more the error grows on its way back, and the "
+        f"{scenario.at_rest('forget'):.2f}. The larger the gain, the larger gets the error on its way back, and the "
         "more credit arrives. Now the same draw is trained at four gains side by side, 600 steps each."
     ),
     scenario=RECALL,
@@ -194,28 +194,28 @@ OTHERWISE = Lesson(
         "Trained at gain 1, 4, 8 and 12: which of them learn?",
         _which_learn,
         (
-            "Gain 1 alone, where the error does not grow",
+            "Gain 1 alone, where the error hardly changes",
             "Gains 1 and 4",
             "Gains 8 and 12, which get most credit",
             "All four",
         ),
         why=(
-            "At gain 4 the error grows, and it is learned all the same.",
+            "At gain 4 the error gets larger, and it is learned all the same.",
             "",
             "They get the most, but what it says differs from sequence to sequence.",
-            "At gains 8 and 12 the error has grown so much that sequences contradict one another.",
+            "At gains 8 and 12 the error gets so much larger that sequences contradict one another.",
         ),
     ),
     reveal=_reveal_credit,
     reveal_in_chaos=_reveal_one_sample,
     conclusion=(
-        "An error that grows fast on its way back is a training problem, however much credit arrives. So is one that "
-        "vanishes fast. One that about keeps its size is none: it need not vanish."
+        "An error that gets larger fast on its way back is a training problem, however much credit arrives. So is one "
+        "that vanishes fast. One that about keeps its size is none: it need not vanish."
     ),
     verdicts=(
-        Verdict("true when", "the error grows fast on its way back: gains 8 and 12", _grows_fast, waits=True),
-        Verdict("true", "and this is why: where it grows fast, sequences disagree about lag 20", _disagree, waits=True),
-        Verdict("false when", "it grows slowly: gain 4 learns too", _grows_slowly, waits=True),
+        Verdict("true when", "the error gets larger fast on its way back: gains 8 and 12", _grows_fast, waits=True),
+        Verdict("true", "and this is why: where it does, sequences disagree about lag 20", _disagree, waits=True),
+        Verdict("false when", "it gets larger slowly: gain 4 learns too", _grows_slowly, waits=True),
         Verdict("false when", "it keeps its size: linear units that turn the state", _keeps, waits=True),
         Verdict(
             "false when",
@@ -234,7 +234,7 @@ OTHERWISE = Lesson(
     ),
     try_this="Set the forget gate to 0.73 (a bias of 1) and press “Train again”. Which gains learn now?",
     sources=(
-        (METZ, "where the error grows, gradients differ wildly from one input to the next"),
+        (METZ, "where the state is chaotic, gradients through it are of little use, whatever their size"),
         (BENGIO, "the other side: an error that vanishes makes long dependencies hard to learn"),
         (HOCHREITER, "an error that keeps its size"),
         (SAXE, "orthogonal weights keep the size of what they carry"),

@@ -53,14 +53,12 @@ def _reveal(measurement, look):
     if not finite.size or finite[0]:
         return verdict(measurement)
     last = int(finite[-1])
-    far = f"The term at lag {last} is {number(row[last] - row[0])} of the nearest"
+    far = f"The term at lag {last} is {number(row[last] - row[0])} of the nearest."
     total, times = number(measurement.reading.log_sum), plain(in_first_terms(measurement))
     if measurement.scenario.hidden == 1 and measurement.scenario.weight.startswith("bias"):
-        return f"{far}, which is {number(row[0])}, the error at t. The sum, {total}, is {times} times the nearest."
-    return (
-        f"{far}. The sum, {total}, is {times} times the nearest term, and {plain(in_errors(measurement))} times the "
-        "error at t."
-    )
+        return f"The sum, {total}, is {times} times its nearest term, {number(row[0])}, which is the error at t. {far}"
+    errors = plain(in_errors(measurement))
+    return f"The sum, {total}, is {times} times its nearest term and {errors} times the error at t. {far}"
 
 
 def _geometric():

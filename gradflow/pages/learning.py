@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -61,9 +62,10 @@ class Task(NamedTuple):
 
 def _says_biases(scenario):
     return (
-        f"Read {RECALL_LAG + 1} random inputs, then say the first one, k = {RECALL_LAG} steps back. A {scenario.cell} "
-        f"of {HIDDEN} units (the picture has {scenario.hidden}) with the picture's gain, input gain, initialisation "
-        "and seed is trained three times; what differs is the bias of the gate that keeps the state. A gate with bias "
+        f"Read {RECALL_LAG + 1} random inputs, then say the first one, k = {RECALL_LAG} steps back. The picture's cell "
+        f"({scenario.cell}), with {HIDDEN} units where the picture has {scenario.hidden}, and with its gain, input "
+        "gain, initialisation and seed, is trained three times; what differs is the bias of the gate that keeps the "
+        "state, and a cell without such a gate is trained once. A gate with bias "
         "$b$ rests at $\\sigma(b)$ and keeps for $1/(1-\\sigma(b)) = 1 + e^b$ steps: 2 for no bias, 3.7 for 1, "
         f"{RECALL_LAG + 1} for log k."
     )
@@ -154,7 +156,8 @@ def _train(task):
         if not TURN.take(visitor()):
             st.info("Waiting: somebody else is training on this server.")
             return
-        with st.spinner("Getting ready to train this cell. This happens once.", show_time=False):
+        first = state["losses"].shape[1] == 0  # the only chunk that may have to compile
+        with st.spinner("Getting ready to train this cell. This happens once.") if first else nullcontext():
             _step(training, state)
     _draw(training, state)
     if state["active"] and state["done"]:
@@ -218,12 +221,13 @@ def sentences(training, state):
     each = zip(state["names"], learned, state["credit"], state["pace"], state["losses"], strict=True)
     for name, at, share, pace, losses in each:
         last = float(losses[-training.CHUNK :].mean())
+        ends = f"loss {last:.3f}" if last < 100 else f"loss {number(np.log(last))}"
         if not np.isfinite(last):
             result = "it has blown up"
         elif at is None:
-            result = f"not learned after {steps} steps, loss {last:.3f}"
+            result = f"not learned after {steps} steps, {ends}"
         else:
-            result = f"learned by step {at}, loss {last:.3f}"
+            result = f"learned by step {at}, {ends}"
         before = f"credit {number(share)}, a step back ×{number(np.log(pace))}" if share > -np.inf else "no credit"
         said[name] = f"{before}; {result}."
     return said

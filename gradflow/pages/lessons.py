@@ -182,15 +182,16 @@ def settled(lesson, number, answers):
 
 
 def examples(lesson):
-    """Other networks for the picture above, what each changes, and the way back."""
-    for label, scenario, says, look in lesson.examples:
-        with st.container(horizontal=True, vertical_alignment="center"):
+    """Other networks for the picture above, the way back, and what each changes."""
+    with st.container(horizontal=True):
+        for label, scenario, _, look in lesson.examples:
             st.button(label, on_click=safely(controls.go_to), args=(scenario, look or lesson.look))
-            changes = (
-                f"Changes: {lesson.changes(scenario)}." if lesson.changes(scenario) else "The same, drawn otherwise."
-            )
-            st.markdown(f"{says}  \n:small[{changes}]", width=420)
-    st.button("Back to the lesson's example", on_click=safely(controls.show_lesson), args=(lesson,), type="tertiary")
+        back = {"on_click": safely(controls.show_lesson), "args": (lesson,)}
+        st.button("Back to the lesson's example", type="tertiary", **back)
+    for label, scenario, says, _ in lesson.examples:
+        changes = lesson.changes(scenario)
+        changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."
+        st.markdown(f"**{label}.** {says} :small[{changed}]")
 
 
 def conclude(lesson):

@@ -150,10 +150,10 @@ def _map(image):
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
-        words(MAP.right, at(f"{MAP.top} + 54"), "broken", RED, size=13, align="right"),
+        words(MAP.right, at(f"{MAP.top} + 50"), "broken", RED, size=13, align="right"),
         *words_over_lines(
             MAP.right,
-            at(f"{MAP.top} + 72"),
+            at(f"{MAP.top} + (data('frame')[0].broken ? 68 : 50)"),
             "kept_front",
             size=13,
             align="right",
