@@ -4,10 +4,12 @@ import pytest
 from browser import CANVAS, at_rest, drawn
 from explore import link, measurement, slider, verdict
 from playwright.sync_api import expect
+from test_bad_input import lessons
 from test_browser_lessons import button, over_the_picture, reveal
+from test_page import notices, shown
 
 from gradflow.lessons import LESSONS
-from gradflow.scenario import PRESETS, Scenario, parse
+from gradflow.scenario import Scenario, parse
 
 
 def goes(page, name):
@@ -130,16 +132,11 @@ def page_title(page, number):
 
 
 def test_a_link_is_whole(way):
-    """Whoever is sent it, or reloads, sees the same."""
-    way.reload()
-    stands(way)
-    on_lesson(way, 2, 0.79, "1:0")
-    goes(way, "Explore")  # of which a new visit knows nothing
-    on_explore_at_first(way)
-
-
-def on_explore_at_first(page):
-    expect(verdict(page)).to_have_text(PRESETS["LSTM at initialisation"].measure().said(True))
+    """Whoever is sent it sees the same."""
+    at = lessons(**link(way))
+    assert shown(at) == parse(link(way))[0] and not notices(at)
+    assert (at.query_params["lesson"], at.query_params["answers"]) == ("2", "1:0")
+    assert "1 ✓" in [each.label for each in at.button]
 
 
 INTRODUCED = ("Explore", "Lessons", "New here? Start with lesson 1")
