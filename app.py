@@ -2,16 +2,19 @@
 
 import streamlit as st
 
-from gradflow.address import catch_up
+from gradflow.address import catch_up, enter
 from gradflow.messages import apology, own_up
+from gradflow.pages.ways import EXPLORE, LESSONS, ways
 
 st.set_option("client.showErrorDetails", "none")  # whatever a host sets: what escapes the apology is not shown either
 with apology():
     st.set_page_config(page_title="gradflow", page_icon="∇", layout="wide")
     catch_up()
+    here = st.navigation(
+        [st.Page(EXPLORE, title="Explore", default=True), st.Page(LESSONS, title="Lessons")], position="hidden"
+    )
+    enter(here.title)
+    if not st.context.is_embedded:
+        ways(here.title)
     own_up()
-    pages = [
-        st.Page("gradflow/pages/explore.py", title="Explore", default=True),
-        st.Page("gradflow/pages/lessons.py", title="Lessons"),
-    ]
-    st.navigation(pages, position="hidden" if st.context.is_embedded else "top").run()
+    here.run()

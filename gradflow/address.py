@@ -24,12 +24,31 @@ def catch_up():
     if context is None:
         return  # a download: it has no visitor
     if st.session_state.get("told_page") != context.page_script_hash or context.is_history_navigation:
+        st.session_state.before = read() if "told" in st.session_state else {}
         st.session_state.told_page, st.session_state.told = context.page_script_hash, deque(maxlen=TOLD)
     given = st.query_params.to_dict()
     if given not in st.session_state.told:
         st.session_state.told.append(given)
         st.session_state.sent = given
         st.session_state.news = True
+
+
+def enter(page):
+    """Keep what the page before this one had in its address, and take out what this one had when it was left.
+
+    Args:
+        page: its title; to be called by each full run, after `catch_up`.
+    """
+    if (last := st.session_state.get("page")) != page:
+        away = st.session_state.setdefault("away_from", {})
+        if last is not None:
+            away[last] = st.session_state.before
+        st.session_state.page, st.session_state.returned_to = page, away.pop(page, None)
+
+
+def left(page):
+    """The address of a page when it was left; None where it is open, or was never."""
+    return st.session_state.away_from.get(page)
 
 
 def read():

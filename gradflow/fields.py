@@ -40,8 +40,8 @@ def read(name, raw, default, allowed, optional=False):
         optional: a number that may be None.
 
     Returns:
-        (value, notice): the default where the text is of no use, the nearest step where it is between two; the
-        notice is None or one sentence.
+        (value, notice): the default where the text is of no use, the nearest end where the number is beyond it, the
+        nearest step where it is between two; the notice is None or one sentence.
     """
     if not isinstance(allowed, Range):
         by_text = {write(choice): choice for choice in ((False, True) if allowed is None else allowed)}
@@ -54,10 +54,13 @@ def read(name, raw, default, allowed, optional=False):
         number = float(raw)
     except ValueError:
         number = math.nan
-    if not allowed.low <= number <= allowed.high:
+    if not math.isfinite(number):
         between = f"a number between {allowed.low:g} and {allowed.high:g}" + (f" or {INITIAL}" if optional else "")
         return default, f"{name} “{short(raw)}” is not {between}; it is now {write(default)}."
     snapped = allowed.snap(number)
+    if not allowed.low <= number <= allowed.high:
+        where = "above" if number > allowed.high else "below"
+        return snapped, f"{name} “{short(raw)}” is {where} {snapped:g}; it is now {snapped:g}."
     if math.isclose(snapped, number, abs_tol=1e-9):
         return snapped, None
     return snapped, f"{name} “{short(raw)}” is between two steps of {allowed.step:g}; it is now {snapped:g}."

@@ -1,6 +1,9 @@
-// Sliders that report while they are dragged or played, and clicks on the map.
+// Sliders that report while they are dragged or played, numbers that can be typed, and clicks on the map.
 //
-// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, value, initial }], turn, play, target }]
+// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, curve, value, initial }], turn, play, target }]
+//      cap: the largest value that means something now, or null; a value beyond it is kept until the range is moved
+//      curve: the track in pieces from left to right, [[its share of the track, its last value, the step of a drag]],
+//      or null: a track that is even
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
 // Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
@@ -17,6 +20,9 @@ const PATIENCE = 1000; // ms after which a report that Python never saw holds th
 const AFTER = 50; // ms after a click or key elsewhere until the next report
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
+const FINE = 10; // how much less far a drag goes with Shift, on a track in pieces
+const TOUCH = matchMedia("(pointer: coarse)");
+const THUMB = 18.4; // px: its centre cannot leave the track by half of this
 const NARROW = 620; // px: a narrower view stacks its panels
 
 let line = null; // one watch for all ranges of the page
@@ -41,8 +47,7 @@ export default function ({ parentElement, data: [data], setStateValue }) {
   for (const range of data.ranges) {
     const row = live.rows.get(range.name);
     row.range = range;
-    if (!live.moves.has(range.name)) row.input.value = range.value;
-    row.initial = range.initial && !live.moves.has(range.name);
+    if (!live.moves.has(range.name)) Object.assign(row, { value: range.value, initial: range.initial });
     show(row);
   }
   return () => {
@@ -87,7 +92,8 @@ function start(data, panel) {
   };
   live.click = (event) => pick(live, event);
   live.elsewhere = (event) => {
-    const ours = event.composedPath().includes(panel) && (event.type !== "keydown" || KEYS.has(event.key));
+    const path = event.composedPath();
+    const ours = path.includes(panel) && (event.type !== "keydown" || KEYS.has(event.key) || path[0].matches(".number"));
     if (!ours || (event.type === "click" && document.querySelector(OVERLAY))) live.other = performance.now();
   };
   document.addEventListener("click", live.click);
@@ -99,19 +105,41 @@ function createRow(live, range) {
   const element = document.createElement("div");
   const id = "range-" + range.name;
   element.innerHTML = `<label for="${id}"></label><button class="help" type="button" tabindex="-1" aria-hidden="true">?</button>
-    <output for="${id}"></output><input type="range" id="${id}" aria-describedby="${id}-help">
-    <p id="${id}-help" role="tooltip"></p>`;
+    <input class="number" enterkeyhint="done" autocomplete="off" spellcheck="false" aria-describedby="${id}-help ${id}-wrong">
+    <input type="range" id="${id}" aria-describedby="${id}-help">
+    <div class="wrong" id="${id}-wrong" role="alert" hidden></div><p id="${id}-help" role="tooltip"></p>`;
   const find = (selector) => element.querySelector(selector);
-  const row = { element, range, input: find("input"), output: find("output") };
-  const { input } = row;
+  const row = { element, range, input: find("[type=range]"), number: find(".number"), wrong: find(".wrong") };
   find("label").textContent = range.label;
   find("p").textContent = range.help;
-  Object.assign(input, { name: range.name, min: range.low, max: range.high, step: range.step });
-  input.value = range.value;
+  track(live, row);
+  type(live, row);
+  return row;
+}
 
-  input.onpointerdown = () => {
+function track(live, row) {
+  const { input, range } = row;
+  const ends = range.curve ? { min: 0, max: 1, step: "any" } : { min: range.low, max: range.high, step: range.step };
+  Object.assign(input, { name: range.name, ...ends });
+  if (range.curve) Object.assign(input, { ariaValueMin: range.low, ariaValueMax: range.high });
+  let last = 0; // where the pointer was
+  let fine = 0; // what of a fine drag is less than a step
+
+  input.onpointerdown = (event) => {
     stop(live);
     hold(live, range.name);
+    [last, fine, row.fine] = [event.clientX, 0, range.curve && event.shiftKey];
+  };
+  input.onpointermove = ({ buttons, clientX, shiftKey }) => {
+    row.fine = range.curve && buttons && shiftKey;
+    if (row.fine) {
+      const from = share(row.range, shown(row)) + fine;
+      const to = Math.min(1, Math.max(0, from + (clientX - last) / (input.clientWidth - THUMB) / FINE));
+      const value = at(row.range, to);
+      fine = to - share(row.range, value);
+      if (value !== row.value) move(live, row, value);
+    } else fine = 0;
+    last = clientX;
   };
   const letGo = () => setTimeout(() => live.playing ?? release(live)); // after the click, which may close a popover
   input.onpointerup = input.onpointercancel = input.onblur = letGo;
@@ -120,24 +148,124 @@ function createRow(live, range) {
     stop(live);
     hold(live, range.name, KEY_REST);
     event.stopPropagation(); // Page Down moves the range here, not the presets
+    if (!range.curve) return;
+    event.preventDefault();
+    const value = snap(row.range, pressed(row, event));
+    if (value !== row.value) move(live, row, value);
   };
-  input.oninput = () => move(live, row);
-  return row;
+  input.oninput = () => {
+    if (row.fine) show(row);
+    else move(live, row, range.curve ? at(row.range, Number(input.value)) : Number(input.value));
+  };
 }
 
-function show({ element, range, input, output, initial }) {
-  const number = Math.min(input.value, range.cap ?? Infinity).toFixed(range.digits);
-  const text = initial ? "as initialised" : number;
-  if (output.value !== text) output.value = text;
-  input.setAttribute("aria-valuetext", `${range.label} ${text}`);
-  element.style.setProperty("--filled", (100 * (input.value - range.low)) / (range.high - range.low) + "%");
+// Where a key takes a range whose track is in pieces: an arrow by the longest step of a drag, with Shift by the shortest.
+
+function pressed({ range, value }, { key, shiftKey }) {
+  if (key === "Home") return range.low;
+  if (key === "End") return range.high;
+  const by = shiftKey ? range.step : Math.max(...range.curve.map(([, , step]) => step));
+  return value + by * (key.startsWith("Page") ? 10 : 1) * (/Right|Up/.test(key) ? 1 : -1);
 }
 
-function move(live, row) {
-  row.initial = false;
+// What is typed counts once Enter is pressed or the field is left, and as if a finger had let go there.
+
+function type(live, row) {
+  const { number, range } = row;
+  number.title = "Type a number";
+  number.inputMode = Number.isInteger(range.step) ? "numeric" : "decimal";
+  number.setAttribute("aria-label", `${range.label}, number`);
+  number.onfocus = () => {
+    stop(live);
+    setTimeout(() => !row.typing && number.matches(":focus") && number.select()); // after the click, which puts a caret
+  };
+  number.oninput = () => {
+    row.typing = true;
+    complain(row, "");
+  };
+  number.onkeydown = (event) => {
+    event.stopPropagation(); // letters and Page Down are the page's shortcuts
+    if (event.key === "Enter") take(live, row);
+    else if (event.key === "Escape") restore(row);
+    else return;
+    if (TOUCH.matches) number.blur(); // which takes the keyboard off the screen
+    else number.select();
+  };
+  number.onblur = () => row.typing && take(live, row);
+}
+
+function take(live, row) {
+  const { range, number } = row;
+  const text = number.value.trim();
+  restore(row);
+  if (text === number.value) return;
+  const value = text === "" ? NaN : Number(text.replace(",", "."));
+  if (value >= range.low && value <= top(range)) {
+    move(live, row, snap(range, value));
+    release(live);
+  } else complain(row, `${range.label} goes from ${range.low} to ${top(range)}, and stays ${number.value}.`);
+}
+
+function restore(row) {
+  row.typing = false;
+  complain(row, "");
   show(row);
+}
+
+function complain({ wrong, number }, sentence) {
+  wrong.textContent = sentence;
+  wrong.hidden = !sentence;
+  number.setAttribute("aria-invalid", Boolean(sentence));
+}
+
+const top = (range) => Math.min(range.cap ?? range.high, range.high);
+const shown = ({ range, value }) => Math.min(value, top(range));
+
+function snap(range, value, step = range.step) {
+  const steps = Math.round((value - range.low) / step);
+  return Number(Math.min(Math.max(range.low + steps * step, range.low), top(range)).toFixed(range.digits));
+}
+
+// Where a value stands on the track, 0 to 1, and the value there.
+
+function share(range, value) {
+  let [from, low] = [0, range.low];
+  for (const [width, high] of pieces(range)) {
+    if (value <= high) return high > low ? from + (width * (value - low)) / (high - low) : from;
+    [from, low] = [from + width, high];
+  }
+  return 1;
+}
+
+function at(range, place) {
+  let [from, low] = [0, range.low];
+  for (const [width, high, step] of pieces(range)) {
+    if (place <= from + width) return snap(range, low + ((high - low) * (place - from)) / width, step);
+    [from, low] = [from + width, high];
+  }
+  return top(range);
+}
+
+const pieces = (range) => range.curve ?? [[1, top(range), range.step]];
+
+function show(row) {
+  const { element, range, input, number } = row;
+  const value = shown(row), place = share(range, value);
+  const text = row.initial ? "as initialised" : value.toFixed(range.digits);
+  if (!range.curve) input.max = top(range);
+  input.value = range.curve ? place : value;
+  if (!row.typing && number.value !== text) number.value = text;
+  number.style.width = `${Math.max(text.length, 5) + 1}ch`;
+  if (range.curve) input.ariaValueNow = value;
+  input.setAttribute("aria-valuetext", `${range.label} ${text}`);
+  element.style.setProperty("--filled", 100 * place + "%");
+}
+
+function move(live, row, value) {
+  Object.assign(row, { value, initial: false });
+  restore(row);
   live.moved = true;
-  set(live, row.range.name, Number(row.input.value));
+  set(live, row.range.name, value);
   live.frame ||= requestAnimationFrame(() => report(live));
 }
 
@@ -194,8 +322,8 @@ function createPlayer(live, ranges) {
 function play(live) {
   const name = live.player.sweep.value;
   const row = live.rows.get(name);
-  const { low, high } = row.range;
-  const begin = (Number(row.input.value) - low) / (high - low);
+  const start = snap(row.range, row.value);
+  const begin = share(row.range, start);
   let way = 0; // of the two lengths of a sweep
   live.player.button.textContent = "❚❚ Pause";
   live.playing = name;
@@ -203,8 +331,7 @@ function play(live) {
   live.ticker = setInterval(() => {
     way = Math.min(2, way + (TICK / SWEEP) * live.player.speed.value);
     const place = (begin + way) % 2; // up from 0 to 1, down from 1 to 2
-    row.input.value = low + (high - low) * (place < 1 ? place : 2 - place);
-    move(live, row);
+    move(live, row, way === 2 ? start : at(row.range, place < 1 ? place : 2 - place));
     if (way === 2) stop(live);
   }, TICK);
 }

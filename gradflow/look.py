@@ -64,7 +64,8 @@ def parse_look(params):
     """Read what a link says beside the scenario; other names are left alone. Never raises.
 
     Returns:
-        (Look, notices): a bad value becomes the default, and each gives one sentence.
+        (Look, notices): a bad value becomes the default, a number out of range the nearest end, and each gives one
+        sentence.
     """
     values, notices = {}, []
     for name, default in vars(Look()).items():

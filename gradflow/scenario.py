@@ -28,8 +28,8 @@ RANGES = {
     "output": Range(0.0, 1.0, 0.005),
     "reset": Range(0.0, 1.0, 0.005),
     "update": Range(0.0, 1.0, 0.005),
-    "gain": Range(0.0, 12.0, 0.01),
-    "input_gain": Range(0.0, 4.0, 0.01),
+    "gain": Range(0.0, 12.0, 0.001),
+    "input_gain": Range(0.0, 4.0, 0.002),
     "horizon": Range(2, MAX_HORIZON, 1),
     "time": Range(0, MAX_HORIZON - 1, 1),
     "write_every": Range(1, 32, 1),
@@ -277,8 +277,8 @@ def parse(params: Mapping[str, str]):
         params: raw text by name; other names than a scenario's are left alone.
 
     Returns:
-        (scenario, preset name or "Custom", notices): a bad value becomes the default, one off the steps the
-        nearest step, and each gives one sentence in `notices`. Never raises.
+        (scenario, preset name or "Custom", notices): a bad value becomes the default, a number out of range or off
+        the steps the nearest that is neither, and each gives one sentence in `notices`. Never raises.
     """
     notices = []
     name = params.get("preset", CUSTOM)

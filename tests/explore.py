@@ -53,6 +53,11 @@ def slider(page, field):
     return page.get_by_role("slider", name=LABELS[field][0], exact=True)
 
 
+def typed(page, field):
+    """The number beside a range, which can be typed."""
+    return page.get_by_role("textbox", name=f"{LABELS[field][0]}, number", exact=True)
+
+
 def hover(page, across=0.2, down=0.15):
     """Put the pointer on a lag of the upper left panel; which one."""
     before = read_out(page)

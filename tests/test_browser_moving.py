@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browser import CANVAS, at_rest
-from explore import AXES, axes, finger_on, link, measurement, picture, slider, texts, verdict
+from explore import AXES, axes, finger_on, link, measurement, picture, slider, texts, typed, verdict
 from playwright.sync_api import expect
 
 from gradflow.charts.picture import PADDING, PLACES, RIGHT
@@ -90,10 +90,10 @@ def test_a_sweep_pauses_where_it_is_and_goes_on_from_there(visit):
     moves_on(page, verdict(page).text_content())
     button.click()
     expect(button).to_have_text(re.compile("Play"))
-    paused = slider(page, "gain").input_value()
+    paused = float(typed(page, "gain").input_value())
     page.wait_for_function("value => location.search.includes(`gain=${value}&`)", arg=paused)
     page.wait_for_timeout(300)
-    assert slider(page, "gain").input_value() == paused == link(page)["gain"]
+    assert float(typed(page, "gain").input_value()) == paused == float(link(page)["gain"])
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
     button.click()
     moves_on(page, verdict(page).text_content())
@@ -115,7 +115,7 @@ def test_a_sweep_leaves_alone_what_is_changed_beside_it(visit):
     page.wait_for_timeout(500)  # the last report
     at_rest(page)
     now = link(page)
-    expect(slider(page, "gain")).to_have_value(now["gain"])
+    expect(typed(page, "gain")).to_have_value(f"{float(now['gain']):.3f}")
     assert now == to_params(Scenario(gain=float(now["gain"]))) | {"closer": "true"}
 
 
@@ -163,9 +163,9 @@ def test_a_click_beside_the_map_or_above_its_diagonal_does_nothing_wild(visit):
 def test_the_ranges_and_the_chart_survive_haste(visit):
     page = visit()
     thumb, canvas = slider(page, "forget").element_handle(), page.locator(CANVAS).element_handle()
-    thumb.evaluate("input => input.onpointerdown()")
+    thumb.evaluate("input => input.dispatchEvent(new PointerEvent('pointerdown'))")
     thumb.evaluate(HASTY)
-    thumb.evaluate("input => input.onpointerup()")
+    thumb.evaluate("input => input.dispatchEvent(new PointerEvent('pointerup'))")
     page.wait_for_function("location.search.includes('forget=')")
     at_rest(page)
     assert thumb.evaluate("input => input.isConnected"), "the range was taken off the page under the finger"
@@ -196,7 +196,7 @@ def test_the_last_report_wins_when_another_is_on_its_way(visit):
             drag(share, steps=1)
     at_rest(page)
     page.wait_for_function("location.search.includes('gain=')")
-    value = slider(page, "gain").input_value()
+    value = typed(page, "gain").input_value()
     page.wait_for_function("value => location.search.includes(`gain=${value}`)", arg=f"{float(value):g}")
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
     assert axes(page) and texts(page)

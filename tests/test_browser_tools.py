@@ -210,7 +210,7 @@ def test_what_is_taken_away_and_brought_back(visit, tmp_path):
     broken.write_text('{"gradflow": "scenario", "version": 9, "scenario": {}}')
     page.keyboard.press("Escape")
     slider(page, "gain").press("PageUp")
-    page.wait_for_function("location.search.includes('gain=2.7&')")
+    page.wait_for_function("location.search.includes('gain=1.6&')")
     at_rest(page)
     changed = link(page)
     button(page, "Take away").click()

@@ -176,7 +176,7 @@ def test_zeros_flushes_and_what_lies_beyond_the_frame_have_marks_of_their_own():
     assert [marks[u] for u in range(10)] == 10 * [flushed]  # steps 29…20
     assert marks[10] == zero and marks[11] == below  # steps 19 and 18; 18 is written, and 10^-2.4
     assert data["frame"]["note"][0].split("   ") == [
-        f"{mark} {words}" for mark, _, words in (picture.MARKS[s] for s in ("zero", "flushed", "below"))
+        f"{mark} {words}" for mark, _, words in (picture.MARKS[s] for s in ("below", "zero", "flushed"))
     ]
     rising = drawn(record(geometric(30, 0.5)), (-2, 1))
     assert set(rising["odd"]["mark"]) == {above}

@@ -79,14 +79,14 @@ def test_no_link_raises_and_no_field_has_two_sentences(params):
         ("closer", "yes", "false, true"),
         ("closer", "True", "false, true"),
         ("show", "everything", "terms, entry, factors, network, growth"),
-        ("row", "256", "between 0 and 255"),
-        ("col", "-1", "between 0 and 63"),
+        ("row", "inf", "between 0 and 255"),
+        ("col", "one", "between 0 and 63"),
         ("lag", "nan", "between 0 and 255"),
         ("lag", "", "between 0 and 255"),
         ("kept", "", "nothing is kept"),
         ("kept", "transformer", "nothing is kept"),
         ("kept", "other=1", "nothing is kept"),
-        ("kept", "gain=99", "between 0 and 12"),
+        ("kept", "gain=99", "above 12"),
         ("kept", "gain=2&gain=3", "a field is there twice"),
         ("kept", "gain=2&text=", "text is empty"),
         ("kept", "gain=2&gian=3", "gian is not a field"),
@@ -97,6 +97,13 @@ def test_a_bad_value_gives_the_default_and_one_sentence(field, raw, says):
     look, (notice,) = parse_look({field: raw, "stage": "true"})
     assert look == Look(stage=True), "the other fields stand"
     assert notice.startswith(f"{field} “{raw}”") and says in notice and notice.endswith(".")
+
+
+@pytest.mark.parametrize(("field", "raw", "end"), [("row", "256", 255), ("col", "-1", 0), ("lag", "1e9", 255)])
+def test_a_number_out_of_range_becomes_the_nearest_end(field, raw, end):
+    look, (notice,) = parse_look({field: raw, "stage": "true"})
+    assert look == Look(stage=True, **{field: end})
+    assert notice == f"{field} “{raw}” is {'above' if end else 'below'} {end}; it is now {end}."
 
 
 def test_every_bad_field_has_a_sentence_of_its_own():
@@ -152,15 +159,26 @@ def test_a_written_step_is_read_back_without_a_word(limits, steps):
 
 @given(ranges(), st.floats(-1e6, 1e6))
 @steady
-def test_a_number_is_read_as_its_step_or_else_as_the_default(limits, number):
-    value, notice = read("gain", repr(number), limits.high, limits)
-    if not limits.low <= number <= limits.high:
-        assert value == limits.high
-        assert f"a number between {limits.low:g} and {limits.high:g}" in notice
-    else:
-        assert value == limits.snap(number)
-        assert (notice is None) == math.isclose(value, number, abs_tol=1e-9)
+def test_a_number_is_read_as_the_nearest_allowed_one(limits, number):
+    value, notice = read("gain", repr(number), None, limits)
+    assert value == limits.snap(number)
+    inside = limits.low <= number <= limits.high
+    assert (notice is None) == (inside and math.isclose(value, number, abs_tol=1e-9))
+    if number < limits.low:
+        assert value == limits.low and f" is below {limits.low:g}; " in notice
+    elif number > limits.high:
+        assert value == limits.high and f" is above {limits.high:g}; " in notice
     assert notice is None or (notice.startswith(f"gain “{number!r}") and f"now {value:g}." in notice)
+
+
+@pytest.mark.parametrize("raw", ["nan", "inf", "-inf", "1e999", "", "one"])
+@given(ranges())
+@steady
+def test_what_is_no_number_is_read_as_the_default(raw, limits):
+    value, notice = read("gain", raw, limits.high, limits)
+    assert value == limits.high
+    between = f"a number between {limits.low:g} and {limits.high:g}"
+    assert notice == f"gain “{raw}” is not {between}; it is now {limits.high:g}."
 
 
 @pytest.mark.parametrize(

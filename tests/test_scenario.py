@@ -88,7 +88,6 @@ def test_a_preset_alone_stands_for_its_values(name):
     ("field", "raw", "says"),
     [
         ("gain", "nan", "between 0 and 12"),
-        ("gain", "-1", "between 0 and 12"),
         ("horizon", "inf", "between 2 and 256"),
         ("seed", "one", "between 0 and 999"),
         ("seed", "", "between 0 and 999"),
@@ -109,6 +108,22 @@ def test_a_bad_value_gives_the_default_and_one_sentence(field, raw, says):
     assert field in notice and says in notice
 
 
+@pytest.mark.parametrize(
+    ("field", "raw", "value", "says"),
+    [
+        ("horizon", "500", 256, "horizon “500” is above 256; it is now 256."),
+        ("horizon", "-1e300", 2, "horizon “-1e300” is below 2; it is now 2."),
+        ("gain", "-1", 0.0, "gain “-1” is below 0; it is now 0."),
+        ("gain", "12.0001", 12.0, "gain “12.0001” is above 12; it is now 12."),
+        ("forget", "1.5", 1.0, "forget “1.5” is above 1; it is now 1."),
+        ("seed", "1000", 999, "seed “1000” is above 999; it is now 999."),
+    ],
+)
+def test_a_number_out_of_range_becomes_the_nearest_end_and_is_said(field, raw, value, says):
+    scenario, _, notices = parse({field: raw})
+    assert (scenario, notices) == (Scenario(**{field: value}), (says,))
+
+
 def test_a_value_between_two_steps_is_snapped_and_said():
     scenario, _, (notice,) = parse({"forget": "0.7312"})
     assert scenario.forget == 0.73
@@ -122,9 +137,9 @@ def test_a_long_text_is_cut_and_said():
 
 
 def test_a_bad_gate_beside_an_init_that_sets_biases_is_as_initialised():
-    scenario, _, (notice,) = parse({"init": "keras", "forget": "1.5"})
+    scenario, _, (notice,) = parse({"init": "keras", "forget": "open"})
     assert scenario == parse({"init": "keras"})[0]
-    assert notice == "forget “1.5” is not a number between 0 and 1 or initial; it is now initial."
+    assert notice == "forget “open” is not a number between 0 and 1 or initial; it is now initial."
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,16 @@ LABELS = {  # field -> (label, one sentence)
     "output": ("Output gate", "How much of the cell state is let out: 0 hides it, 1 shows all of it."),
     "reset": ("Reset gate", "How much of the old state the new one may see: 0 starts afresh."),
     "update": ("Keep", "PyTorch's update gate: 1 keeps the old state, 0 replaces it by the new one."),
-    "gain": ("Recurrent gain", "Scale of the recurrent weights."),
+    "gain": (
+        "Recurrent gain",
+        "Scale of the recurrent weights. With Shift, drags and arrow keys go in steps of 0.001; or type the number.",
+    ),
     "horizon": ("Horizon", "How many steps the network runs: how many times the one weight is used."),
-    "input_gain": ("Input gain", "Scale of the input weights; strong inputs saturate the units."),
+    "input_gain": (
+        "Input gain",
+        "Scale of the input weights; strong inputs saturate the units. With Shift, arrow keys go in steps of 0.002; or "
+        "type the number.",
+    ),
     "write_every": ("Write every … steps", "The write gate opens once in so many steps; 1 leaves it alone."),
     "time": ("Time t", "The step whose cost is looked at; beyond the horizon it means the last step."),
     "preset": ("Preset", "A starting point; it reads Custom as soon as something moves."),

@@ -1,4 +1,4 @@
-"""Sliders that report while they are dragged or played, and clicks on the map, as one component."""
+"""Sliders that report while they are dragged or played, with numbers to type, and clicks on the map: one component."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,11 @@ _CSS = """
 .ranges > div { position: relative; display: grid; grid-template-columns: auto 1fr auto;
   column-gap: 0.4rem; align-items: baseline; }
 label { font-size: 0.875rem; }
-output { font-size: 1rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.number { all: unset; box-sizing: border-box; max-width: 100%; padding: 0 0.5ch; cursor: text; text-align: right;
+  font-size: 1rem; font-weight: 600; font-variant-numeric: tabular-nums; border-bottom: 1px dotted; }
+.number:hover { background: var(--st-secondary-background-color); }
+.number:focus { outline: 2px solid var(--st-primary-color); border-radius: 2px; }
+.wrong { grid-column: 1 / -1; font-size: 0.875rem; line-height: 1.35; color: var(--st-red-text-color, currentcolor); }
 .help { all: unset; justify-self: start; width: 1rem; border: 1px solid; border-radius: 50%;
   font-size: 0.6875rem; line-height: 0.9rem; text-align: center; opacity: 0.6; cursor: help; }
 p { position: absolute; z-index: 9; top: 1.5rem; left: 0; right: 0; margin: 0; padding: 0.5rem 0.6rem;
@@ -26,19 +30,19 @@ p { position: absolute; z-index: 9; top: 1.5rem; left: 0; right: 0; margin: 0; p
   border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius);
   box-shadow: 0 2px 8px rgb(0 0 0 / 0.2); }
 .help:hover ~ p, .help:focus ~ p { visibility: visible; }
-input { appearance: none; grid-column: 1 / -1; width: 100%; height: 1.5rem; margin: 0; background: none;
+[type=range] { appearance: none; grid-column: 1 / -1; width: 100%; height: 1.5rem; margin: 0; background: none;
   cursor: pointer; touch-action: pan-y; }
-input:focus { outline: none; }
-input::-webkit-slider-runnable-track { height: 0.3rem; border-radius: 1rem;
+[type=range]:focus { outline: none; }
+[type=range]::-webkit-slider-runnable-track { height: 0.3rem; border-radius: 1rem;
   background: linear-gradient(to right, var(--st-primary-color) var(--filled), var(--st-border-color) 0); }
-input::-moz-range-track { height: 0.3rem; border-radius: 1rem; background: var(--st-border-color); }
-input::-moz-range-progress { height: 0.3rem; border-radius: 1rem; background: var(--st-primary-color); }
-input::-webkit-slider-thumb { appearance: none; width: 1.15rem; height: 1.15rem; margin-top: -0.425rem;
+[type=range]::-moz-range-track { height: 0.3rem; border-radius: 1rem; background: var(--st-border-color); }
+[type=range]::-moz-range-progress { height: 0.3rem; border-radius: 1rem; background: var(--st-primary-color); }
+[type=range]::-webkit-slider-thumb { appearance: none; width: 1.15rem; height: 1.15rem; margin-top: -0.425rem;
   border-radius: 50%; background: var(--st-primary-color); }
-input::-moz-range-thumb { border: 0; width: 1.15rem; height: 1.15rem; border-radius: 50%;
+[type=range]::-moz-range-thumb { border: 0; width: 1.15rem; height: 1.15rem; border-radius: 50%;
   background: var(--st-primary-color); }
-input:focus-visible::-webkit-slider-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
-input:focus-visible::-moz-range-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
+[type=range]:focus-visible::-webkit-slider-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
+[type=range]:focus-visible::-moz-range-thumb { outline: 2px solid var(--st-text-color); outline-offset: 2px; }
 .ranges > .play { grid-template-columns: minmax(0, 1fr) auto; row-gap: 0.4rem; }
 .play select, .play button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.5rem; color: inherit;
   background: var(--st-secondary-background-color); border: 1px solid var(--st-border-color);
@@ -52,6 +56,10 @@ _panel = st.components.v2.component(
     css=_CSS,
     js=Path(__file__).parents[1].joinpath("live_range.js").read_text(encoding="utf-8"),
 )
+CURVES = {  # ranges whose track is in pieces: (share of the track, last value, step of a drag)
+    "gain": ((0.2, 0.8, 0.01), (0.5, 1.2, 0.001), (0.3, 12.0, 0.01)),
+    "input_gain": ((0.3, 0.1, 0.002), (0.7, 4.0, 0.01)),
+}
 PANELS = ("ranges", "more_ranges")  # where each keeps its last report, read by the next run
 
 
@@ -127,6 +135,7 @@ def live_ranges(key, fields, *, play=False, target=None):
                 **limits._asdict(),
                 "digits": len(f"{limits.step:g}".partition(".")[2]),
                 "cap": caps.get(name),
+                "curve": CURVES.get(name),
                 "value": scenario.at_rest(name) if value is None else value,
                 "initial": value is None,
             }

@@ -36,7 +36,7 @@ def read_link(*own):
     address.send()
     preset = preset_of(st.session_state.scenario)
     if preset != CUSTOM:
-        st.session_state.origin = preset
+        _here()["origin"] = preset
     return said
 
 
@@ -44,6 +44,8 @@ def _adopt(given, own):
     """Take over scenario and look; how they differ from what was given, in sentences."""
     st.session_state.scenario, _, notices = parse(given)
     st.session_state.look, more = parse_look(given)
+    if (before := st.session_state.pop("returned_to", None)) is not None:
+        _remember(parse(before)[0])
     clean, known = link(), (*names(), *own)
     unknown = [name for name in given if name not in known]
     repeated = [name for name in given if len(st.query_params.get_all(name)) > 1]
@@ -88,14 +90,23 @@ def change(**values):
 
 def settle():
     """What was changed stays: one step to go back to, and the address bar."""
-    before = parse(address.read())[0]
-    if before != st.session_state.scenario:
-        st.session_state.past = [*past(), before][-PAST:]
+    _remember(parse(address.read())[0])
     write_link()
 
 
+def _remember(before):
+    """A scenario that was there before can be gone back to."""
+    if before != st.session_state.scenario:
+        _here()["past"] = [*past(), before][-PAST:]
+
+
 def past():
-    return st.session_state.get("past", [])
+    return _here().get("past", [])
+
+
+def _here():
+    """What is kept of a page as long as the visit lasts: "past" and "origin"."""
+    return st.session_state.setdefault("visited", {}).setdefault(st.session_state.page, {})
 
 
 def go_to(scenario, look=None):
@@ -114,7 +125,7 @@ def undo():
     """Go back one step."""
     *earlier, st.session_state.scenario = past()
     write_link()
-    st.session_state.past = earlier
+    _here()["past"] = earlier
 
 
 def keep(scenario):
@@ -126,8 +137,8 @@ def keep(scenario):
 
 def origin():
     """The preset that a person started from; after a reload, the one that differs least: in fields, then by size."""
-    if "origin" in st.session_state:
-        return st.session_state.origin
+    if "origin" in _here():
+        return _here()["origin"]
     now = vars(st.session_state.scenario)
 
     def apart(name):
@@ -145,8 +156,8 @@ def origin():
 def next_preset(step):
     """Go on to the next preset, or back."""
     names = list(PRESETS)
-    st.session_state.origin = names[(names.index(origin()) + step) % len(names)]
-    go_to(PRESETS[st.session_state.origin])
+    _here()["origin"] = name = names[(names.index(origin()) + step) % len(names)]
+    go_to(PRESETS[name])
 
 
 def choice(widget, field, options, value, **how):
@@ -200,7 +211,7 @@ def _chosen(field, value):
     """A discrete widget moved."""
     if field == "preset":
         if value in PRESETS:
-            st.session_state.scenario, st.session_state.origin = PRESETS[value], value
+            st.session_state.scenario, _here()["origin"] = PRESETS[value], value
     elif field == "cell":
         change(cell=value, gate="all")
     elif field == "init":

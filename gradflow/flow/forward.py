@@ -62,11 +62,14 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
     grow = lambda c: jnp.where(jnp.abs(c) < info.tiny**0.5, c * 2.0 ** (-info.minexp // 2 - 3), c)
     grown = tuple(map(grow, before))
     again = jax.vmap(cell.step)(a_x, jax.vmap(of_state)(steps, grown[0]), grown, pins)
-    tiny = [(jnp.abs(c) < info.tiny) & (jnp.abs(larger) >= info.tiny) for c, larger in zip(after, again, strict=True)]
 
     sound = [jnp.isfinite(a).reshape(len(steps), -1).all(1) for a in (a_x, a_h, *before, *after)]
     finite = lambda a: jnp.where(jnp.isfinite(a), a, 0)  # the rows that meet what is not are masked
     to_delta, to_carry = jax.vmap(partial(_jacobian, cell))(a_x, a_h, before, pins)
+    # What the activation shuts, as relu does what is below zero, is zero whatever comes.
+    passes = (to_delta != 0).any(2) | (to_carry != 0).any(2) | (jnp.abs(a_x + a_h) < info.tiny).all(1)[:, None]
+    lost = lambda c, larger: (jnp.abs(c) < info.tiny) & (jnp.abs(larger) >= info.tiny)
+    tiny = jnp.stack(list(map(lost, after, again)), axis=1) & passes  # [T, K, n]
     seed, exponent, cost = jax.vmap(_seed, in_axes=(None, 0, 0))(readout, after[0], targets)
     gates = {name: jax.vmap(openness)((a_x + a_h)[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     trace = Trace(
@@ -78,7 +81,7 @@ def _forward(cell, weights, inputs, readout, targets, pins, carry):
         seed_exponent=exponent,
         cost=cost,
         broken=~jnp.stack(sound).all(0),
-        flushed=jnp.stack(tiny).any((0, 2)),
+        flushed=tiny.any((1, 2)),
         met=(a_x, a_h, before, pins),
         plain_seed=jax.vmap(_plain_seed, in_axes=(None, 0, 0))(readout, after[0], targets),
         state=after[0],
@@ -208,12 +211,14 @@ def begin_all(problems, cell_path_only):
 def divergence(now):
     """How far a change of W_hh in its last digits moves the state, ‖h'(s) − h(s)‖ / ‖h(s)‖, f64[T].
 
-    h' is the state of W_hh (1 + ε), with ε = 1e-7, or 2⁻²⁰ in float32: the same compiled forward pass once more. From
-    an overflow on the result means nothing.
+    h' is the state of W_hh (1 + ε (1 + ξ)), with ξ ~ N(0, 1) for each entry and ε = 1e-7, or 2⁻²⁰ in float32: the same
+    compiled forward pass once more. A common factor alone may leave a state where the rounding of each entry moves it.
+    From an overflow on the result means nothing.
     """
     weights, *others = now.problem
     by = 2.0**-20 if now.weights.weight_hh.dtype == np.float32 else 1e-7
-    nudged = weights._replace(weight_hh=weights.weight_hh * np.asarray(1 + by, weights.weight_hh.dtype))
+    digits = np.random.default_rng(0).standard_normal(weights.weight_hh.shape)
+    nudged = weights._replace(weight_hh=weights.weight_hh * (1 + by * (1 + digits)).astype(weights.weight_hh.dtype))
     again = _one(now.cell, nudged, *others)[-1]
     h, other = (np.asarray(trace.state, np.float64) for trace in (now.trace, again))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):

@@ -162,7 +162,7 @@ class GradientMap:
     def chaotic_from(self) -> float:
         """The first step whose state a change of W_hh in its last digits moves by more than a hundredth; inf if none.
 
-        min s:  ‖h'(s) − h(s)‖ / ‖h(s)‖ > 0.01        h' of W_hh (1 + ε), ε = 1e-7, in float32 2⁻²⁰
+        min s:  ‖h'(s) − h(s)‖ / ‖h(s)‖ > 0.01        h': see `flow.forward.divergence`
         """
         moved = np.flatnonzero(divergence(self._pass)[: self._pass.limit] > 0.01)
         return float(moved[0]) if moved.size else np.inf

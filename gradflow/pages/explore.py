@@ -14,15 +14,15 @@ def page():
         st.set_page_config(initial_sidebar_state="collapsed")
     dress(look.stage)
     notice(notices)
-    first, more = controls.sidebar()
-    words = controls.views() if look.closer else None
     if not (look.stage or st.context.is_embedded):
         introduction()
+    first, more = controls.sidebar()
+    words = controls.views() if look.closer else None
     picture = st.container(key="picture")
     if look.closer and not look.stage:
         controls.tools(files)
     if not (look.closer and look.stage):
-        with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", key="bottom"):
             words = controls.bottom()
 
     def define(measurement, look):
@@ -40,15 +40,13 @@ def page():
 
 
 def introduction():
-    """What the page is, where to begin, and what the letters stand for."""
-    with st.container(horizontal=True, vertical_alignment="center", key="introduction"):
+    """What the page is, and what the letters stand for."""
+    with st.container(key="introduction"):
         st.html(
-            "<p class='introduction'>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the error at "
-            "time t; <b>δ</b>: that error on its way back; <b>W(t−u)</b>: the copy of the one weight W used u steps "
-            "before; <b>dC(t)/dW(t−u)</b>: that copy's term.</p>"
+            "<p>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the error at time t; <b>δ</b>: that "
+            "error on its way back; <b>W(t−u)</b>: the copy of the one weight W used u steps before; "
+            "<b>dC(t)/dW(t−u)</b>: that copy's term.</p>"
         )
-        if st.button("New here? Start with lesson 1", type="tertiary"):
-            st.switch_page("gradflow/pages/lessons.py", query_params={"lesson": "1"})
 
 
 def computed_on():

@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -155,7 +156,8 @@ def _train(task):
         if not TURN.take(visitor()):
             st.info("Waiting: somebody else is training on this server.")
             return
-        with st.spinner("Getting ready to train this cell. This happens once.", show_time=False):
+        first = state["losses"].shape[1] == 0  # the only chunk that may have to compile
+        with st.spinner("Getting ready to train this cell. This happens once.") if first else nullcontext():
             _step(training, state)
     _draw(training, state)
     if state["active"] and state["done"]:
@@ -219,12 +221,13 @@ def sentences(training, state):
     each = zip(state["names"], learned, state["credit"], state["pace"], state["losses"], strict=True)
     for name, at, share, pace, losses in each:
         last = float(losses[-training.CHUNK :].mean())
+        ends = f"loss {last:.3f}" if last < 100 else f"loss {number(np.log(last))}"
         if not np.isfinite(last):
             result = "it has blown up"
         elif at is None:
-            result = f"not learned after {steps} steps, loss {last:.3f}"
+            result = f"not learned after {steps} steps, {ends}"
         else:
-            result = f"learned by step {at}, loss {last:.3f}"
+            result = f"learned by step {at}, {ends}"
         before = f"credit {number(share)}, a step back ×{number(np.log(pace))}" if share > -np.inf else "no credit"
         said[name] = f"{before}; {result}."
     return said

@@ -11,6 +11,7 @@ from gradflow.messages import notice, safely
 from gradflow.pages.layers import FIELDS, layers
 from gradflow.pages.learning import TURN, learning, visitor
 from gradflow.pages.live_picture import HERE, begin, draw_chart, dress, get_ready
+from gradflow.pages.ways import carrier
 
 BADGES = {"statement": "blue", "claim": "violet"}  # stance -> colour
 
@@ -24,7 +25,7 @@ def page():
     if not address.read().keys() & {*controls.names()}:
         controls.show_lesson(lesson)
     notice([*unknown, *unread, *controls.read_link("lesson", "answers", *FIELDS)])
-    path(number, answers)
+    carry = path(number, answers)
     st.header(f"{number}. {lesson.title}", anchor=False)
     st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
     revealed = number in answers
@@ -44,6 +45,7 @@ def page():
             controls.live_ranges("ranges", lesson.controls, target=target)
 
     def also(measurement, look):
+        carry()
         if callable(lesson.prose):
             prose.markdown(beside(lesson, measurement.scenario))
         if remedy is not None:
@@ -124,7 +126,7 @@ def open_lesson(number):
 
 
 def path(number, answers):
-    """The way from the first lesson to the last, and to Explore."""
+    """The way from the first lesson to the last, and to Explore, which `carrier` returns."""
     with st.container(horizontal=True, vertical_alignment="center", key="path"):
         last = len(LESSONS)
         back = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
@@ -135,8 +137,7 @@ def path(number, answers):
             st.button(label, on_click=safely(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
         on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
         st.button("▶", on_click=safely(open_lesson), help="The next lesson.", **on)
-        if st.button("Open in Explore", type="tertiary"):
-            st.switch_page("gradflow/pages/explore.py", query_params=controls.link())
+        return carrier()
 
 
 def ask(lesson, number, answers):
@@ -181,15 +182,16 @@ def settled(lesson, number, answers):
 
 
 def examples(lesson):
-    """Other networks for the picture above, what each changes, and the way back."""
-    for label, scenario, says, look in lesson.examples:
-        with st.container(horizontal=True, vertical_alignment="center"):
+    """Other networks for the picture above, the way back, and what each changes."""
+    with st.container(horizontal=True):
+        for label, scenario, _, look in lesson.examples:
             st.button(label, on_click=safely(controls.go_to), args=(scenario, look or lesson.look))
-            changes = (
-                f"Changes: {lesson.changes(scenario)}." if lesson.changes(scenario) else "The same, drawn otherwise."
-            )
-            st.markdown(f"{says}  \n:small[{changes}]", width=420)
-    st.button("Back to the lesson's example", on_click=safely(controls.show_lesson), args=(lesson,), type="tertiary")
+        back = {"on_click": safely(controls.show_lesson), "args": (lesson,)}
+        st.button("Back to the lesson's example", type="tertiary", **back)
+    for label, scenario, says, _ in lesson.examples:
+        changes = lesson.changes(scenario)
+        changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."
+        st.markdown(f"**{label}.** {says} :small[{changed}]")
 
 
 def conclude(lesson):

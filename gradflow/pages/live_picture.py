@@ -193,7 +193,7 @@ def kept_measurement(scenario):
 
 def target(shown):
     """Where a click on the map sets time and lag."""
-    if not shown.look.closer or shown.look.show != "terms":
+    if shown.look.show != "terms":
         return None
     from gradflow.charts import picture
 

@@ -62,7 +62,7 @@ WHOLE_LAYOUT = {
     "zero": "0",
     "right": "width - 10",
     "top": ("48", "66"),
-    "bottom": ("380", "362"),
+    "bottom": ("378", "362"),
     "narrow": ("false", "true"),
 }
 WHOLE_HEIGHT = 430  # px

@@ -48,7 +48,7 @@ def spec(x_title, description, x_axis=None):
             for how in (base.HALO, {"color": base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]")})
         ),
         *base.headings(),
-        base.read_out("bottom + (narrow ? 64 : 46)"),
+        base.read_out("bottom + (narrow ? 64 : 48)"),
         base.columns(WHOLE, "column"),
     )
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
