@@ -33,6 +33,7 @@ def over_the_picture(page):
 def reveal(page):
     """Answer with the first option, if there are any, and see what is measured."""
     at_rest(page)  # the radio of the lesson before is gone
+    button(page, "Show what is measured").wait_for()
     if page.get_by_role("radio").count():
         page.get_by_role("radio").first.check(force=True)
     button(page, "Show what is measured").click()

@@ -166,7 +166,7 @@ GROWTH = Lesson(
         "Blue goes like the number of steps, $T$. A term of the recurrent weight is the error times the state it "
         "meets, which under noise wanders off like $\\sqrt{T}$. How does its sum go?",
         _which_growth,
-        ("Like $\\sqrt{T}$", "Like $T$", "Like $T\\sqrt{T}$", "By a factor at every step"),
+        ("Like √T", "Like T", "Like T√T", "By a factor at every step"),
         why=(
             "That is the state alone, and so is the input weight's sum, where noise adds up with either sign.",
             "That would need a state that stays of one size, as the constant 1 that the bias meets does.",
