@@ -2,7 +2,7 @@
 
 import pytest
 from browser import CANVAS, at_rest, drawn
-from explore import link, measurement, slider, verdict
+from explore import link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 from test_bad_input import lessons
 from test_browser_lessons import button, over_the_picture, reveal
@@ -33,7 +33,7 @@ def on_explore(page, scenario):
 
 def on_lesson(page, number, gain, answers):
     expect(page.get_by_role("heading", name=f"{number}. {LESSONS[number - 1].title}")).to_be_visible()
-    expect(slider(page, "gain")).to_have_value(f"{gain:g}")
+    expect(typed(page, "gain")).to_have_value(f"{gain:.3f}")
     assert (link(page)["lesson"], link(page)["answers"], parse(link(page))[0].gain) == (str(number), answers, gain)
     for answer in answers.split(","):
         expect(button(page, f"{answer[0]} ✓")).to_be_visible()
