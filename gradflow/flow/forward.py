@@ -213,7 +213,7 @@ def divergence(now):
 
     h' is the state of W_hh (1 + ε (1 + ξ)), with ξ ~ N(0, 1) for each entry and ε = 1e-7, or 2⁻²⁰ in float32: the same
     compiled forward pass once more. A common factor alone may leave a state where the rounding of each entry moves it.
-    From an overflow on the result means nothing.
+    A state that is about to underflow counts as unmoved; from an overflow on the result means nothing.
     """
     weights, *others = now.problem
     by = 2.0**-20 if now.weights.weight_hh.dtype == np.float32 else 1e-7
@@ -222,8 +222,9 @@ def divergence(now):
     again = _one(now.cell, nudged, *others)[-1]
     h, other = (np.asarray(trace.state, np.float64) for trace in (now.trace, again))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        apart = np.linalg.norm(other - h, axis=1) / np.linalg.norm(h, axis=1)
-    return np.nan_to_num(apart)  # 0 / 0
+        apart, size = np.linalg.norm(other - h, axis=1), np.linalg.norm(h, axis=1)
+        least = np.finfo(weights.weight_hh.dtype).tiny * 2.0**30
+        return np.where(size > least, np.nan_to_num(apart / size), 0.0)
 
 
 def _arrays(problem):
