@@ -172,8 +172,9 @@ def broken(*arguments):
 importlib.import_module("gradflow.takeaway").to_json = broken
 importlib.import_module("gradflow.takeaway").from_json = broken
 importlib.import_module("gradflow.controls.tools")._oppose = broken
-pages = {str(ROOT)!r} + "/gradflow/pages"
-exec(open({str(ROOT / "app.py")!r}).read().replace("gradflow/pages", pages))
+ways = importlib.import_module("gradflow.pages.ways")
+ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + "/" + page for page in (ways.EXPLORE, ways.LESSONS))
+exec(open({str(ROOT / "app.py")!r}).read())
 """
 
 

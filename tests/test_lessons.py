@@ -38,19 +38,11 @@ from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, RANGES, Scenario, p
 from gradflow.training import CHUNK, STEPS, learned_at, variants
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
-PAGE = """
-import sys; sys.path.insert(0, {root!r})
-import runpy
-from gradflow.address import catch_up
-catch_up()
-runpy.run_path({page!r})
-"""
 
 
 def opened(**params):
     """The page of the lessons, opened by a link."""
-    page = str(ROOT / "gradflow/pages/lessons.py")
-    app = AppTest.from_string(PAGE.format(root=str(ROOT), page=page), default_timeout=120)
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("gradflow/pages/lessons.py")
     for name, value in params.items():
         app.query_params[name] = str(value)
     return app.run()

@@ -165,9 +165,9 @@ def prepare(measurement, look, moves, verdict):
     images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
     head, stop, more = sentence.partition(". ")
-    more = f" <small>{escape(more)}</small>" if more else ""
-    html = f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}{more}</h2>"
-    return "".join([html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
+    more = [f" <small>{escape(more)}</small>"] if more else []
+    html = [f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}", *more, "</h2>"]
+    return "".join([*html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
 
 
 def frame(chart, measurement, look, kept, moves, last):

@@ -1,5 +1,7 @@
 """The ways between the pages: links that bring along what a person has left on the other page."""
 
+from html import escape
+
 import streamlit as st
 
 from gradflow import address, controls
@@ -15,7 +17,7 @@ def ways(here):
         st.html("<b>gradflow</b>", width="content")
         for title, script, link in (("Explore", EXPLORE, _explore), ("Lessons", LESSONS, _lessons)):
             if title == here:
-                st.html(f'<span aria-current="page">{title}</span>', width="content")
+                st.html(f'<span aria-current="page">{escape(title)}</span>', width="content")
             else:
                 st.page_link(script, label=title, query_params=link(), width="content")
         if here == "Explore":
