@@ -173,7 +173,7 @@ importlib.import_module("gradflow.takeaway").to_json = broken
 importlib.import_module("gradflow.takeaway").from_json = broken
 importlib.import_module("gradflow.controls.tools")._oppose = broken
 ways = importlib.import_module("gradflow.pages.ways")
-ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + "/" + page for page in (ways.EXPLORE, ways.LESSONS))
+ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + f"/gradflow/pages/{{page}}.py" for page in ("explore", "lessons"))
 exec(open({str(ROOT / "app.py")!r}).read())
 """
 

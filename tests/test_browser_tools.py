@@ -141,7 +141,7 @@ def test_the_switches(visit):
     lost = int(np.sum(np.isneginf(now.float32.log_row) & np.isfinite(now.log_row)))
     assert lost > 50 and f"reports 0 for {lost} of" in said(page)
     page.get_by_text("Other chains", exact=True).click()
-    on_canvas(page, "‖dh(t)/dh(t−u)‖")
+    on_canvas(page, "‖dh(t)/d(h,c)(t−u)‖")
     on_canvas(page, "‖dC(t)/dx(t−u)‖")
     at_rest(page)
     page.get_by_text("Cell path only", exact=True).click()
