@@ -390,7 +390,7 @@ def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
     assert "depth" not in app.query_params and not app.exception
 
 
-@pytest.mark.parametrize("name, raw", [("activation", "swish"), ("depth", "1"), ("width", "17"), ("scale", "nan")])
+@pytest.mark.parametrize("name, raw", [("activation", "swish"), ("depth", "x"), ("width", "17"), ("scale", "nan")])
 def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
     app = opened(lesson=5, answers="5:2", **{name: raw})
     assert not app.exception
@@ -400,6 +400,13 @@ def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
     usual = {field: default for field, (default, *_) in layers.FIELDS.items()}
     said = net.say(layer_gradients(usual["activation"], usual["depth"], usual["width"]))
     assert said in words(app)
+
+
+def test_a_net_too_flat_is_the_flattest_and_says_so():
+    app = opened(lesson=5, answers="5:2", depth="1")
+    (notice,) = notices(app)
+    assert "depth “1” is below 2; it is now 2." in notice and app.query_params["depth"] == "2"
+    assert net.say(layer_gradients("sigmoid", 2, 16)) in words(app)
 
 
 def test_the_curves_of_a_net_are_those_of_backpropagation_by_hand():
