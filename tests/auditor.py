@@ -341,7 +341,8 @@ def measured(gmap, problem, t, horizon, weight="weight_hh", gate=None):
     of = {"weight": weight, "gate": gate}
     lags = gmap.lags(t)
     if weight == "all":
-        log_delta = np.logaddexp(*(2 * lags.log_factors(name, gate)[0] for name in ("bias_hh", "bias_ih"))) / 2
+        with np.errstate(invalid="ignore"):  # NaN after an overflow
+            log_delta = np.logaddexp(*(2 * lags.log_factors(name, gate)[0] for name in ("bias_hh", "bias_ih"))) / 2
     else:
         log_delta = lags.log_factors(**of)[0]
     sums = gmap.log_sums(**of, horizon=horizon)
