@@ -251,8 +251,7 @@ def regime(log_delta, fit: Fit) -> str:
     zeros = np.isneginf(log_delta)
     if span < 1 or zeros[: fit.last].any() or fit.error > max(1.5, abs(fit.slope) * span / math.sqrt(12)):
         return "mixed"
-    constant = abs(fit.slope) <= math.log(LEVEL) and abs(fit.slope) * span <= math.log(LEVEL_IN_ALL)
-    name = "constant" if constant else "vanishing" if fit.slope < 0 else "exploding"
+    name = "constant" if _level(fit.slope, span) else "vanishing" if fit.slope < 0 else "exploding"
     return "mixed" if zeros.sum() > 1 and name != "vanishing" else name
 
 
@@ -440,8 +439,7 @@ def _second(text, reading, row):
         return []
     meets = "grows" if reading.term_pace > reading.pace else "fades"
     slope = _log(text.claim("term_pace", reading.term_pace))
-    level = abs(slope) <= math.log(LEVEL) and abs(slope) * span <= math.log(LEVEL_IN_ALL)
-    goes = "stay level," if level else "fall by" if slope < 0 else "grow by"
+    goes = "stay level," if _level(slope, span) else "fall by" if slope < 0 else "grow by"
     return [f"what δ meets {meets}, and the terms {goes} ×{number(slope)} a step"]
 
 
@@ -478,6 +476,11 @@ def number(log) -> str:
 
 def _percent(part):
     return "less than 0.01 %" if part < 1e-4 else "100 %" if part >= 0.995 else f"{100 * part:.2g} %"
+
+
+def _level(slope, span):
+    """Whether a slope over so many lags is no change: within `LEVEL` a step, and `LEVEL_IN_ALL` in all."""
+    return abs(slope) <= math.log(LEVEL) and abs(slope) * span <= math.log(LEVEL_IN_ALL)
 
 
 def _line(x, y):
