@@ -177,9 +177,15 @@ function type(live, row) {
   number.setAttribute("aria-label", `${range.label}, number`);
   number.onfocus = () => {
     stop(live);
-    setTimeout(() => !row.typing && number.matches(":focus") && number.select()); // after the click, which puts a caret
+    row.entered = true;
+    number.select();
+  };
+  number.onclick = () => {
+    if (row.entered) number.select(); // the click has put a caret
+    row.entered = false;
   };
   number.oninput = () => {
+    row.entered = false;
     row.typing = true;
     complain(row, "");
   };

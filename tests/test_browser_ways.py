@@ -15,14 +15,14 @@ from gradflow.scenario import Scenario, parse
 def goes(page, name):
     """Follow a link, to the page it leads to."""
     page.get_by_role("link", name=name, exact=True).click()
-    stands(page)
+    stands(page, on_lessons="esson" in name)
 
 
-def stands(page):
-    drawn(page)
-    on_lessons = "/lessons" in page.url
+def stands(page, on_lessons):
+    page.wait_for_url(lambda url: ("/lessons" in url) is on_lessons)
+    expect(page.locator("[aria-current=page]")).to_have_text(["Lessons" if on_lessons else "Explore"])  # and no other
     expect(page.get_by_test_id("stSidebar")).to_be_visible(visible=not on_lessons)
-    expect(page.locator("[aria-current=page]")).to_have_text("Lessons" if on_lessons else "Explore")
+    drawn(page)
 
 
 def on_explore(page, scenario):
@@ -95,26 +95,31 @@ def test_a_link_carries_what_was_moved_last(way):
 def test_by_back_and_forward(way):
     goes(way, "Explore")
     way.go_back()
-    stands(way)
+    stands(way, True)
     on_lesson(way, 2, 0.79, "1:0")
     way.go_forward()
-    stands(way)
+    stands(way, False)
     on_explore(way, EXPLORED)
     goes(way, "Lessons")
     on_lesson(way, 2, 0.79, "1:0")
     goes(way, "Open in Explore")
     way.go_back()  # one step, and nothing was lost on the way
-    stands(way)
+    stands(way, True)
     on_lesson(way, 2, 0.79, "1:0")
 
 
 def test_back_through_a_lesson_to_explore_and_on_by_the_links(way):
-    for _ in range(4):  # gain, lesson, answer, page
+    for heading, answers in ((LESSONS[1], "1:0"), (LESSONS[0], "1:0"), (LESSONS[0], None)):  # gain, lesson, answer
         way.go_back()
-        stands(way)
+        expect(way.get_by_role("heading", name=heading.title)).to_be_visible()
+        expect(button(way, "1 ✓")).to_have_count(1 if answers else 0)
+        stands(way, True)
+        assert link(way).get("answers") == answers
+    way.go_back()
+    stands(way, False)
     on_explore(way, EXPLORED)
     way.go_forward()
-    stands(way)
+    stands(way, True)
     assert "answers" not in link(way)
     expect(over_the_picture(way)).to_have_text("")
 
