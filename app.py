@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from gradflow.address import catch_up, enter
-from gradflow.messages import apology, own_up
-from gradflow.pages.ways import EXPLORE, LESSONS, ways
+from gradflow.app.errors import apology, own_up
+from gradflow.app.navigation import EXPLORE, LESSONS, ways
+from gradflow.app.url_state import catch_up, enter
 
 st.set_option("client.showErrorDetails", "none")  # whatever a host sets: what escapes the apology is not shown either
 with apology():

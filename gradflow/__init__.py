@@ -4,8 +4,8 @@ A recurrent network uses one weight many times, so the gradient of the cost at t
 term for each earlier use. gradflow computes every term for every t, over any range of magnitudes, and to rounding
 where the network is not chaotic.
 
-Read in this order: `cells` (what a step is), `flow` (the engine: all terms in one backward sweep), `reading` (what
-the numbers mean), `scenario` (what a person sets), `charts` and `controls` (what a person sees), `pages`.
+Read in this order: `cells` (what a step is), `maps` and `lags` (what is computed), `engine` (how: all terms in one
+backward sweep), `reading` (what the numbers mean), `app` (the page).
 """
 
 from importlib import import_module
@@ -13,17 +13,17 @@ from importlib import import_module
 _HOMES = {
     "CELLS": "cells",
     "Cell": "cells",
-    "GradientMap": "flow",
-    "LagTerms": "flow",
-    "LayerGradients": "flow",
-    "Measurement": "scenario",
-    "PRESETS": "scenario",
-    "Scenario": "scenario",
+    "GradientMap": "maps",
+    "LagTerms": "lags",
+    "LayerGradients": "feedforward",
+    "Measurement": "app.scenario",
+    "PRESETS": "app.scenario",
+    "Scenario": "app.scenario",
     "Weights": "weights",
-    "gradient_map": "flow",
-    "gradient_maps": "flow",
-    "lag_terms": "flow",
-    "layer_gradients": "flow",
+    "gradient_map": "maps",
+    "gradient_maps": "maps",
+    "lag_terms": "lags",
+    "layer_gradients": "feedforward",
 }
 __all__ = list(_HOMES)
 

@@ -5,12 +5,12 @@ import os
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from gradflow import scenario
-from gradflow.fields import INITIAL
-from gradflow.look import CHOICES as LOOK_CHOICES
-from gradflow.look import RANGES as LOOK_RANGES
-from gradflow.look import Look
-from gradflow.scenario import CUSTOM, GATES, PRESETS, Scenario
+from gradflow.app import scenario
+from gradflow.app.scenario import CUSTOM, GATES, PRESETS, Scenario
+from gradflow.app.url_codec import INITIAL
+from gradflow.app.view import CHOICES as LOOK_CHOICES
+from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.view import Look
 
 WHOLE = "GRADFLOW_WHOLE" in os.environ
 RANGES = scenario.RANGES | LOOK_RANGES

@@ -24,7 +24,7 @@ from plain_network import GATES, PINNABLE, Network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gradflow.scenario import CHOICES, RANGES, Scenario, gate_names, to_params
+from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names, to_params
 
 FLOAT32 = np.finfo(np.float32)
 KINDS = {

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 from browser import CANVAS, CHART
 from playwright.sync_api import expect
 
-from gradflow.controls import LABELS
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import parse
 from gradflow.reading import number
-from gradflow.scenario import parse
 
 READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
 AXES = "ink().filter(({ text }) => text.startsWith('10')).map((label) => Object.values(label).join(' ')).sort().join()"

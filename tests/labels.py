@@ -18,10 +18,10 @@ from PIL import ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gradflow import charts
-from gradflow.charts import CHARTS
-from gradflow.look import Look
-from gradflow.scenario import CHOICES, GATES, Scenario
+from gradflow.app import charts
+from gradflow.app.charts import CHARTS
+from gradflow.app.scenario import CHOICES, GATES, Scenario
+from gradflow.app.view import Look
 
 (PAGE_FONT,) = Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 from test_page import widget
 
-from gradflow import training
-from gradflow.scenario import Scenario, to_params
+from gradflow.app import training
+from gradflow.app.scenario import Scenario, to_params
 
 SECRET = "secret detail"
 SET = to_params(Scenario(gain=3.21))
@@ -27,7 +27,7 @@ def opened(page=None, **params):
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.query_params.update(params)
     if page:
-        app.switch_page(f"gradflow/pages/{page}.py")
+        app.switch_page(f"gradflow/app/pages/{page}.py")
     return app.run()
 
 
@@ -57,17 +57,17 @@ def copied(app):
     "where",
     [
         "streamlit.navigation",
-        "gradflow.controls.read_link",
-        "gradflow.controls.sidebar",
-        "gradflow.controls.bottom",
-        "gradflow.pages.live_picture.dress",
-        "gradflow.pages.live_picture.begin",
-        "gradflow.scenario.Scenario.measure",
-        "gradflow.pages.live_picture.prepare",
-        "gradflow.controls.take",
-        "gradflow.controls.live_panels",
-        "gradflow.look.look_params",
-        "gradflow.scenario.Scenario.__hash__",
+        "gradflow.app.session.read_link",
+        "gradflow.app.sidebar.sidebar",
+        "gradflow.app.toolbar.bottom",
+        "gradflow.app.live_chart.dress",
+        "gradflow.app.live_chart.begin",
+        "gradflow.app.scenario.Scenario.measure",
+        "gradflow.app.live_chart.prepare",
+        "gradflow.app.components.range_slider.take",
+        "gradflow.app.sidebar.live_panels",
+        "gradflow.app.view.look_params",
+        "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
 def test_a_page_apologises(where, monkeypatch, caplog):
@@ -79,14 +79,14 @@ def test_a_page_apologises(where, monkeypatch, caplog):
 
 @pytest.mark.parametrize("embedded, way_back", [(True, "?embed=true"), (False, "?")])
 def test_the_way_back_stays_embedded(embedded, way_back, monkeypatch):
-    monkeypatch.setattr("gradflow.controls.take", broken)
+    monkeypatch.setattr("gradflow.app.components.range_slider.take", broken)
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.context = {"is_embedded": embedded}
     app.run()
     assert f'<a href="{way_back}">Start again</a>' in [html.proto.body for html in app.get("html")]
 
 
-@pytest.mark.parametrize("module", ["gradflow.pages.live_picture", "gradflow.controls", "gradflow.charts"])
+@pytest.mark.parametrize("module", ["gradflow.app.live_chart", "gradflow.app.session", "gradflow.app.charts"])
 def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, module, None)  # an import of it raises
     parent, _, name = module.rpartition(".")
@@ -97,7 +97,7 @@ def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
     assert copied(app) == SET
 
 
-@pytest.mark.parametrize("where", ["gradflow.controls.names", "gradflow.scenario.Scenario.measure"])
+@pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.scenario.Scenario.measure"])
 def test_a_lesson_apologises(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
     app = opened("lessons", **SET, lesson="2")
@@ -107,7 +107,7 @@ def test_a_lesson_apologises(where, monkeypatch, caplog):
 
 def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = opened(**SET)
-    monkeypatch.setattr("gradflow.controls.state.settle", broken)
+    monkeypatch.setattr("gradflow.app.session.settle", broken)
     widget(app, "preset").set_value("GRU").run()
     first = number(app, caplog)
     assert app.session_state["scenario"] == Scenario(gain=3.21)
@@ -123,7 +123,7 @@ def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
 
 def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = opened("lessons", lesson="2", answers="2:0")
-    monkeypatch.setattr("gradflow.controls.state.settle", broken)
+    monkeypatch.setattr("gradflow.app.session.settle", broken)
     next(button for button in app.button if button.label == "Show where it stops").click().run()
     number(app, caplog)
     assert app.header[0].value.startswith("2. ")
@@ -143,7 +143,7 @@ def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
 
 
 def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(monkeypatch, caplog):
-    monkeypatch.setattr("gradflow.pages.learning._train", broken)
+    monkeypatch.setattr("gradflow.app.live_training._train", broken)
     app = opened("lessons", lesson="8", answers="8:0")
     number(app, caplog)
     app.session_state["trainee"] = "who trained before"
@@ -153,8 +153,8 @@ def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(mon
 
 def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
-    monkeypatch.setattr("gradflow.controls.sidebar", broken)
-    monkeypatch.setattr("gradflow.messages._apologise", broken)
+    monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
+    monkeypatch.setattr("gradflow.app.errors._apologise", broken)
     app = opened()
     assert len(app.exception) == 1
     shown = everything(app)
@@ -169,11 +169,11 @@ import streamlit as st
 def broken(*arguments):
     raise RuntimeError({SECRET!r})
 
-importlib.import_module("gradflow.takeaway").to_json = broken
-importlib.import_module("gradflow.takeaway").from_json = broken
-importlib.import_module("gradflow.controls.tools")._oppose = broken
-ways = importlib.import_module("gradflow.pages.ways")
-ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + f"/gradflow/pages/{{page}}.py" for page in ("explore", "lessons"))
+importlib.import_module("gradflow.app.export").to_json = broken
+importlib.import_module("gradflow.app.export").from_json = broken
+importlib.import_module("gradflow.app.toolbar")._oppose = broken
+ways = importlib.import_module("gradflow.app.navigation")
+ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + f"/gradflow/app/pages/{{page}}.py" for page in ("explore", "lessons"))
 exec(open({str(ROOT / "app.py")!r}).read())
 """
 

@@ -11,7 +11,7 @@ from auditor import SUMS, Tally, audit, audit_network, cliffs, growing, line, me
 from plain_network import FIELDS, GATES, PINNABLE, Network
 
 import gradflow as gf
-from gradflow.scenario import PRESETS, Scenario
+from gradflow.app.scenario import PRESETS, Scenario
 
 LAGS = np.arange(100)
 

@@ -17,11 +17,11 @@ from streamlit.testing.v1 import AppTest
 from test_page import APP, checked, link, notices, opened, shown, verdict, widget
 from test_takeaway import refusal
 
-from gradflow.controls import live
-from gradflow.fields import INITIAL, short, write
-from gradflow.lessons import LESSONS
-from gradflow.look import Look, look_params, parse_look
-from gradflow.scenario import GATE_FIELDS, PRESETS, TEXT_LENGTH, Scenario, parse, to_params
+from gradflow.app.components import range_slider
+from gradflow.app.lessons import LESSONS
+from gradflow.app.scenario import GATE_FIELDS, PRESETS, TEXT_LENGTH, Scenario, parse, to_params
+from gradflow.app.url_codec import INITIAL, short, write
+from gradflow.app.view import Look, look_params, parse_look
 from gradflow.weights import SET_BIASES
 
 NO_NUMBER = re.compile(r"(?<![a-z])(nan|inf|infinity)(?![a-z])", re.IGNORECASE)
@@ -208,7 +208,7 @@ def test_a_report_of_a_range_is_taken():
     at.session_state["ranges"] = {"moved": moved}
     checked(at.run())
     assert shown(at) == Scenario(gain=2.5)
-    assert at.session_state["look"].kept is None and live.PANELS == ("ranges", "more_ranges")
+    assert at.session_state["look"].kept is None and range_slider.PANELS == ("ranges", "more_ranges")
 
 
 # ----------------------------------------------------------------------------------------------- the lessons
@@ -217,7 +217,7 @@ def test_a_report_of_a_range_is_taken():
 def lessons(**params):
     at = AppTest.from_file(str(APP), default_timeout=120)
     at.query_params.update(params)
-    return checked(at.switch_page("gradflow/pages/lessons.py").run())
+    return checked(at.switch_page("gradflow/app/pages/lessons.py").run())
 
 
 @given(st.dictionaries(st.sampled_from(["lesson", "answers", "preset", "gain", "stage", "x"]), texts))

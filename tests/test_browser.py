@@ -29,9 +29,9 @@ from explore import (
 )
 from playwright.sync_api import expect
 
-from gradflow.charts.base import PAPERS
-from gradflow.controls import LABELS
-from gradflow.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
+from gradflow.app.charts.base import PAPERS
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

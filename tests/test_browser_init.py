@@ -4,8 +4,8 @@ import pytest
 from explore import link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 
-from gradflow.controls import LABELS
-from gradflow.scenario import parse
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import parse
 
 WORDS = "as initialised"
 

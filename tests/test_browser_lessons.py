@@ -7,11 +7,11 @@ from browser import CANVAS, at_rest, drawn
 from explore import NO_NUMBER, link, slider, texts, verdict
 from playwright.sync_api import expect
 
-from gradflow.charts import layers as net
-from gradflow.flow import layer_gradients
-from gradflow.lessons import LESSONS
-from gradflow.look import parse_look
-from gradflow.scenario import parse
+from gradflow.app.charts import layers as net
+from gradflow.app.lessons import LESSONS
+from gradflow.app.scenario import parse
+from gradflow.app.view import parse_look
+from gradflow.feedforward import layer_gradients
 
 FARES = re.compile("How the (statement|claim) fares")
 

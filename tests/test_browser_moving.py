@@ -7,9 +7,9 @@ from browser import CANVAS, at_rest
 from explore import AXES, axes, finger_on, link, measurement, picture, slider, texts, typed, verdict
 from playwright.sync_api import expect
 
-from gradflow.charts.picture import PADDING, PLACES, RIGHT
-from gradflow.look import parse_look
-from gradflow.scenario import Scenario, to_params
+from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
+from gradflow.app.scenario import Scenario, to_params
+from gradflow.app.view import parse_look
 
 HASTY = """input => new Promise(done => {
   let k = 0;

@@ -7,8 +7,8 @@ from browser import CANVAS, at_rest
 from explore import finger_on, link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 
-from gradflow.charts.picture import PADDING, PLACES, RIGHT
-from gradflow.controls import LABELS
+from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
+from gradflow.app.labels import LABELS
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 

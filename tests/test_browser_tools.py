@@ -11,10 +11,10 @@ from explore import NO_NUMBER, finger_on, link, measurement, slider, texts, verd
 from PIL import Image
 from playwright.sync_api import expect
 
-from gradflow.charts import CHARTS
-from gradflow.look import SHOWN, Look, parse_look
+from gradflow.app.charts import CHARTS
+from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, parse, to_params
+from gradflow.app.view import SHOWN, Look, parse_look
 from gradflow.reading import number
-from gradflow.scenario import DEFAULT_PRESET, PRESETS, parse, to_params
 
 TITLES = {
     "terms": "Each term: ‖dC(t)/dW(t−u)‖",

@@ -8,8 +8,8 @@ from test_bad_input import lessons
 from test_browser_lessons import button, over_the_picture, reveal
 from test_page import notices, shown
 
-from gradflow.lessons import LESSONS
-from gradflow.scenario import Scenario, parse
+from gradflow.app.lessons import LESSONS
+from gradflow.app.scenario import Scenario, parse
 
 
 def goes(page, name):

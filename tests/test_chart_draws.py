@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_chart_registry import looked_up, uses
 
-from gradflow import charts
-from gradflow.charts import draws
-from gradflow.charts.draws import Draws
+from gradflow.app import charts
+from gradflow.app.charts import draws
+from gradflow.app.charts.draws import Draws
 
 HOW = {"title": "Growth", "axis": "factor"}
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")

@@ -9,10 +9,10 @@ from anything import WHOLE
 from labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
 
 import gradflow as gf
-from gradflow import charts
-from gradflow.charts import CHARTS, draws, layers, learning, truncation
-from gradflow.look import Look
-from gradflow.scenario import PRESETS, Scenario
+from gradflow.app import charts
+from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
+from gradflow.app.scenario import PRESETS, Scenario
+from gradflow.app.view import Look
 
 SMALL = Scenario(hidden=4)
 CASES = {  # scenario, look without a chart, what is kept

@@ -10,10 +10,10 @@ import pytest
 from oracle import Answer, costs, plain
 
 import gradflow as gf
-from gradflow.charts import CHARTS, base, cells, curves, entry, network
-from gradflow.look import Look
+from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
+from gradflow.app.scenario import CHOICES, PRESETS, Scenario
+from gradflow.app.view import Look
 from gradflow.reading import number
-from gradflow.scenario import CHOICES, PRESETS, Scenario
 
 LN10 = np.log(10)
 LENGTH = 24  # of all, so that the plain pass is compiled once a cell
@@ -119,7 +119,7 @@ def entries(field, scenario):
     return places
 
 
-def waterfall(measurement, look):
+def bars_of(measurement, look):
     """(names, starts, stops) of the bars, as numbers, and all that is drawn."""
     data, (unit, _, _) = drawn("entry", measurement, look)
     bars = data["bars"]
@@ -132,7 +132,7 @@ def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
     measurement = measured(case, weight=field)
     expected = gradient(measurement, field)
     for row, col in entries(field, measurement.scenario):
-        names, start, stop, _ = waterfall(measurement, Look(row=row, col=col or 0))
+        names, start, stop, _ = bars_of(measurement, Look(row=row, col=col or 0))
         total = expected[row if col is None else (row, col)]
         reach = np.abs([start, stop]).max()
         assert names[-1] == "sum" and start[-1] == 0
@@ -145,9 +145,9 @@ def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
 def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
     measurement = measured(case, weight=field)
     for row, col in entries(field, measurement.scenario):
-        names, start, stop, _ = waterfall(measurement, Look(row=row, col=col or 0))
+        names, start, stop, _ = bars_of(measurement, Look(row=row, col=col or 0))
         term = terms(measurement, field)[(slice(None), row, *([] if col is None else [col]))]
-        first, reach = min(len(term), entry.FIRST), np.abs([start, stop]).max() + 1e-30
+        first, reach = min(len(term), waterfall.FIRST), np.abs([start, stop]).max() + 1e-30
         assert names[:first] == [str(u) for u in range(first)]
         np.testing.assert_allclose((stop - start)[:first], term[:first], rtol=1e-4, atol=1e-5 * reach)
         assert start[0] == 0
@@ -157,13 +157,13 @@ def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
 @every_scenario
 def test_one_bar_holds_all_that_is_not_among_the_first(case):
     measurement = measured(case, weight="bias_ih")
-    names, start, stop, bars = waterfall(measurement, Look(row=1))
+    names, start, stop, bars = bars_of(measurement, Look(row=1))
     lags = measurement.t + 1
-    if lags <= entry.FIRST:
+    if lags <= waterfall.FIRST:
         assert names == [*map(str, range(lags)), "sum"]
         return
-    assert names == [*map(str, range(entry.FIRST)), f"{entry.FIRST}–{lags - 1}", "sum"]
-    rest = terms(measurement, "bias_ih")[entry.FIRST :, 1].sum()
+    assert names == [*map(str, range(waterfall.FIRST)), f"{waterfall.FIRST}–{lags - 1}", "sum"]
+    rest = terms(measurement, "bias_ih")[waterfall.FIRST :, 1].sum()
     reach = np.abs([start, stop]).max()
     assert (stop - start)[-2] == pytest.approx(rest, rel=1e-4, abs=1e-5 * reach)
     assert shown_number(bars["words"][-2]) == pytest.approx(rest, rel=0.06, abs=1e-5 * reach)
@@ -172,7 +172,7 @@ def test_one_bar_holds_all_that_is_not_among_the_first(case):
 @every_scenario
 def test_the_words_of_the_sum_are_its_number(case):
     measurement = measured(case, weight="bias_hh")
-    *_, bars = waterfall(measurement, Look(row=2))
+    *_, bars = bars_of(measurement, Look(row=2))
     assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, "bias_hh")[2], rel=0.06)
     said = CHARTS["entry"].say(measurement, Look(row=2))
     assert f"bias_hh[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
@@ -181,10 +181,10 @@ def test_the_words_of_the_sum_are_its_number(case):
 
 def test_the_words_of_a_small_term_are_its_number():
     measurement = Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH).measure()
-    *_, bars = waterfall(measurement, Look())
+    *_, bars = bars_of(measurement, Look())
     first = measurement.log_row[0]
-    size = [abs(shown_number(words)) for words in bars["words"][: entry.FIRST]]
-    np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(entry.FIRST), rtol=0.06)
+    size = [abs(shown_number(words)) for words in bars["words"][: waterfall.FIRST]]
+    np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(waterfall.FIRST), rtol=0.06)
 
 
 @every_scenario
@@ -194,11 +194,11 @@ def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_i
     chosen = FIELDS if field == "all" else (field,)
     size = sizes(measurement, *chosen)
     total = np.sqrt(sum(np.sum(gradient(measurement, name) ** 2) for name in chosen))
-    names, start, stop, bars = waterfall(measurement, Look(whole=True, row=3))
+    names, start, stop, bars = bars_of(measurement, Look(whole=True, row=3))
     assert names[-2:] == ["Σ‖·‖", "‖Σ‖"] and (start[-2:] == 0).all()
     assert stop[-1] == pytest.approx(total, rel=1e-4)
     assert stop[-2] == pytest.approx(size.sum(), rel=1e-4)
-    first = min(len(size), entry.FIRST)
+    first = min(len(size), waterfall.FIRST)
     np.testing.assert_allclose(stop[:first], size.cumsum()[:first], rtol=1e-4)
     assert shown_number(bars["words"][-1]) == pytest.approx(total, rel=0.06)
 
@@ -217,7 +217,7 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
     measurement = measured("lstm")
     for row in range(16):
         gate = gf.CELLS["lstm"].gates[row // 4]
-        assert entry.called(measurement, Look(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+        assert waterfall.called(measurement, Look(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
 @every_scenario
@@ -225,8 +225,8 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
 def test_the_axis_holds_every_bar_and_its_foot_and_is_not_far_too_long(case, whole):
     measurement = measured(case)
     for row in (0, 2):
-        _, start, stop, _ = waterfall(measurement, Look(row=row, whole=whole))
-        unit, floor, ceiling = entry.domain(measurement, Look(row=row, whole=whole))
+        _, start, stop, _ = bars_of(measurement, Look(row=row, whole=whole))
+        unit, floor, ceiling = waterfall.domain(measurement, Look(row=row, whole=whole))
         values = np.array([*start, *stop]) / 10.0**unit
         if not values.any():
             assert (unit, floor, ceiling) == (0, 0, 1)
@@ -244,8 +244,8 @@ def test_the_axis_ends_at_one_of_a_few_lengths():
         sign, log = np.ones(1, np.int8), np.log([value])
         lags = type("Lags", (), {"entry": lambda *_, pair=(sign, log): pair})()
         measurement = type("One", (), {"lags": lags, "field": {"weight": "bias_hh"}, "scenario": Scenario()})()
-        found.add(entry.domain(measurement, Look())[2])
-    assert found <= set(entry.LENGTHS)
+        found.add(waterfall.domain(measurement, Look())[2])
+    assert found <= set(waterfall.LENGTHS)
 
 
 @pytest.mark.parametrize("time", [3, LENGTH - 1])
@@ -253,7 +253,7 @@ def test_the_lit_bar_is_that_of_the_lag(time):
     measurement = measured("lstm", time=time)
     for lag in range(time + 1):
         data, _ = drawn("entry", measurement, Look(closer=True, lag=lag))
-        assert data["frame"]["lit"] == [min(lag, entry.FIRST)]
+        assert data["frame"]["lit"] == [min(lag, waterfall.FIRST)]
     assert drawn("entry", measurement, Look(lag=2))[0]["frame"]["lit"] == [-1]
 
 
@@ -265,9 +265,9 @@ def test_a_lag_beyond_t_lights_the_last_bar_of_a_lag():
 def test_the_kept_waterfall_stands_at_its_own_ends():
     measurement, kept = measured("lstm"), measured("lstm", seed=1)
     look = Look(row=1, col=1)
-    frame = entry.widest(entry.domain(measurement, look), entry.domain(kept, look))
-    bars = entry.data(measurement, look, kept, frame)["bars"].to_pydict()
-    own = entry.data(kept, look, None, frame)["bars"].to_pydict()
+    frame = waterfall.widest(waterfall.domain(measurement, look), waterfall.domain(kept, look))
+    bars = waterfall.data(measurement, look, kept, frame)["bars"].to_pydict()
+    own = waterfall.data(kept, look, None, frame)["bars"].to_pydict()
     np.testing.assert_allclose(bars["kept"], own["stop"], rtol=1e-6)
 
 
@@ -278,7 +278,7 @@ def lines(data):
     """Style and colour -> f[...] in log10; NaN where nothing is drawn."""
     found = {}
     for curve, y, stroke in zip(*(data["curves"][name] for name in ("curve", "y", "stroke")), strict=True):
-        colour, style = curves.STROKES[stroke]
+        colour, style = line.STROKES[stroke]
         found.setdefault((curve, style, colour), []).append(np.nan if y is None else y)
     return {(style, colour): np.array(line) for (_, style, colour), line in found.items()}
 
@@ -315,7 +315,7 @@ def test_what_a_term_meets_is_the_state_the_input_or_one(case):
 def test_relative_divides_what_is_sent_by_the_error(case):
     measurement = measured(case)
     (sent, met, term), (absolute, same, whole) = (
-        curves.factors(measurement, Look(relative=relative)) for relative in (True, False)
+        line.factors(measurement, Look(relative=relative)) for relative in (True, False)
     )
     scenario, t = measurement.scenario, measurement.t
     error = measurement.cost[t]  # ½ e², and dC/dh = e · readout
@@ -330,7 +330,7 @@ def test_relative_divides_what_is_sent_by_the_error(case):
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
     measurement = measured("gru")
     data, _ = drawn("factors", measurement, Look())
-    delta, other, term = curves.factors(measurement, Look())
+    delta, other, term = line.factors(measurement, Look())
     for u, words in enumerate(data["columns"]["words"]):
         assert (
             words == f"lag {u} (step {measurement.t - u}): {number(delta[u])} × {number(other[u])} = {number(term[u])}"
@@ -370,7 +370,7 @@ def test_one_unit_s_sum_is_the_geometric_series(name):
 @pytest.mark.parametrize("length", [4, 20, 61, 100])
 def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
     values = np.log(np.arange(1, length + 1.0)) + 3
-    shapes = curves.references(values)
+    shapes = line.references(values)
     start = length // 4
     for shape in shapes.values():
         assert shape[start] == pytest.approx(np.median(values[max(0, start - 2) : start + 3]))
@@ -384,8 +384,8 @@ def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
 def test_a_reference_passes_over_what_is_no_number():
     values = np.full(40, 2.0)
     values[[8, 10, 12]] = np.nan, -np.inf, np.nan
-    assert all(shape[10] == 2.0 for shape in curves.references(values).values())
-    assert all(np.isnan(shape).all() for shape in curves.references(np.full(40, np.nan)).values())
+    assert all(shape[10] == 2.0 for shape in line.references(values).values())
+    assert all(np.isnan(shape).all() for shape in line.references(np.full(40, np.nan)).values())
 
 
 # ------------------------------------------------------------------------------------------------------ network

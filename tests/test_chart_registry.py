@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gradflow import charts
-from gradflow.charts import BUILT, CHARTS
-from gradflow.charts.specs import SHOWN as BUILT_BY
-from gradflow.charts.specs import entry, every_specification, picture
-from gradflow.look import SHOWN, Look
-from gradflow.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+from gradflow.app import charts
+from gradflow.app.charts import BUILT, CHARTS
+from gradflow.app.charts.specs import SHOWN as BUILT_BY
+from gradflow.app.charts.specs import every_specification, overview, waterfall
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+from gradflow.app.view import SHOWN, Look
 
 SMALL = Scenario(hidden=4, horizon=40)
 BROKEN = Scenario(cell="rnn-linear", gain=12.0, horizon=MAX_HORIZON, hidden=4)
@@ -123,7 +123,7 @@ def test_a_chart_can_be_chosen_and_a_choice_is_a_chart():
 
 
 def test_the_files_are_what_altair_builds():
-    """Else: python -m gradflow.charts.specs"""
+    """Else: python -m gradflow.app.charts.specs"""
     built = every_specification()
     assert {path.stem for path in BUILT.iterdir()} == built.keys()
     for name, spec in built.items():
@@ -153,7 +153,7 @@ def test_data_and_words_leave_the_specification_alone(name):
 def test_the_stage_has_larger_letters_and_other_places_alone(name):
     page, stage = charts.specification(name), charts.specification(name, True)
     assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
-    letters, larger = set(), {"terms": picture.LARGE, "entry": entry.LARGE}
+    letters, larger = set(), {"terms": overview.LARGE, "entry": waterfall.LARGE}
     for path, small, large in differences(page, stage):
         if path[0] == "params":
             assert page["params"][path[1]]["name"] in larger[name]

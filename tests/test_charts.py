@@ -16,10 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradflow.charts import base, image, picture, specification
-from gradflow.look import Look
+from gradflow.app.charts import base, heatmap, overview, specification
+from gradflow.app.scenario import Scenario
+from gradflow.app.view import Look
 from gradflow.reading import number, per_step_factor, read
-from gradflow.scenario import Scenario
 
 LN10 = np.log(10)
 
@@ -49,7 +49,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
 
 def frame_of(measurement):
     """The decades that hold a measurement."""
-    return picture.domain(measurement, Look())
+    return overview.domain(measurement, Look())
 
 
 def geometric(horizon, slope):
@@ -103,12 +103,12 @@ def measurement(request):
 
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
-    tables = picture.data(measurement, Look(), None, domain or frame_of(measurement))
+    tables = overview.data(measurement, Look(), None, domain or frame_of(measurement))
     return {name: table.to_pydict() for name, table in tables.items()}
 
 
 def image_of(measurement, domain):
-    url = image.map_url(measurement, domain)
+    url = heatmap.map_url(measurement, domain)
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
@@ -145,7 +145,7 @@ def test_every_field_of_the_picture_has_data(measurement):
 
 
 def test_the_data_are_strict_json_and_small(measurement):
-    tables = picture.data(measurement, Look(), None, frame_of(measurement))
+    tables = overview.data(measurement, Look(), None, frame_of(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
     size = 0
     for table in tables.values():
@@ -171,12 +171,12 @@ def test_zeros_flushes_and_what_lies_beyond_the_frame_have_marks_of_their_own():
     measurement = with_zeros()
     data = drawn(measurement, (-2, 1))
     marks = dict(zip(data["odd"]["lag"], data["odd"]["mark"], strict=True))
-    zero, flushed, below, above = (picture.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
+    zero, flushed, below, above = (overview.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
     assert len({zero, flushed, below, above}) == 4
     assert [marks[u] for u in range(10)] == 10 * [flushed]  # steps 29…20
     assert marks[10] == zero and marks[11] == below  # steps 19 and 18; 18 is written, and 10^-2.4
     assert data["frame"]["note"][0].split("   ") == [
-        f"{mark} {words}" for mark, _, words in (picture.MARKS[s] for s in ("below", "zero", "flushed"))
+        f"{mark} {words}" for mark, _, words in (overview.MARKS[s] for s in ("below", "zero", "flushed"))
     ]
     rising = drawn(record(geometric(30, 0.5)), (-2, 1))
     assert set(rising["odd"]["mark"]) == {above}
@@ -194,23 +194,23 @@ def test_no_number_is_invented_for_a_sum_that_is_zero():
 def test_the_map_has_one_pixel_a_pair_and_four_states():
     measurement = with_zeros()
     measurement.log_terms[25:, :] = np.where(np.indices((5, 30))[1] > np.arange(25, 30)[:, None], -np.inf, np.nan)
-    pixels = image.map_pixels(measurement, (-10, 1))
+    pixels = heatmap.map_pixels(measurement, (-10, 1))
     t, u = np.indices(pixels.shape)
-    assert (pixels[u > t] == image.BLANK).all()
-    assert (pixels[(t >= 25) & (u <= t)] == image.BROKEN).all()
+    assert (pixels[u > t] == heatmap.BLANK).all()
+    assert (pixels[(t >= 25) & (u <= t)] == heatmap.BROKEN).all()
     seen = (t < 25) & (u <= t)
-    assert (pixels[seen & (t - u >= 20)] == image.FLUSHED).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == image.ZERO).all()
-    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < image.COLOURS).all()
+    assert (pixels[seen & (t - u >= 20)] == heatmap.FLUSHED).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 > 0)] == heatmap.ZERO).all()
+    assert (pixels[seen & (t - u < 20) & ((t - u) % 3 == 0)] < heatmap.COLOURS).all()
 
 
 def test_the_map_is_scaled_from_low_to_high():
     measurement = record(np.array([[-np.inf, 0.0], [-2.0, 1.0]]) * LN10)
     measurement.log_terms[0, 0] = -5 * LN10
-    top = image.COLOURS - 1
-    pixels = image.map_pixels(measurement, (-4, 1))
-    assert pixels.tolist() == [[0, image.BLANK], [round(top * 2 / 5), top]]
-    assert image.map_pixels(measurement, (-4, 0))[1, 1] == top
+    top = heatmap.COLOURS - 1
+    pixels = heatmap.map_pixels(measurement, (-4, 1))
+    assert pixels.tolist() == [[0, heatmap.BLANK], [round(top * 2 / 5), top]]
+    assert heatmap.map_pixels(measurement, (-4, 0))[1, 1] == top
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -227,23 +227,23 @@ def test_letters_can_be_read_also_on_the_lit_column(colour, dark):
 def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
     domain = frame_of(measurement)
     drawing = image_of(measurement, domain)
-    pixels = image.map_pixels(measurement, domain)
+    pixels = heatmap.map_pixels(measurement, domain)
     assert drawing.mode == "P"
     assert drawing.size == measurement.log_terms.shape
     np.testing.assert_array_equal(np.asarray(drawing), pixels)
     rgba = np.asarray(drawing.convert("RGBA"))
-    for state, (_, opacity) in image.STATES.items():
+    for state, (_, opacity) in heatmap.STATES.items():
         assert (rgba[pixels == state, 3] == opacity).all()
-    assert (rgba[pixels < image.COLOURS, 3] == 255).all()
+    assert (rgba[pixels < heatmap.COLOURS, 3] == 255).all()
 
 
 def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
-    colours, opacities = image.palette()
+    colours, opacities = heatmap.palette()
     colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
-    assert len(colours) == len(opacities) == image.COLOURS + len(image.STATES)
-    lightness = (colours[: image.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
+    assert len(colours) == len(opacities) == heatmap.COLOURS + len(heatmap.STATES)
+    lightness = (colours[: heatmap.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(np.cbrt(lightness)) > 0).all()
-    states = [(*colours[state], opacities[state]) for state in image.STATES]
+    states = [(*colours[state], opacities[state]) for state in heatmap.STATES]
     assert len(set(states)) == len(states)
 
 
@@ -309,20 +309,20 @@ def test_an_overflow_says_its_step_and_draws_nothing():
 def test_the_strips_show_the_gates_of_step_t_minus_u():
     opening = np.linspace(0, 1, 9)
     measurement = record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening})
-    pixels = image.strip_pixels(measurement.gates, 5, 9, 3).reshape(3, image.STRIP, 9)
-    heights = pixels.sum(1) / (0.8 * image.STRIP)
-    np.testing.assert_allclose(heights[0, :6], opening[5::-1], atol=0.5 / (0.8 * image.STRIP))
-    np.testing.assert_allclose(heights[1, :6], 1 - opening[5::-1], atol=0.5 / (0.8 * image.STRIP))
+    pixels = heatmap.strip_pixels(measurement.gates, 5, 9, 3).reshape(3, heatmap.STRIP, 9)
+    heights = pixels.sum(1) / (0.8 * heatmap.STRIP)
+    np.testing.assert_allclose(heights[0, :6], opening[5::-1], atol=0.5 / (0.8 * heatmap.STRIP))
+    np.testing.assert_allclose(heights[1, :6], 1 - opening[5::-1], atol=0.5 / (0.8 * heatmap.STRIP))
     assert not pixels[2].any() and not pixels[:, :, 6:].any(), "there is no such gate, no such lag"
-    floors = image.STRIP - 1 - pixels[:2, ::-1, :6].argmax(1)
-    assert set(floors[heights[:2, :6] > 0]) == {round(0.9 * image.STRIP) - 1}, "a bar stands on the floor"
+    floors = heatmap.STRIP - 1 - pixels[:2, ::-1, :6].argmax(1)
+    assert set(floors[heights[:2, :6] > 0]) == {round(0.9 * heatmap.STRIP) - 1}, "a bar stands on the floor"
     frame = drawn(measurement)["frame"]
     assert frame["gate2"] == [None]
     assert [frame[f"name{k}"] for k in range(3)] == [["reset"], ["keep"], [""]]
 
 
 def test_the_images_lie_under_their_panels():
-    for large, places in picture.PLACES.items():
+    for large, places in overview.PLACES.items():
         signals = {each["name"]: each["expr"] for each in specification("terms", large)["params"] if "expr" in each}
         for k in (0, 1):
             for name in ("strips", "map"):
@@ -353,5 +353,5 @@ def test_the_words_of_a_lag_are_its_numbers():
 
 @pytest.mark.parametrize("module", ["jax", "streamlit", "altair", "pandas"])
 def test_the_picture_does_without(module):
-    code = f"import sys, gradflow.charts; sys.exit({module!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=picture.__file__.rsplit("/", 3)[0]).returncode == 0
+    code = f"import sys, gradflow.app.charts; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=overview.__file__.rsplit("/", 4)[0]).returncode == 0

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from test_scenario import scenarios
 
-from gradflow.compare import difference, opposite
-from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
+from gradflow.app.counterexample import difference, opposite
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
 
 MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
 AS_INITIALISED = dict.fromkeys(GATE_FIELDS)

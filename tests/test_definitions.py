@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradflow.definitions import INTRODUCTION, definitions
-from gradflow.look import Look
-from gradflow.scenario import CHOICES, PRESETS, Scenario, gate_names
+from gradflow.app.glossary import INTRODUCTION, definitions
+from gradflow.app.scenario import CHOICES, PRESETS, Scenario, gate_names
+from gradflow.app.view import Look
 from gradflow.weights import Weights, spectrum
 
 SMALL = Scenario(hidden=4, horizon=40)

@@ -14,8 +14,8 @@ import oracle
 import pytest
 
 import gradflow as gf
-from gradflow.flow import maps
-from gradflow.flow.whole import whole_gradient
+from gradflow import maps
+from gradflow.engine.reference import whole_gradient
 
 ROOT = Path(__file__).parent.parent
 ASK = """

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradflow.charts import CHARTS, export, file_specification
-from gradflow.charts.specs.picture import SUMS, TERMS
-from gradflow.look import Look
-from gradflow.scenario import Scenario
+from gradflow.app.charts import CHARTS, file_specification, render
+from gradflow.app.charts.specs.overview import SUMS, TERMS
+from gradflow.app.scenario import Scenario
+from gradflow.app.view import Look
 
 LOOK = Look(closer=True, lag=3, chains=True)
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
@@ -38,7 +38,7 @@ def file(name, form):
     chart = CHARTS[name]
     image = {"image": True} if name == "terms" else {}
     data = chart.data(measurement(), LOOK, None, chart.domain(measurement(), LOOK), **image)
-    return export.convert(file_specification(name), data, form)
+    return render.convert(file_specification(name), data, form)
 
 
 @every_chart
@@ -46,7 +46,7 @@ def test_a_png_is_an_image_in_which_something_is_drawn(name):
     drawn = Image.open(io.BytesIO(file(name, "png")))
     drawn.load()
     assert drawn.format == "PNG"
-    assert drawn.width >= 2 * export.WIDTH and drawn.height > 600, "twice the pixels, for print"
+    assert drawn.width >= 2 * render.WIDTH and drawn.height > 600, "twice the pixels, for print"
     pixels = np.asarray(drawn.convert("RGB")).reshape(-1, 3)
     assert (pixels == 255).all(axis=1).mean() > 0.3, "on white"
     assert len(np.unique(pixels, axis=0)) > 20, "in colours"
@@ -66,7 +66,7 @@ def test_an_svg_holds_the_words_of_its_chart(name):
 def test_an_svg_stays_inside_its_width(name):
     root = ElementTree.fromstring(file(name, "svg"))
     width, height = (float(root.get(side)) for side in ("width", "height"))
-    assert export.WIDTH <= width < export.WIDTH + 120
+    assert render.WIDTH <= width < render.WIDTH + 120
     assert 300 < height < 700
 
 
@@ -80,7 +80,7 @@ def test_the_first_view_has_the_map_and_the_gates_inside():
 
 def test_an_unknown_form_is_refused_before_anything_is_drawn():
     with pytest.raises(ValueError, match="form is 'pdf'; it must be one of png, svg"):
-        export.convert(file_specification("entry"), {}, "pdf")
+        render.convert(file_specification("entry"), {}, "pdf")
 
 
 def test_what_is_expected_is_of_every_chart():

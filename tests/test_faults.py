@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from visitor import Visitor, foreign, wait_for
 
-from gradflow.scenario import Scenario, to_params
+from gradflow.app.scenario import Scenario, to_params
 
 APP = ROOT / "app.py"
 DROPS = 15
@@ -237,8 +237,8 @@ def keeping(folder, limit_before="unlimited", limit_after="unlimited"):
     """What a fresh process says that keeps compiled code there and may write files of so many bytes only."""
     code = f"""
 import json, resource, sys
-from gradflow.flow import keep_compiled
-from gradflow.scenario import Scenario
+from gradflow.engine.compile_cache import keep_compiled
+from gradflow.app.scenario import Scenario
 def limit(size):
     if size != "unlimited":
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))

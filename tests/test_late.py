@@ -9,9 +9,9 @@ from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
 from streamlit.testing.v1 import AppTest
 from test_page import checked, drag, link, notices, opened, shown, widget
 
-from gradflow.lessons import LESSONS
-from gradflow.pages.live_picture import settle_process
-from gradflow.scenario import PRESETS
+from gradflow.app.lessons import LESSONS
+from gradflow.app.live_chart import settle_process
+from gradflow.app.scenario import PRESETS
 
 NAMES = list(PRESETS)
 ROOT = Path(__file__).parents[1]
@@ -97,12 +97,12 @@ def test_a_late_report_leaves_one_step_to_undo(at):
 
 
 def test_the_address_is_sent_by_runs_alone():
-    """A callback that sends may be broken off there; `gradflow.address` says how."""
+    """A callback that sends may be broken off there; `gradflow.app.url_state` says how."""
     writes = re.compile(r"query_params(\[.*\] =|\.(from_dict|update|clear|pop|setdefault))")
     found = {path.name for path in (ROOT / "gradflow").rglob("*.py") if writes.search(path.read_text("utf-8"))}
-    assert found == {"address.py"}
-    senders = {path.name for path in (ROOT / "gradflow").rglob("*.py") if "address.send()" in path.read_text("utf-8")}
-    assert senders == {"state.py", "live.py", "layers.py"}  # read_link, take, the net: each in a run
+    assert found == {"url_state.py"}
+    senders = {path.name for path in (ROOT / "gradflow").rglob("*.py") if "url_state.send()" in path.read_text("utf-8")}
+    assert senders == {"session.py", "__init__.py", "feedforward_demo.py"}  # read_link, take, the net: each in a run
 
 
 def test_an_address_on_its_way_is_followed_by_the_one_that_holds(at, monkeypatch):
@@ -138,7 +138,7 @@ def test_nothing_but_what_it_starts_with_is_told_to_a_widget(at):
 
 def test_a_lesson_opened_faster_than_it_is_drawn():
     at = opened(more=False)
-    at.switch_page("gradflow/pages/lessons.py").run()
+    at.switch_page("gradflow/app/pages/lessons.py").run()
     page = Page(at)
     for _ in range(3):
         page.send(pressed="▶")

@@ -10,7 +10,7 @@ import pytest
 from test_oracles_gradients import assert_logs
 
 import gradflow as gf
-from gradflow.flow.layers import ACTIVATIONS, DEEPEST, MAX_DEPTH, draw_net
+from gradflow.feedforward import ACTIVATIONS, DEEPEST, MAX_DEPTH, draw_net
 
 WIDTH = 16  # one width for most tests, since each one compiles
 SEEDS = range(8)

@@ -14,35 +14,34 @@ from streamlit.testing.v1 import AppTest
 from test_page import notices, widget
 
 import gradflow as gf
-from gradflow import flow, scenario, training
-from gradflow.charts import clipping, draws, truncation
-from gradflow.charts import layers as net
-from gradflow.charts.draws import Draws
-from gradflow.flow import layer_gradients
-from gradflow.flow.layers import draw_net
-from gradflow.lessons import LESSONS, any_cell, training_problem
-from gradflow.lessons.clipping import clipped
-from gradflow.lessons.depth import by_layer
-from gradflow.lessons.evidence import SEEDS, drawn
-from gradflow.lessons.moving_lag import mean_shares
-from gradflow.lessons.record import REMEDY_WORDS, STANCES, WORDS_OF
-from gradflow.lessons.sum_over_lags import added_up
-from gradflow.lessons.training_problem import GAINS, outcome
-from gradflow.lessons.training_problem import LSTM as TRAINED
-from gradflow.lessons.words import WORDS, explained
-from gradflow.look import RANGES as LOOK_RANGES
-from gradflow.look import Look, parse_look
-from gradflow.pages import layers, learning
-from gradflow.pages.learning import TURN
-from gradflow.scenario import CHOICES, GATE_FIELDS, PRESETS, RANGES, Scenario, parse, pinnable_gates
-from gradflow.training import CHUNK, STEPS, learned_at, variants
+from gradflow.app import feedforward_demo, live_training, scenario, training
+from gradflow.app.charts import clipping, draws, truncation
+from gradflow.app.charts import layers as net
+from gradflow.app.charts.draws import Draws
+from gradflow.app.lessons import LESSONS, any_cell, training_problem
+from gradflow.app.lessons.clipping_bias import clipped
+from gradflow.app.lessons.depth import by_layer
+from gradflow.app.lessons.evidence import SEEDS, drawn
+from gradflow.app.lessons.moving_lag import mean_shares
+from gradflow.app.lessons.record import REMEDY_WORDS, STANCES, WORDS_OF
+from gradflow.app.lessons.sum_over_lags import added_up
+from gradflow.app.lessons.training_problem import GAINS, outcome
+from gradflow.app.lessons.training_problem import LSTM as TRAINED
+from gradflow.app.lessons.words import WORDS, explained
+from gradflow.app.live_training import TURN
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, PRESETS, RANGES, Scenario, parse, pinnable_gates
+from gradflow.app.training import CHUNK, STEPS, learned_at, variants
+from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.view import Look, parse_look
+from gradflow.engine import compile_cache
+from gradflow.feedforward import draw_net, layer_gradients
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
 
 
 def opened(**params):
     """The page of the lessons, opened by a link."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("gradflow/pages/lessons.py")
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("gradflow/app/pages/lessons.py")
     for name, value in params.items():
         app.query_params[name] = str(value)
     return app.run()
@@ -194,7 +193,7 @@ def test_the_counter_example_and_the_way_back(lesson):
 def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
     """JAX looks once, at the first compilation, whether there is a place to keep it."""
     order, measure = [], Scenario.measure
-    monkeypatch.setattr(flow, "keep_compiled", lambda: order.append("keep"))
+    monkeypatch.setattr(compile_cache, "keep_compiled", lambda: order.append("keep"))
     monkeypatch.setattr(Scenario, "measure", lambda self: order.append("measure") or measure(self))
     monkeypatch.setattr(scenario, "_MEASURED", set())
     assert not opened(lesson=5, answers="5:2").exception
@@ -339,8 +338,8 @@ def test_who_falls_silent_has_left(turn, monkeypatch):
     assert turn.take("one") and not turn.take("two")
     turn.leave("two")  # who has nothing to leave
     assert not turn.take("two")
-    now = learning.time.monotonic()
-    monkeypatch.setattr(learning.time, "monotonic", lambda: now + learning.EXPIRES + 1)
+    now = live_training.time.monotonic()
+    monkeypatch.setattr(live_training.time, "monotonic", lambda: now + live_training.EXPIRES + 1)
     assert turn.take("two") and not turn.take("one")
 
 
@@ -386,7 +385,7 @@ def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
     widget(app, "depth").set_value(31).run()
     assert app.query_params["depth"] == "31"
     assert net.say(layer_gradients("tanh", 31, 4, gain=1.3, seed=7)) in words(app)
-    widget(app, "depth").set_value(layers.FIELDS["depth"][0]).run()
+    widget(app, "depth").set_value(feedforward_demo.FIELDS["depth"][0]).run()
     assert "depth" not in app.query_params and not app.exception
 
 
@@ -397,7 +396,7 @@ def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
     (notice,) = notices(app)
     assert name in notice and raw in notice
     assert name not in app.query_params or app.query_params[name] != raw
-    usual = {field: default for field, (default, *_) in layers.FIELDS.items()}
+    usual = {field: default for field, (default, *_) in feedforward_demo.FIELDS.items()}
     said = net.say(layer_gradients(usual["activation"], usual["depth"], usual["width"]))
     assert said in words(app)
 
@@ -485,7 +484,7 @@ def test_the_whole_gradient_of_every_cell():
 def test_the_whole_gradient_needs_one_shared_weight():
     problem = Scenario().problem()
     copies = gf.Weights(*(np.stack([field] * 256) for field in problem["weights"]))
-    from gradflow.flow import whole_gradient
+    from gradflow.engine.reference import whole_gradient
 
     with pytest.raises(ValueError, match="shared"):
         whole_gradient(**problem | {"weights": copies}, t=9)
@@ -514,8 +513,8 @@ def test_drawn_differs_by_seed_alone():
 
 @every_lesson
 def test_open_in_explore_carries_everything(lesson):
-    from gradflow.look import look_params
-    from gradflow.scenario import to_params
+    from gradflow.app.scenario import to_params
+    from gradflow.app.view import look_params
 
     params = to_params(lesson.scenario) | look_params(lesson.look)
     assert urlencode(params)

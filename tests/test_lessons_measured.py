@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradflow.flow import layer_gradients, scale_gradients, whole_gradient, whole_gradients
-from gradflow.flow.layers import draw_net
-from gradflow.lessons import LESSONS
-from gradflow.lessons.clipping import STEPS, batches, by_gain, clipped
-from gradflow.lessons.depth import LAYERS, shares
-from gradflow.lessons.evidence import drawn, pace
-from gradflow.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
-from gradflow.lessons.growing_sum import ORTHOGONAL, laws, ratio, turned
-from gradflow.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up
-from gradflow.lessons.vanishing_terms import RECURRENT, TURNING, UNIT, in_first_terms, recurrent_sum
-from gradflow.scenario import Scenario
+from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons.clipping_bias import STEPS, batches, by_gain, clipped
+from gradflow.app.lessons.depth import LAYERS, shares
+from gradflow.app.lessons.evidence import drawn, pace
+from gradflow.app.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
+from gradflow.app.lessons.growing_sum import ORTHOGONAL, laws, ratio, turned
+from gradflow.app.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up
+from gradflow.app.lessons.vanishing_terms import RECURRENT, TURNING, UNIT, in_first_terms, recurrent_sum
+from gradflow.app.scenario import Scenario
+from gradflow.engine.reference import whole_gradient, whole_gradients
+from gradflow.feedforward import draw_net, layer_gradients, scale_gradients
 
 SUM, SETTLES, GROWTH, LSTM, DEPTH = LESSONS[:5]
 

@@ -12,13 +12,13 @@ import oracle
 import pytest
 from test_training import pytorch, torch_losses
 
-from gradflow.lessons import LESSONS
-from gradflow.lessons.any_cell import DRAWS, HELD, SIX, most_choosing
-from gradflow.lessons.credit import LONG, SHORT, truncated
-from gradflow.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
-from gradflow.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
-from gradflow.scenario import CHOICES, RECALL_LAG
-from gradflow.training import STEPS, learned_at
+from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons.any_cell import DRAWS, HELD, SIX, most_choosing
+from gradflow.app.lessons.credit import LONG, SHORT, truncated
+from gradflow.app.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
+from gradflow.app.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
+from gradflow.app.scenario import CHOICES, RECALL_LAG
+from gradflow.app.training import STEPS, learned_at
 
 ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
 

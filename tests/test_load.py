@@ -8,10 +8,10 @@ import numpy as np
 from benchmarks.load import load
 from memory import resident
 
-from gradflow import scenario
-from gradflow.flow.compiled import COMPILED
-from gradflow.process import release_memory
-from gradflow.scenario import CHOICES, RANGES, Scenario, gate_names
+from gradflow.app import scenario
+from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
+from gradflow.app.streamlit_patches import release_memory
+from gradflow.engine.compile_cache import COMPILED
 
 SIZES = (4, 16)
 FLAT = 20  # MB

@@ -230,7 +230,7 @@ print(json.dumps([[str(device) for device in devices], here, chosen, placed]))
 
 
 def test_a_missing_accelerator_falls_back_with_a_notice():
-    code = "import json, gradflow.flow; print(json.dumps(gradflow.flow.select_device()))"
+    code = "import json; from gradflow.engine.device import select_device; print(json.dumps(select_device()))"
     device, notice = run_python(code, JAX_PLATFORMS="cpu")
     assert "cpu" in device.lower()
     assert notice is None
@@ -241,8 +241,9 @@ def test_a_missing_accelerator_falls_back_with_a_notice():
 
 def test_it_still_computes_after_falling_back():
     code = """
-import json, oracle, gradflow.flow, gradflow as gf
-gradflow.flow.select_device()
+import json, oracle, gradflow as gf
+from gradflow.engine.device import select_device
+select_device()
 gmap = gf.gradient_map("gru", *oracle.draw("gru"))
 print(json.dumps([gmap.device, len(gmap.log_sums())]))
 """

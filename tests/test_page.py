@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gradflow import controls
-from gradflow.look import Look
-from gradflow.scenario import (
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import (
     CHOICES,
     DEFAULT_PRESET,
     GATE_FIELDS,
@@ -23,6 +22,7 @@ from gradflow.scenario import (
     pinnable_gates,
     to_params,
 )
+from gradflow.app.view import Look
 
 APP = Path(__file__).parents[1] / "app.py"
 MORE = {"time", "input_gain", "write_every"}
@@ -160,7 +160,7 @@ def test_undo_and_back_to_preset_know_of_gates_as_initialised():
 
 
 def test_what_the_labels_say_of_initialisations_is_so():
-    label = lambda field: controls.LABELS[field][1]
+    label = lambda field: LABELS[field][1]
     named = [name for said in label("init").split("; ") for name in said.split(":")[0].split(", ")]
     assert named == [*CHOICES["init"]]
     (steps,) = re.findall(r"for memories up to (\d+) steps", label("init"))
@@ -273,7 +273,7 @@ def test_an_error_is_an_apology_without_a_traceback(monkeypatch, caplog):
 
 def test_every_range_has_words():
     fields = RANGES.keys() | CHOICES.keys() | vars(Look()).keys() | {"preset", "text", "gate", "cell_path_only"}
-    assert fields - {"kept"} == controls.LABELS.keys()
+    assert fields - {"kept"} == LABELS.keys()
 
 
 def test_no_control_recompiles(compilations):

@@ -7,18 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradflow.reading import (
-    WORDS,
-    coherence,
-    growth,
-    log_share,
-    memory,
-    number,
-    per_step_factor,
-    read,
-    regime,
-    share,
-)
+from gradflow.reading import WORDS, coherence, growth, log_share, memory, number, per_step_factor, read, regime, share
 
 T = 100
 FACTORS = [0.2, 0.8, 0.96, 1.0, 1.04, 1.1, 3.0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.scenario import PRESETS, Scenario
+from gradflow.app.scenario import PRESETS, Scenario
 
 
 def claims(reading):

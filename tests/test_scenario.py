@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradflow.cells import CELLS
-from gradflow.flow import maps
-from gradflow.scenario import (
+from gradflow import maps
+from gradflow.app.scenario import (
     CHOICES,
     CUSTOM,
     DEFAULT_PRESET,
@@ -26,6 +25,7 @@ from gradflow.scenario import (
     to_params,
     with_init,
 )
+from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
 
 

@@ -9,43 +9,97 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
-ROOMS = {
+ROOMS = {  # library -> the modules that may import it
     "streamlit": {
-        "app.py",
-        *(f"gradflow/{room}" for room in ("address.py", "messages.py", "process.py", "controls", "pages")),
+        "app",
+        *(
+            f"gradflow.app.{module}"
+            for module in (
+                "url_state",
+                "errors",
+                "session",
+                "components",
+                "sidebar",
+                "toolbar",
+                "streamlit_patches",
+                "live_chart",
+                "navigation",
+                "live_training",
+                "feedforward_demo",
+                "pages",
+            )
+        ),
     },
-    "altair": {"gradflow/charts/specs"},
+    "altair": {"gradflow.app.charts.specs"},
+    "optax": {"gradflow.app.training"},
     "jax": {
-        "gradflow/cells.py",
-        "gradflow/weights.py",
-        "gradflow/sequences.py",
-        "gradflow/flow",
-        "gradflow/training.py",
+        "gradflow.cells",
+        "gradflow.maps",
+        "gradflow.lags",
+        "gradflow.feedforward",
+        "gradflow.engine",
+        "gradflow.app.training",
     },
 }
-ORDER = [
-    "once",
+LIBRARY = (
+    "caching",
     "weights",
     "sequences",
     "cells",
     "problem",
     "reading",
-    "flow",
-    "training",
-    "fields",
+    "engine.scaling",
+    "engine.device",
+    "engine.compile_cache",
+    "engine.forward",
+    "engine.backward",
+    "engine.unscaled",
+    "engine.schedule",
+    "engine.reference",
+    "lags",
+    "maps",
+    "feedforward",
+)
+APP = (
+    "url_codec",
     "scenario",
-    "look",
-    "compare",
-    "definitions",
+    "view",
+    "training",
+    "counterexample",
+    "glossary",
     "lessons",
-    "takeaway",
+    "export",
     "charts",
-    "address",
-    "messages",
-    "controls",
-    "process",
+    "url_state",
+    "errors",
+    "labels",
+    "session",
+    "components",
+    "sidebar",
+    "toolbar",
+    "streamlit_patches",
+    "live_chart",
+    "navigation",
+    "live_training",
+    "feedforward_demo",
     "pages",
-]
+)
+# Each imports what stands before it, and nothing else of ours.
+ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APP))]
+FRONT_DOORS = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
+
+
+def name_of(path):
+    """The dotted name of a module."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def place(module):
+    """Where a module stands in `ORDER`, by itself or by its package; None if nowhere."""
+    parts = module.split(".")
+    names = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+    return next((ORDER.index(name) for name in names if name in ORDER), None)
 
 
 def imported(path):
@@ -58,23 +112,24 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_each_library_stays_in_its_rooms(path):
-    here = path.relative_to(ROOT)
+    here = name_of(path)
     for module in imported(path):
         rooms = ROOMS.get(module.split(".")[0])
-        assert rooms is None or {here.as_posix(), here.parent.as_posix()} & rooms, f"{here} imports {module}"
+        assert rooms is None or any(f"{here}.".startswith(f"{room}.") for room in rooms), f"{here} imports {module}"
 
 
-@pytest.mark.parametrize("path", SOURCES[1:], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", SOURCES[1:], ids=name_of)
 def test_no_module_imports_what_comes_after_it(path):
-    here = path.relative_to(ROOT).parts[1].removesuffix(".py")
-    if here not in ORDER:
-        return  # the package's front door
+    here = name_of(path)
+    if here in FRONT_DOORS:
+        assert not any(module.startswith("gradflow") for module in imported(path))
+        return
+    assert place(here) is not None, f"{here} has no place in ORDER: put it after what it imports"
     for module in imported(path):
-        parts = module.split(".")
-        if parts[0] == "gradflow" and len(parts) > 1 and parts[1] in ORDER:
-            assert ORDER.index(parts[1]) <= ORDER.index(here), f"{here} imports {module}"
+        if module.startswith("gradflow.") and module not in FRONT_DOORS:
+            assert place(module) is not None and place(module) <= place(here), f"{here} imports {module}"
 
 
 def test_the_front_door_pulls_nothing_heavy_in():
@@ -87,8 +142,8 @@ def test_what_is_imported_late_is_a_package_first():
         room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.col_offset:
-                package = next((p for p in ("gradflow.charts", "gradflow.flow") if node.module.startswith(f"{p}.")), "")
-                assert not package or package == room, f"{path}: {node.module}"
+                package = "gradflow.app.charts"
+                assert room == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
 
 
 def test_a_page_loads_nothing_that_only_builds():

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradflow.charts import CHARTS, base, entry, picture
-from gradflow.charts.image import COLOURS, map_pixels
-from gradflow.controls.live import Moves
-from gradflow.look import Look
-from gradflow.pages.live_picture import Shown, frame
-from gradflow.scenario import RANGES, Scenario
+from gradflow.app.charts import CHARTS, base, overview, waterfall
+from gradflow.app.charts.heatmap import COLOURS, map_pixels
+from gradflow.app.components.range_slider import Moves
+from gradflow.app.live_chart import Shown, frame
+from gradflow.app.scenario import RANGES, Scenario
+from gradflow.app.view import Look
 
 START = Scenario(hidden=4, horizon=100)
 RELU = replace(START, cell="rnn-relu")
@@ -67,10 +67,10 @@ def test_a_frame_is_cut_no_more_than_is_needed(seed):
 
 def test_on_the_linear_axis_of_the_waterfall_the_present_bars_stay_visible():
     own = (-3, -2.0, 5.0)  # a unit of 1e-3
-    assert entry.bounded(own, (-2, 0.0, 3.0)) == entry.widest(own, (-2, 0.0, 3.0))
-    assert entry.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
+    assert waterfall.bounded(own, (-2, 0.0, 3.0)) == waterfall.widest(own, (-2, 0.0, 3.0))
+    assert waterfall.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
     unit, floor, ceiling = swept("entry", replace(RELU, gain=1.0), "gain")
-    _, *ends = entry.domain(replace(RELU, gain=1.0).measure(), Look())
+    _, *ends = waterfall.domain(replace(RELU, gain=1.0).measure(), Look())
     assert (ceiling - floor) * 10.0**unit <= 20 * max(abs(end) for end in ends)
 
 
@@ -79,7 +79,7 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
     measurement = replace(START, gates="pinned", gain=0.2, forget=0.1).measure()
     below = np.isfinite(measurement.log_row) & (measurement.log_row < domain[0] * np.log(10))
     assert below.sum() > 50
-    data = base.swept(picture.data(measurement, Look(), None, domain))
+    data = base.swept(overview.data(measurement, Look(), None, domain))
     (note,) = data["frame"]["note"].to_pylist()
     assert note.startswith("axis fixed for this sweep   ") and "▼ below the frame" in note
     marked = {

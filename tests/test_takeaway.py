@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_scenario import scenarios
 
-from gradflow.scenario import GATE_FIELDS, PRESETS, Scenario
-from gradflow.takeaway import CONTENTS, LIMIT, archive, from_json, python, to_json
+from gradflow.app.export import CONTENTS, LIMIT, archive, from_json, python, to_json
+from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario
 
 ROOT = Path(__file__).parents[1]
 NASTY = 'it\'s "q" \\n\\ \n\t\r\x00\x1b\x7f {t} %d \'\'\' """ 🦜 é שלום \u202e\u2028\xa0'
@@ -287,7 +287,7 @@ def test_the_python_names_what_differs_and_gives_the_scenario_back(scenario):
     snippet = python(scenario)
     call = next(statement for statement in snippet.split("\nT = ")[0].split("\nscenario = ")[1:])
     names = {}
-    exec(f"from gradflow import scenario as gf\nscenario = {call}", names)
+    exec(f"from gradflow.app import scenario as gf\nscenario = {call}", names)
     assert names["scenario"] == scenario
     assert all(line.isprintable() for line in snippet.splitlines())
     assert ("cell_path_only=True)\n" in snippet) == (scenario.cell_path_only and scenario.cell == "lstm")

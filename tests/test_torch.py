@@ -158,7 +158,7 @@ def test_a_tensor_of_integers_is_explained(torch):
 def test_pytorch_is_never_imported():
     code = """
 import sys
-import gradflow as gf, gradflow.problem, gradflow.scenario
+import gradflow as gf, gradflow.problem, gradflow.app.scenario
 gf.Scenario(hidden=2, horizon=5, init="pytorch", forget=None).measure()
 sys.exit("torch" in sys.modules)
 """

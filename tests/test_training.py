@@ -11,8 +11,8 @@ import oracle
 import pytest
 
 import gradflow as gf
-from gradflow.lessons.training_problem import GAINS, RECALL, started
-from gradflow.training import (
+from gradflow.app.lessons.training_problem import GAINS, RECALL, started
+from gradflow.app.training import (
     CHANCE,
     CHUNK,
     LEARNED,

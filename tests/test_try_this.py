@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradflow import training
-from gradflow.compare import in_every_cell
-from gradflow.lessons import LESSONS
-from gradflow.lessons.depth import lowest
-from gradflow.lessons.growing_sum import ratio
-from gradflow.lessons.training_problem import GAINS, outcome
-from gradflow.lessons.vanishing_terms import in_first_terms
-from gradflow.look import RANGES as LOOK_RANGES
-from gradflow.scenario import RANGES
+from gradflow.app import training
+from gradflow.app.counterexample import in_every_cell
+from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons.depth import lowest
+from gradflow.app.lessons.growing_sum import ratio
+from gradflow.app.lessons.training_problem import GAINS, outcome
+from gradflow.app.lessons.vanishing_terms import in_first_terms
+from gradflow.app.scenario import RANGES
+from gradflow.app.view import RANGES as LOOK_RANGES
 
 TRIES = {}  # title -> test
 

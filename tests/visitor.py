@@ -16,8 +16,8 @@ from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from gradflow.charts.base import numbers
-from gradflow.scenario import parse, to_params
+from gradflow.app.charts.base import numbers
+from gradflow.app.scenario import parse, to_params
 
 BRIEF = 600  # bytes: what ends a run or changes the address is shorter; only such messages are read while others wait
 EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN

@@ -26,10 +26,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from memory import resident  # noqa: E402
 
 import gradflow as gf  # noqa: E402
-from gradflow.flow import maps  # noqa: E402
-from gradflow.flow.blocks import rows_of  # noqa: E402
-from gradflow.flow.forward import begin  # noqa: E402
-from gradflow.flow.sweep import block, norms_of, step_back, sweep  # noqa: E402
+from gradflow import maps  # noqa: E402
+from gradflow.engine.backward import block, norms_of, step_back, sweep  # noqa: E402
+from gradflow.engine.forward import begin  # noqa: E402
+from gradflow.engine.schedule import rows_of  # noqa: E402
 
 CELL, INPUTS = "lstm", 4
 

@@ -28,7 +28,7 @@ from browser import ROOT, launch, serve
 from memory import resident
 from visitor import Visitor, foreign, wait_for
 
-from gradflow.scenario import CHOICES, RANGES, Scenario
+from gradflow.app.scenario import CHOICES, RANGES, Scenario
 
 RELEASE = 4  # each fourth move is let go: it goes to the address bar
 

@@ -23,12 +23,13 @@ from browser import ROOT, serve
 from load import seconds_of
 from visitor import Visitor, wait_for
 
-from gradflow import charts
-from gradflow.charts import picture
-from gradflow.flow import gradient_map, keep_compiled
-from gradflow.look import Look
+from gradflow.app import charts
+from gradflow.app.charts import overview
+from gradflow.app.scenario import MAX_HORIZON, Scenario
+from gradflow.app.view import Look
+from gradflow.engine.compile_cache import keep_compiled
+from gradflow.maps import gradient_map
 from gradflow.reading import read
-from gradflow.scenario import MAX_HORIZON, Scenario
 
 BETWEEN = 0.03  # s from an answer to the next move
 GATED = Scenario(gates="pinned", horizon=128)
@@ -60,9 +61,9 @@ def parts():
         delta = timed("engine: one t, ‖δ‖", lags.log_delta, **GATED.rows)
         timed("reading", read, row, delta, running, sums, gmap.log_residual[: GATED.horizon], None, None, t)
         measurement = scenario.measure()
-        domain = picture.domain(measurement, look)
-        datasets = timed("chart: its numbers", picture.data, measurement, look, None, domain)
-        timed("chart: map and strips as images", picture.images, measurement, look, domain)
+        domain = overview.domain(measurement, look)
+        datasets = timed("chart: its numbers", overview.data, measurement, look, None, domain)
+        timed("chart: map and strips as images", overview.images, measurement, look, domain)
         spec = {**charts.specification("terms"), "datasets": datasets}
         timed("chart: serialisation", st.vega_lite_chart, spec=spec, width="stretch")
     return {name: float(np.median(each)) for name, each in spent.items()}

@@ -23,7 +23,7 @@ from browser import ROOT, serve
 from memory import resident
 from visitor import Visitor
 
-from gradflow.scenario import CHOICES, Scenario
+from gradflow.app.scenario import CHOICES, Scenario
 
 MEMORY = 690  # MB
 PROCESSOR = 0.1

@@ -1,0 +1,57 @@
+"""The charts, by name: the data of each, the frame that can be held still, and its message.
+
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `line`, `network`, `cells`; a new chart is
+one entry of `CHARTS` and one of `specs.SHOWN`, where the constant specifications are built. What stands under a lesson
+is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from gradflow.app.charts import base, cells, line, network, overview, waterfall
+from gradflow.caching import once
+
+__all__ = ["BUILT", "CHARTS", "Chart", "file_specification", "specification"]
+
+BUILT = Path(__file__).parent / "built"  # by `specs`
+
+
+class Chart(NamedTuple):
+    """A way to look at a measurement."""
+
+    domain: Callable  # (measurement, look) -> the frame that holds it
+    data: Callable  # (measurement, look, kept, domain) -> name -> Arrow table
+    say: Callable  # (measurement, look) -> its message, with numbers
+    widest: Callable = base.widest  # (*frames) -> the frame that holds them all
+    bounded: Callable = base.bounded  # (*frames) -> one for all of them in which each can still be told from another
+
+    def frame(self, look, *measurements):
+        """The frame that holds these measurements; None among them is nothing."""
+        return self.widest(*(self.domain(each, look) for each in measurements if each))
+
+    def sweep_frame(self, look, *measurements):
+        """The frame that stands while these and what lies between them pass; what lies beyond is drawn at its edge."""
+        return self.bounded(*(self.domain(each, look) for each in measurements if each))
+
+
+CHARTS = {
+    "terms": Chart(overview.domain, overview.data, overview.say),
+    "entry": Chart(waterfall.domain, waterfall.data, waterfall.say, waterfall.widest, waterfall.bounded),
+    "factors": Chart(line.factors_domain, line.factors_data, line.factors_say),
+    "network": Chart(network.domain, network.data, network.say),
+    "growth": Chart(line.growth_domain, line.growth_data, line.growth_say),
+    "cells": Chart(cells.domain, cells.data, cells.say),
+}
+
+
+@once
+def specification(name, large=False):
+    """The specification of a chart on the page; large: for a stage."""
+    return json.loads((BUILT / f"{name}{'_on_stage' if large else ''}.json").read_text("utf-8"))
+
+
+def file_specification(name):
+    """The specification of a chart in a file, which holds the map as well."""
+    return specification("terms_in_file" if name == "terms" else name)

@@ -1,0 +1,166 @@
+"""What the charts share: colours, the frame of decades, tables.
+
+A specification is constant; numbers travel only as data, so a new scenario redraws a view and never rebuilds it.
+Magnitudes are log10 on a linear axis, over decades that the page chooses (`decades`) and can hold still.
+"""
+
+import sys
+import threading
+
+import numpy as np
+import pyarrow as pa
+
+from gradflow.app.counterexample import difference
+from gradflow.reading import number
+
+
+def _without_pandas():
+    """Let PyArrow find no pandas, which it looks for once and loads for good: 40 MB and a third of a second."""
+    here = threading.get_ident()
+
+    class Absent:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "pandas" and threading.get_ident() == here:
+                raise ModuleNotFoundError(name)
+
+    sys.meta_path.insert(0, Absent)
+    pa.array([])
+    sys.meta_path.remove(Absent)
+
+
+_without_pandas()
+
+LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
+HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
+
+SPAN, ABOVE = 20, 10  # decades: of a frame that a sweep keeps, and over what does not explode in it
+SWEPT = "axis fixed for this sweep"
+
+BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
+PURPLE = "#a35bd0"
+INKS = {  # what letters of a colour need to be read: (on a light page, on a dark one), also on the lit column, AA
+    BLUE: ("#1e5c9a", "#77ade4"),
+    ORANGE: ("#904606", "#f68e34"),
+    GREY: ("#575b63", "#a5a9b0"),
+    RED: ("#b11d35", "#ec8d9c"),
+    GREEN: ("#1f6740", "#39bf77"),
+    PURPLE: ("#8233b3", "#c598e2"),
+}
+PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
+LIT = 0.32  # opacity of the orange column that lies under letters
+STACK = 620  # px: a narrower view stacks its panels
+GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
+
+
+def widest(*domains):
+    """The frame that holds these frames."""
+    lows, highs = zip(*domains, strict=True)
+    return min(lows), max(highs)
+
+
+def bounded(*domains):
+    """A frame of at most `SPAN` decades for these frames, the lowest top of which is at most `ABOVE` below its own."""
+    low, high = widest(*domains)
+    high = min(high, min(top for _, top in domains) + ABOVE)
+    return max(low, high - SPAN), high
+
+
+def decades(*logs):
+    """The frame (low, high) in log10, out of `LOWS` and `HIGHS`, that holds all finite values of natural logs."""
+    values = np.concatenate([np.ravel(each) for each in logs]) / np.log(10)
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if values.size else (LOWS[0], HIGHS[0])
+    return next((d for d in LOWS if d <= low), LOWS[-1]), next((d for d in HIGHS if d >= high), HIGHS[-1])
+
+
+def cut(logs, domain):
+    """Natural logs as log10 cut to the frame; null where there is nothing to draw."""
+    values = np.asarray(logs, float) / np.log(10)
+    values = np.where(np.isfinite(values), np.clip(values, *domain), np.nan)
+    return pa.array(values, pa.float32(), from_pandas=True)
+
+
+def free_corner(lines, domain, share, ways=(False, True)):
+    """The corner of a panel where fewest points of the lines are.
+
+    Args:
+        lines: natural logs by step.
+        domain: (low, high) in log10.
+        share: of the panel's height that is needed.
+        ways: the sides that are in question, False for the left one, True for the right one.
+
+    Returns:
+        (at the right?, at the bottom?)
+    """
+    low, high = domain
+    tall = share * (high - low)
+
+    def met(corner):
+        right, bottom = corner
+        halves = [log[len(log) // 2 :] if right else log[: len(log) // 2] for log in lines]
+        y = np.concatenate(halves) / np.log(10)
+        return np.sum(np.isfinite(y) & (y < low + tall if bottom else y > high - tall))
+
+    return min(((right, bottom) for bottom in (True, False) for right in ways), key=met)
+
+
+def frame_table(**fields):
+    """The one row of the frame."""
+    return pa.Table.from_struct_array(pa.array([{"dark": False} | fields]))
+
+
+def framed(datasets, **fields):
+    """The same data in another frame: with these fields, where the chart has them."""
+    frame = datasets["frame"]
+    for name, value in fields.items():
+        if name in frame.column_names:
+            frame = frame.set_column(frame.column_names.index(name), name, pa.array([value]))
+    return datasets | {"frame": frame}
+
+
+def swept(datasets):
+    """The same data with the words that their frame stands for a whole sweep."""
+    (frame,) = datasets["frame"].to_pylist()
+    if "note" in frame:
+        return framed(datasets, note="   ".join(filter(None, (SWEPT, frame["note"]))))
+    if "legend" in frame:
+        return framed(datasets, legend=f"{frame['legend']}; {SWEPT}")
+    return framed(datasets, subtitle=f"{SWEPT}, cut at its ends")
+
+
+def overflowed(measurement):
+    """The sentence where the forward pass broke at t or before, else nothing."""
+    broken = np.isnan(measurement.log_row).any()
+    return f"The forward pass overflowed at step {measurement.overflow}" if broken else ""
+
+
+def kept_words(measurement, kept):
+    """What stays in grey, by what differs; nothing if nothing does."""
+    return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else ""
+
+
+def in_two_lines(words):
+    """The same with a line break for its middle space, which a view uses where it is narrow."""
+    spaces = [k for k, letter in enumerate(words) if letter == " "]
+    if not spaces:
+        return words
+    k = min(spaces, key=lambda k: abs(2 * k - len(words)))
+    return f"{words[:k]}\n{words[k + 1 :]}"
+
+
+def steps_back(measurement):
+    """What is read at each lag: "99", or with its label "99 h"."""
+    t = measurement.t
+    return [f"{t - u} {measurement.labels[t - u].strip()}".strip() for u in range(t + 1)]
+
+
+def column_table(measurement):
+    """One row a lag, for the pointer, with the step it stands for."""
+    lag = np.arange(measurement.t + 1, dtype=np.int16)
+    return pa.table({"lag": lag, "step": steps_back(measurement)})
+
+
+def numbers(logs):
+    """Natural logs as texts."""
+    return [number(value) for value in logs]

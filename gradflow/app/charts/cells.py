@@ -1,0 +1,104 @@
+"""All cells side by side on one scale: the same inputs, the same gain, the same draw, another step."""
+
+import numpy as np
+import pyarrow as pa
+
+from gradflow.app.charts import base
+from gradflow.app.charts.base import cut
+from gradflow.app.counterexample import in_every_cell
+from gradflow.app.scenario import CHOICES, PINNABLE
+from gradflow.reading import number
+
+CELLS = CHOICES["cell"]
+GATED = tuple(k for k, cell in enumerate(CELLS) if cell in PINNABLE)
+STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
+
+
+def domain(measurement, look):
+    return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
+
+
+def _factor(measurement):
+    """What is written into a panel: the pace of δ, or why there is none."""
+    reading = measurement.reading
+    if reading.regime == "overflow":
+        return f"overflow at step {measurement.overflow}"
+    said = lambda pace: f"×{number(np.log(pace))}"
+    if reading.pace_steady:
+        return f"δ {said(reading.pace)} a step"
+    if reading.pace_near_steady and reading.pace_far_steady:
+        return f"δ {said(reading.pace_near)}, then {said(reading.pace_far)}"
+    return "δ: no one pace"
+
+
+def data(measurement, look, kept, domain):
+    each = in_every_cell(measurement)
+    lag = np.arange(measurement.t + 1, dtype=np.int16)
+    steps = base.steps_back(measurement)
+    name = measurement.scenario.cell
+    frame = {
+        "low": domain[0],
+        "high": domain[1],
+        "horizon": len(measurement.cost),
+        "corner": -0.5,
+        "lit": min(look.lag, measurement.t) if look.closer else -1,
+        "title": "Each term by lag, cell by cell",
+        "subtitle": "same inputs, same scale of weights",
+        "kept": base.kept_words(measurement, kept),
+        "alarm": base.overflowed(measurement),
+        **{f"factor{k}": _factor(one) for k, one in enumerate(each.values())},
+    }
+    corners = [base.free_corner([one.log_row], domain, 0.3) for one in each.values()]
+    grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
+    rows = min(len(kept.log_row), len(measurement.cost)) if kept else 0
+    blank = pa.nulls(rows, pa.float32())
+    return {
+        "frame": base.frame_table(**frame),
+        "cells": pa.table(
+            {"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each.values())}}
+        ),
+        "corners": pa.table(
+            {
+                "cell": np.arange(len(CELLS), dtype=np.int8),
+                "right": [right for right, _ in corners],
+                "foot": [foot for _, foot in corners],
+            }
+        ),
+        **{CELLS[k]: _gates(each[CELLS[k]]) for k in GATED},
+        "kept": pa.table(
+            {
+                "lag": np.arange(rows, dtype=np.int16),
+                **{field: blank if row is None else cut(row[:rows], domain) for field, row in grey.items()},
+            }
+        ),
+        "columns": pa.table(
+            {
+                "lag": lag,
+                "words": [f"lag {u} (step {steps[u]}): {name} {number(measurement.log_row[u])}" for u in lag],
+            }
+        ),
+    }
+
+
+def _gates(measurement):
+    """One row a gate and lag: the foot of the gate's strip, and how far over it the gate is open."""
+    gates = np.array([gate[measurement.t :: -1] for gate in measurement.gates.values()])  # [G, t + 1]
+    foot, lag = np.indices(gates.shape)
+    foot += 1
+    opened = np.where(np.isfinite(gates), foot - OPEN / STRIP * gates, np.nan)
+    return pa.table(
+        {
+            "lag": lag.ravel().astype(np.int16),
+            "foot": foot.ravel().astype(np.int8),
+            "open": pa.array(opened.ravel(), pa.float32(), from_pandas=True),
+        }
+    )
+
+
+def say(measurement, look):
+    """How fast the terms of each cell fall, in a sentence with numbers."""
+    if base.overflowed(measurement):
+        return base.overflowed(measurement) + "."
+    now = measurement.scenario.cell
+    told = "; ".join(f"{cell} {_factor(one)}" for cell, one in in_every_cell(measurement).items() if cell != now)
+    return f"The {now} has {_factor(measurement)}, beside {told}."

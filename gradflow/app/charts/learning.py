@@ -1,0 +1,38 @@
+"""The loss while networks learn to recall, beside the loss of knowing nothing."""
+
+import numpy as np
+
+from gradflow.app.charts import line
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE
+
+LOWEST = -3  # log10 of the loss at the foot
+STYLES = (  # of the networks, in their order: where two have the same loss, both are seen
+    (ORANGE, "solid"),
+    (BLUE, "dashed"),
+    (GREEN, "dotted"),
+    (PURPLE, "thin"),
+)
+
+
+def data(losses, chance, points):
+    """The numbers of the chart.
+
+    Args:
+        losses: name -> mean losses, one after each point so far; NaN where a network has blown up.
+        chance: the loss of always saying nothing.
+        points: of a whole training.
+    """
+    logs = lambda values: np.log(np.maximum(np.asarray(values, float), 1e-30))
+    drawn = [("chance", logs([chance] * points), GREY, "dotted")]
+    for (name, values), (colour, style) in zip(losses.items(), STYLES, strict=False):
+        drawn.append((name, logs(values), colour, style))
+    return line.tables(
+        None,
+        drawn,
+        (LOWEST, 0),
+        length=points,
+        title="Learning to recall: the loss",
+        subtitle="mean of each 25 steps, on sequences not seen before",
+        lit=-1,
+        words=[],
+    )

@@ -1,0 +1,248 @@
+"""What the specifications share: panels inside one view, words in it, the light on one lag.
+
+A panel is a pair of scales whose ranges are expressions of the view's width, so one view holds several panels.
+"""
+
+from typing import NamedTuple
+
+import altair as alt
+
+from gradflow.app.charts.base import GREY, INKS, LIT, ORANGE, PAPERS, RED, STACK
+
+DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
+MARGIN = 50  # px, left of every panel, before it is `enlarged`
+LIGHT = {  # signals of every chart with a lag axis: the lag under the pointer, or else the chosen one
+    "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : data('frame')[0].lit",
+    "lit_size": ("15", "12"),
+}
+_DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
+POWER = (  # a whole exponent as 10⁻²⁰
+    "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
+    f" + (abs(datum.value) > 99 ? {_DIGITS}[floor(abs(datum.value) / 100)] : '')"
+    f" + (abs(datum.value) > 9 ? {_DIGITS}[floor(abs(datum.value) / 10) % 10] : '')"
+    f" + {_DIGITS}[abs(datum.value) % 10]"
+)
+
+
+class Marks(alt.Chart):
+    """Altair's chart, which names the class of each channel itself: Altair would search its whole schema, 5 ms each."""
+
+    def encode(self, *channels, **named):
+        return super().encode(*channels, **{name: _channel(name, value) for name, value in named.items()})
+
+
+def _channel(name, value):
+    kind = name[0].upper() + name[1:]
+    if isinstance(value, str):
+        return getattr(alt, kind)(value)
+    return getattr(alt, f"{kind}Value")(**value) if isinstance(value, dict) and "value" in value else value
+
+
+def marks(*datasets):
+    """One chart for each dataset, by its name."""
+    return [Marks(alt.Data(name=name)) for name in datasets]
+
+
+FRAME, COLUMN = marks("frame", "columns")  # one row for the whole view; one row a lag, for the pointer
+
+
+class Panel(NamedTuple):
+    """A rectangle inside the view; its edges are signals or expressions in px."""
+
+    title: str
+    left: str
+    right: str
+    top: str
+    bottom: str
+    head: int = 8  # px, from its title to its upper edge
+
+
+WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
+WHOLE_LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "top": ("48", "66"),
+    "bottom": ("378", "362"),
+    "narrow": ("false", "true"),
+}
+WHOLE_HEIGHT = 430  # px
+
+
+def at(expression):
+    """A place in pixels, an expression of the view's width."""
+    return alt.value(alt.expr(expression))
+
+
+def ink(colour):
+    """The colour of letters, for one of `INKS` or an expression that names one."""
+    return alt.expr(f"inks['{colour}']" if colour in INKS else f"inks[{colour}]")
+
+
+HALO = {"style": "halo"}  # of a text that is drawn twice: it keeps lines behind it from striking it through
+
+
+def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
+    """The scales and axes of a panel; the layers above it only name fields. Without an `x_title` no x axis."""
+    x = alt.X(
+        "corner:Q",
+        scale=alt.Scale(
+            range=[alt.expr(panel.left), alt.expr(panel.right)],
+            domain=[-0.5, alt.expr(x_end)],
+            nice=False,
+            padding=0,
+        ),
+        axis=alt.Axis(
+            title=x_title,
+            orient="bottom",
+            offset=alt.expr(f"{panel.bottom} - height"),
+            grid=False,
+            ticks=True,
+            **(x_axis or {"tickMinStep": 1, "tickCount": 6}),
+        )
+        if x_title
+        else None,
+    )
+    y = alt.Y(
+        "corner:Q",
+        scale=alt.Scale(range=[alt.expr(panel.bottom), alt.expr(panel.top)], domain=domain, nice=False),
+        axis=alt.Axis(
+            title=panel.title,
+            orient="left",
+            offset=alt.expr(f"-{panel.left}"),
+            minExtent=MARGIN,  # the panels stay where they are when a label grows
+            maxExtent=MARGIN,
+            labelFlush=False,
+            titleAngle=0,
+            titleAlign="left",
+            titleBaseline="bottom",
+            titleX=0,
+            titleY=alt.expr(f"{panel.top} - {panel.head}"),
+            **y_axis,
+        ),
+    )
+    return FRAME.mark_point(opacity=0).encode(x, y)
+
+
+def log_panel(where, **how):
+    """A panel over the frame's decades."""
+    domain = [alt.expr("low"), alt.expr("high")]
+    return panel(where, domain, labelExpr=POWER, tickMinStep=1, tickCount=5, grid=True, **how)
+
+
+def words(x, y, field, colour=GREY, size=15, **mark):
+    """A text of the frame."""
+    mark = ({} if "style" in mark else {"color": ink(colour)}) | {"fontSize": size, "fontWeight": "bold"} | mark
+    return FRAME.mark_text(**mark).encode(x=at(x), y=y, text=f"{field}:N")
+
+
+def words_over_lines(x, y, field, colour=GREY, size=15, **mark):
+    """(halo, text): a text of the frame that lines may pass behind."""
+    return tuple(words(x, y, field, colour, size, **mark, **how) for how in (HALO, {}))
+
+
+def headings():
+    """Over a `WHOLE` panel the frame's title, its subtitle and what is kept; none may be wider than the view."""
+    plain = {"align": "left", "limit": alt.expr("right")}
+    beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right - 300")}
+    return (
+        words("0", at("16"), "title", **plain),
+        words("0", at("35"), "subtitle", size=13, **plain),
+        words("narrow ? 0 : right", at("narrow ? 54 : 16"), "kept", size=13, **beside),
+        *words_over_lines("6", at("(top + bottom) / 2"), "alarm", RED, **plain),
+    )
+
+
+def read_out(y):
+    """The words of what is lit, at the right."""
+    return FRAME.mark_text(
+        text=alt.expr("lit_words"),
+        fontSize=alt.expr("lit_size"),
+        fontWeight="bold",
+        align="right",
+        color=ink(ORANGE),
+        limit=alt.expr("right"),
+    ).encode(x=at("right"), y=at(y))
+
+
+def light(where, width, seen="lit >= 0"):
+    """The light on the lit lag, which lies under all letters."""
+    middle, half = f"{where.left} + (max(lit, 0) + 0.5) * {width}", f"max(1, {width} / 2)"
+    return FRAME.mark_rect(color=ORANGE, opacity=alt.expr(f"{seen} ? {LIT} : 0")).encode(
+        x=at(f"{middle} - {half}"), x2=at(f"{middle} + {half}"), y=at(where.top), y2=at(where.bottom)
+    )
+
+
+def columns(where, width):
+    """What the pointer or the finger meets: one invisible column per lag."""
+    # Vega-Lite lets the pointer pass through a mark without a tooltip; this one is empty and shows nothing.
+    how = {"width": alt.expr(width), "fillOpacity": 0, "tooltip": alt.expr("''")}
+    return COLUMN.mark_bar(orient="vertical", **how).encode(x="lag:Q", y=at(where.top), y2=at(where.bottom))
+
+
+def hovering():
+    """The selection that follows the pointer or a finger from lag to lag, without a message to the server."""
+    touched = "pointerover, touchstart, touchend"
+    return alt.selection_point(name="hover", fields=["lag"], on=touched, clear="pointerout")
+
+
+def specification(layers, signals, height, description):
+    """The constant Vega-Lite specification of layers in one view, as a dict without data.
+
+    Args:
+        layers: groups of layers; a group shares its scales.
+        signals: name -> expression, or (in a wide view, in a narrow one).
+        height: px.
+        description: what it shows, for those who do not see it.
+    """
+    grey, paper = {"expr": f"inks['{GREY}']"}, {"expr": "paper"}
+    dark, light = ({colour: inks[k] for colour, inks in INKS.items()} for k in (1, 0))
+    signals = {
+        "inks": f"data('frame')[0].dark ? {dark} : {light}",
+        "paper": f"data('frame')[0].dark ? '{PAPERS[1]}' : '{PAPERS[0]}'",
+        **signals,
+    }
+    signals = [
+        {"name": name, "expr": where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}"}
+        for name, where in signals.items()
+    ]
+    # What Altair would copy the whole chart for is added to the dict; that it is valid is for the tests to say.
+    chart = alt.layer(*(alt.layer(*group) for group in layers)).to_dict(validate=False)
+    return {
+        "layer": chart["layer"],
+        "params": [*chart.get("params", ()), *signals],
+        "resolve": {"scale": {"x": "independent", "y": "independent"}},
+        "height": height,
+        "description": description,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": "transparent",  # for the map that lies under it
+        "padding": {"left": 2, "right": 2, "top": 2, "bottom": 2},
+        "config": {
+            "axis": {
+                "labelColor": grey,
+                "titleColor": grey,
+                "labelFontSize": 13,
+                "titleFontSize": 14,
+                "labelPadding": 6,
+                "titlePadding": 4,
+            },
+            "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
+            "legend": {"labelColor": grey, "labelFontSize": 13},
+            "style": {"halo": {"color": paper, "stroke": paper, "strokeWidth": 4, "strokeJoin": "round"}},
+            "mark": {"aria": False},  # a canvas has none, and it costs a string per mark
+        },
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},
+    }
+
+
+def enlarged(spec, by=1.25):
+    """The same specification with larger letters, to be read from the back row."""
+    if isinstance(spec, list):
+        return [enlarged(each, by) for each in spec]
+    if not isinstance(spec, dict):
+        return spec
+    grows = lambda key: key.endswith(("ontSize", "Extent"))
+    return {key: _larger(value, by) if grows(key) else enlarged(value, by) for key, value in spec.items()}
+
+
+def _larger(size, by):
+    return {"expr": f"{by} * ({size['expr']})"} if isinstance(size, dict) else by * size

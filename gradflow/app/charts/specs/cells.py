@@ -1,0 +1,109 @@
+"""All cells side by side: a panel each, and gate strips under those that have gates."""
+
+import altair as alt
+
+from gradflow.app.charts.base import BLUE, GATE_WORDS, GREY, ORANGE, RED
+from gradflow.app.charts.cells import CELLS, GATED, STRIP
+from gradflow.app.charts.specs import base
+from gradflow.app.charts.specs.base import FRAME, LIGHT, Panel, at, words
+from gradflow.app.scenario import PINNABLE
+
+GAP = 60  # px between panels, for the labels of their axes
+ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
+HEIGHT = 470
+ROUND = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
+
+
+def _places():
+    """Where each panel stands: three in a row, in a narrow view two."""
+    places = {}
+    for k in range(len(CELLS)):
+        for edge, way in (("top", 0), ("bottom", 1)):
+            places[f"{edge}{k}"] = (str(ROWS[k // 3][way]), str(ROWS[k // 2][way]))
+        places[f"left{k}"] = (f"(width_of + {GAP}) * {k % 3}", f"(width_of + {GAP}) * {k % 2}")
+        places[f"right{k}"] = f"left{k} + width_of"
+    return places
+
+
+LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "narrow": ("false", "true"),
+    "top": "36",
+    "bottom": (str(ROWS[1][1]), str(ROWS[2][1])),
+    "across": ("3", "2"),
+    "width_of": (f"(right - {2 * GAP}) / 3", f"(right - {GAP}) / 2"),
+    **_places(),
+    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
+    "column": "width_of / horizon",
+    **LIGHT,
+    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
+}
+CURVE, KEPT, CORNER = base.marks("cells", "kept", "corners")
+
+
+def spec():
+    panels = [Panel(cell, f"left{k}", f"right{k}", f"top{k}", f"bottom{k}") for k, cell in enumerate(CELLS)]
+    groups = []
+    for k, panel in enumerate(panels):
+        scales = base.log_panel(panel, x_title=" ")
+        groups.append(
+            (
+                scales.add_params(base.hovering()) if k == 0 else scales,
+                base.light(panel, "column"),
+                KEPT.mark_line(color=GREY, strokeWidth=3, opacity=0.55, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
+                CURVE.mark_line(color=BLUE, strokeWidth=4, **ROUND).encode(x="lag:Q", y=f"term{k}:Q"),
+                base.columns(panel, "column"),
+            )
+        )
+    factors = [
+        CORNER.mark_text(
+            fontSize=alt.expr("narrow ? 11 : 13"),
+            fontWeight="bold",
+            align=alt.expr("datum.right ? 'right' : 'left'"),
+            limit=alt.expr("width_of + 6"),
+            **how,
+        ).encode(
+            x=at(f"(width_of + {GAP}) * (datum.cell % across) + (datum.right ? width_of - 6 : 6)"),
+            y=at(f"{ROWS[0][0]} + {ROWS[1][0] - ROWS[0][0]} * floor(datum.cell / across) + (datum.foot ? 104 : 10)"),
+            text=alt.value(alt.expr("data('frame')[0]['factor' + datum.cell]")),
+        )
+        for how in (base.HALO, {"color": base.ink(ORANGE)})
+    ]
+    strips = [_strips(panels[k], CELLS[k]) for k in GATED]
+    plain = {"align": "left", "limit": alt.expr("right")}
+    heading = (
+        words("0", at("12"), "title", **plain),
+        words("0", at("31"), "subtitle", size=13, **plain),
+        words("right", at("narrow ? bottom + 112 : 12"), "kept", size=13, align="right", limit=alt.expr("right")),
+        words("0", at("narrow ? bottom + 136 : bottom + 88"), "alarm", RED, **plain),
+        base.read_out("bottom + 88"),
+    )
+    return base.specification(
+        (*groups, *strips, (FRAME.mark_point(opacity=0), *factors, *heading)),
+        LAYOUT,
+        HEIGHT,
+        "The terms by lag of every cell on one scale; the text below says it.",
+    )
+
+
+def _strips(panel, cell):
+    """Under the panel of a gated cell, for each gate how open it was at the step of each lag."""
+    (gates,), names = base.marks(cell), [GATE_WORDS.get(gate, gate) for gate in PINNABLE[cell]]
+    across = alt.Scale(domain=[-0.5, alt.expr("horizon - 0.5")], range=[alt.expr(panel.left), alt.expr(panel.right)])
+    down = alt.Scale(domain=[0, 1], range=[alt.expr(f"{panel.bottom} + {26 + STRIP * k}") for k in (0, 1)])
+    foot = gates.transform_filter("datum.lag == 0").encode(alt.Y("foot:Q", axis=None, scale=down))
+    return (
+        gates.mark_area(color=GREY, opacity=0.8, interpolate="step").encode(
+            alt.X("lag:Q", axis=None, scale=across), alt.Y("open:Q", axis=None, scale=down), y2="foot", detail="foot:N"
+        ),
+        foot.mark_text(
+            text=alt.expr(f"{names}[datum.foot - 1]"),
+            align="right",
+            baseline="bottom",
+            fontSize=12,
+            fontWeight="bold",
+            color=base.ink(GREY),
+        ).encode(x=at(f"{panel.left} - 5")),
+        foot.mark_rule(color=GREY).encode(x=at(panel.left), x2=at(panel.right)),
+    )

@@ -1,0 +1,182 @@
+"""The first view: terms, sums, gates and map, four panels of one layered view, which stacks them where it is narrow."""
+
+import altair as alt
+
+from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
+from gradflow.app.charts.heatmap import VIRIDIS
+from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, PLACES, RIGHT
+from gradflow.app.charts.specs import base
+from gradflow.app.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words, words_over_lines
+
+HEIGHT = 502  # px, in a wide view
+TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
+SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
+STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
+MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
+LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
+LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
+    "zero": "0",
+    "right": f"width - {RIGHT}",
+    "terms_right": ("right / 2 - 36", "right"),
+    "terms_top": "42",
+    "terms_bottom": "188",
+    "sums_left": ("right / 2 + 36", "0"),
+    "sums_top": ("42", "284"),
+    "sums_bottom": ("188", "430"),
+    "read_out": ("252", "500"),
+    "narrow": ("false", "true"),
+    **PLACES[False].signals(),
+    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon", "room")},
+    "half_column": "terms_right / horizon",
+    "column": "right / horizon",
+    **LIGHT,
+    "lit_words": "lit < 0 || lit >= length(data('sums')) ? '' : 'lag ' + lit + ' (step ' + data('columns')[lit].step"
+    " + '): term ' + data('sums')[lit].term + ', running sum ' + data('sums')[lit].total",
+    "chain_y": "data('frame')[0].chain_low ? terms_bottom - 58 : terms_top + 14",
+    "dot": "clamp(4500 / horizon, 16, 80)",
+    "glyph": "clamp(900 / horizon, 8, 14)",
+    "letter": "column > room ? 1 : 0",
+}
+LARGE = {  # what moves to make room for larger letters
+    "terms_bottom": "170",
+    "sums_bottom": ("170", "420"),
+    **PLACES[True].signals(),
+}
+TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
+GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
+
+
+def _terms(hover):
+    return (
+        base.log_panel(TERMS).add_params(hover),  # once: the panels share one view
+        base.light(TERMS, "half_column"),
+        KEPT.mark_line(**GHOST).encode(x="lag:Q", y="term:Q"),
+        *(
+            CHAIN.mark_line(color=colour, strokeWidth=2.5, strokeDash=dash).encode(x="lag:Q", y=f"{field}:Q")
+            for field, (colour, dash) in CHAINS.items()
+        ),
+        TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(x="lag:Q", y="term:Q"),
+        FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"),
+        ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold", color=ink("datum.color")).encode(
+            x="lag:Q", y="y:Q", text="mark:N"
+        ),
+        *(
+            layer
+            for k, (field, (colour, dash)) in enumerate(CHAINS.items())
+            for layer in (
+                FRAME.mark_rule(
+                    color=colour, strokeWidth=2.5, strokeDash=dash, opacity=alt.expr(f"datum.{field} ? 1 : 0")
+                ).encode(x=at("6"), x2=at("32"), y=at(f"chain_y + {16 * k}")),
+                words("38", at(f"chain_y + {16 * k}"), field, colour, size=13, align="left"),
+            )
+        ),
+        *words_over_lines(f"{TERMS.right} - 6", "factor_y:Q", "factor", ORANGE, align="right"),
+        words("0", at(f"{TERMS.top} - 9"), "note", size=13, align="left", limit=alt.expr(TERMS.right)),
+        words("6", at(f"{TERMS.top} + 70"), "alarm", RED, align="left"),
+    )
+
+
+def _sums():
+    return (
+        base.log_panel(SUMS),
+        base.light(SUMS, "half_column"),
+        KEPT.mark_line(**GHOST).encode(x="lag:Q", y="sum:Q"),
+        SUM.mark_line(strokeJoin="round", color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
+        SUM.mark_line(strokeJoin="round", color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
+        FRAME.mark_circle(color=BLUE, size=110, opacity=1).encode(x="t:Q", y="end:Q"),
+        *words_over_lines(f"{SUMS.right} - 6", "total_y:Q", "total", BLUE, align="right"),
+        *words_over_lines(f"{SUMS.right} - 6", "kept_total_y:Q", "kept_total", size=13, align="right"),
+        words(SUMS.left, at(f"{SUMS.top} - 9"), "kept", size=13, align="left", limit=alt.expr("right - sums_left")),
+    )
+
+
+def _strips(image):
+    names = {"labelExpr": "data('frame')[0]['name' + floor(datum.value)]", "labelBaseline": "bottom"}
+    names["labelOverlap"] = False
+    strips = [
+        layer
+        for field, bottom in zip(GATE_FIELDS, BASELINES, strict=True)
+        for layer in (
+            FRAME.mark_rect(color=GREY, opacity=0.2).encode(
+                x=at(STRIPS.left), x2=at(STRIPS.right), y=f"{field}:Q", y2=alt.datum(bottom)
+            ),
+            KEPT.mark_line(**{**GHOST, "strokeWidth": 2, "opacity": 1}, interpolate="step").encode(
+                x="lag:Q", y=f"{field}:Q"
+            ),
+        )
+    ]
+    return (
+        base.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
+        *([_image(STRIPS, "strips")] if image else []),
+        base.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
+        *strips,
+        LETTER.mark_text(fontSize=13, color=ink(GREY), opacity=alt.expr("letter")).encode(
+            x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
+        ),
+        words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left"),
+        base.read_out("read_out - 6"),
+    )
+
+
+def _image(panel, field):
+    return FRAME.mark_image(
+        width=alt.expr(f"{panel.right} - {panel.left}"),
+        height=alt.expr(f"{panel.bottom} - {panel.top}"),
+        align="left",
+        baseline="top",
+        aspect=False,
+        smooth=False,
+    ).encode(x=at(panel.left), y=at(panel.top), url=f"{field}:N")
+
+
+def _map(image):
+    legend = alt.Legend(
+        title=None,
+        orient="none",
+        direction="horizontal",
+        legendX=alt.expr(f"{MAP.right} - 200"),
+        legendY=alt.expr(f"{MAP.top} + 8"),
+        gradientLength=190,
+        gradientThickness=12,
+        labelExpr=POWER,
+        tickCount=3,
+    )
+    colours = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], range=list(VIRIDIS))
+    scales = base.panel(MAP, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
+    return (
+        scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)),
+        *([_image(MAP, "map")] if image else []),
+        base.light(MAP, "column"),
+        FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
+        FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
+        words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
+        words(MAP.right, at(f"{MAP.top} + 50"), "broken", RED, size=13, align="right"),
+        *words_over_lines(
+            MAP.right,
+            at(f"{MAP.top} + (data('frame')[0].broken ? 68 : 50)"),
+            "kept_front",
+            size=13,
+            align="right",
+            lineBreak=alt.expr("narrow ? '\\n' : ''"),
+        ),
+    )
+
+
+def spec(image=False, large=False):
+    """The constant Vega-Lite specification of the whole picture; its data come from `charts.picture`.
+
+    Args:
+        image: draw map and gates inside, for a file; on the page they lie under the canvas.
+        large: leave room for larger letters.
+
+    Returns:
+        dict without data.
+    """
+    layers = (
+        (*_terms(base.hovering()), base.columns(TERMS, "half_column")),
+        (*_sums(), base.columns(SUMS, "half_column")),
+        _strips(image),
+        (*_map(image), base.columns(LOWER, "column")),
+    )
+    said = "Terms of the gradient by lag, their running sum, the gates, the terms at all times; the text below says it."
+    return base.specification(layers, LAYOUT | (LARGE if large else {}), HEIGHT, said)

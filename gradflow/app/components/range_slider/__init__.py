@@ -1,0 +1,111 @@
+"""Sliders that report while they are dragged or played, with numbers to type, and clicks on the map: one component."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import streamlit as st
+
+from gradflow.app import url_state
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import INPUTS, RANGES, gate_names, parse, preset_of
+from gradflow.app.session import change, settle, showing
+from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.view import parse_look
+
+_HTML = '<div class="ranges"></div>'
+_text = lambda name: Path(__file__).with_name(name).read_text(encoding="utf-8")
+_panel = st.components.v2.component(
+    "gradflow.live_range",
+    html=_HTML,
+    css=_text("range_slider.css"),
+    js=_text("range_slider.js"),
+)
+CURVES = {  # ranges whose track is in pieces: (share of the track, last value, step of a drag)
+    "gain": ((0.2, 0.8, 0.01), (0.5, 1.2, 0.001), (0.3, 12.0, 0.01)),
+    "input_gain": ((0.3, 0.1, 0.002), (0.7, 4.0, 0.01)),
+}
+PANELS = ("ranges", "more_ranges")  # where each keeps its last report, read by the next run
+
+
+class Moves(NamedTuple):
+    """What the newest reports say: a finger, a key or a sweep is still on a range; a sweep's range, or None."""
+
+    held: bool
+    playing: str | None
+
+
+def take():
+    """Take the newest reports over into the record, once; what has come to rest goes to the address bar."""
+    url_state.catch_up()
+    moves = [_take(key) for key in PANELS]
+    held, playing = any(move.held for move in moves), next((move.playing for move in moves if move.playing), None)
+    scenario = st.session_state.scenario
+    if not held and (parse(url_state.read())[0], parse_look(url_state.read())[0]) != (scenario, st.session_state.look):
+        settle()
+        url_state.send()
+        if showing("preset") not in (None, preset_of(scenario)) or st.session_state.get("away"):
+            st.rerun()  # the preset box and what can be taken away, which are not in the fragment
+    return Moves(held, playing)
+
+
+def _take(key):
+    turn, values, moves = _report(key)
+    if turn not in (None, seen(key)):
+        st.session_state[f"{key}_seen"] = turn
+        ranges = RANGES.keys() | LOOK_RANGES.keys()
+        change(**{name: value for name, value in values.items() if name in ranges})
+    return moves
+
+
+def _report(key):
+    """(turn, values, `Moves`) of the newest report; turn None where there is none yet, or none that our ranges make."""
+    match st.session_state.get(key):
+        case {"moved": {"values": dict(values), "turn": int(turn), "held": held, **rest}}:
+            playing = rest.get("playing")
+            return turn, values, Moves(held is not None, playing if playing in tuple(RANGES) else None)
+    return None, {}, Moves(False, None)
+
+
+def seen(key):
+    """The last report that was taken over."""
+    return st.session_state.get(f"{key}_seen", 0)
+
+
+def live_ranges(key, fields, *, play=False, target=None):
+    """Sliders that report while they are dragged, one under the other.
+
+    Args:
+        key: one of `PANELS`.
+        fields: names in `RANGES` of scenario or look, from top to bottom.
+        play: offer to sweep one of them.
+        target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "steps"}.
+    """
+    scenario, look = st.session_state.scenario, st.session_state.look
+    caps = {
+        "time": scenario.horizon - 1,
+        "lag": min(scenario.time, scenario.horizon - 1),
+        "row": len(gate_names(scenario.cell)) * scenario.hidden - 1,
+        "col": (INPUTS if scenario.weight == "weight_ih" else scenario.hidden) - 1,
+    }
+    ranges = []
+    for name in fields:
+        limits = RANGES.get(name) or LOOK_RANGES[name]
+        value = getattr(look if name in LOOK_RANGES else scenario, name)
+        ranges.append(
+            {
+                "name": name,
+                "label": LABELS[name][0],
+                "help": LABELS[name][1],
+                **limits._asdict(),
+                "digits": len(f"{limits.step:g}".partition(".")[2]),
+                "cap": caps.get(name),
+                "curve": CURVES.get(name),
+                "value": scenario.at_rest(name) if value is None else value,
+                "initial": value is None,
+            }
+        )
+    data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
+    # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
+    _panel(key=key, data=[data], on_moved_change=lambda: None)
+    if f"{key}_seen" not in st.session_state:  # what a page brings along from another server is in its link
+        st.session_state[f"{key}_seen"] = _report(key)[0] or 0

@@ -1,0 +1,88 @@
+"""What a page tells beside its numbers: notices, and an apology where something breaks.
+
+Streamlit alone is needed here, so an apology can be made whatever else is broken.
+"""
+
+import logging
+import secrets
+from contextlib import contextmanager, suppress
+from functools import wraps
+from html import escape
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from gradflow.app.url_state import catch_up
+
+
+def notice(sentences):
+    """Say what was not taken as it was given: one box, in which everything a person can type is literal text."""
+    if sentences:
+        st.html(f'<div class="notice" role="alert">{escape(" ".join(sentences))}</div>')
+
+
+@contextmanager
+def apology():
+    """Say sorry in place of what breaks."""
+    try:
+        yield
+    except Exception:
+        _apologise(log())
+
+
+def safely(work):
+    """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over.
+
+    A callback begins with what the address bar holds by now.
+    """
+    broken = _broken()
+
+    @wraps(work)
+    def guarded(*args):
+        try:
+            catch_up()
+            return work(*args)
+        except Exception:
+            broken.append(log())
+
+    return guarded
+
+
+def own_up():
+    """Say sorry for what broke outside the page, until it is closed; to be called by each full run."""
+    if _broken():
+        _apologise(*_broken())
+        st.button("Close", on_click=_broken().clear)
+
+
+def log():
+    """Write the present exception to the server's log, which alone gets it; the number it has there."""
+    number = secrets.token_hex(3)
+    logging.getLogger("gradflow").exception("error %s", number)
+    return number
+
+
+def regret():
+    """Own up to the present exception from the next full run on."""
+    _broken().append(log())
+
+
+def _apologise(*numbers):
+    st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
+    st.caption("What was set, to send along or to open again:")
+    st.code(f"{st.context.url or ''}?{urlencode(_set())}", language=None, wrap_lines=True)
+    st.html(f'<a href="?{"embed=true" if st.context.is_embedded else ""}">Start again</a>')
+
+
+def _set():
+    """What a link carries; the address bar alone where nothing else can be told."""
+    params = st.query_params.to_dict()
+    with suppress(Exception):
+        from gradflow.app.view import link_params
+
+        params |= link_params(st.session_state.scenario, st.session_state.look)
+    return params
+
+
+def _broken():
+    return st.session_state.setdefault("broken", [])

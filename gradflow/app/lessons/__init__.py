@@ -1,0 +1,20 @@
+"""The argument, as nine lessons: a claim, a prediction, what is measured, and where the claim stops holding.
+
+A lesson is data, one file each. Its numbers are computed when they are asked for, on the engine, never stored: the
+reveal by the present scenario, each verdict by medians over `SEEDS` draws of weights and inputs where it speaks of
+typical networks. Read `record` (what a lesson is made of) and `evidence` (how a verdict is measured) first.
+"""
+
+from gradflow.app.lessons.any_cell import ANY
+from gradflow.app.lessons.credit import HIDES
+from gradflow.app.lessons.depth import DEPTH
+from gradflow.app.lessons.forget_gate import LSTM
+from gradflow.app.lessons.growing_sum import GROWTH
+from gradflow.app.lessons.moving_lag import IGNORES
+from gradflow.app.lessons.sum_over_lags import SUM
+from gradflow.app.lessons.training_problem import OTHERWISE
+from gradflow.app.lessons.vanishing_terms import SETTLES
+
+LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
+
+__all__ = ["LESSONS"]

@@ -1,0 +1,83 @@
+"""How a verdict is measured: medians over draws of weights and inputs, and numbers as text."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from gradflow.app.lessons.record import Evidence
+from gradflow.reading import number
+
+SEEDS = range(8)
+
+
+def drawn(scenario, seeds=SEEDS):
+    """The scenario with other weights and inputs, measured; one for each seed."""
+    return [replace(scenario, seed=seed).measure() for seed in seeds]
+
+
+def rms_by_error(scenario, seeds):
+    """‖Σ‖ / ‖dC(t)/dh(t)‖ at each t, the root of its mean square over draws, f64[T]."""
+    logs = np.array([measurement.log_sums - measurement.log_residual for measurement in drawn(scenario, seeds)])
+    return np.sqrt(np.mean(np.exp(2 * logs), axis=0))
+
+
+def typical(scenario, value):
+    """(median, lowest, highest) of value(measurement) over `SEEDS`."""
+    values = [value(measurement) for measurement in drawn(scenario)]
+    return float(np.median(values)), min(values), max(values)
+
+
+def typically(scenario, value, true, words):
+    """Evidence by a median: true(median, lowest, highest), and the numbers in place of {} in the words."""
+
+    def evidence():
+        found = typical(scenario, value)
+        return Evidence(bool(true(*found)), words.format(three(*found)))
+
+    return evidence
+
+
+def three(median, low, high):
+    """A median and its range, as text."""
+    return f"{plain(median)} ({plain(low)} to {plain(high)})"
+
+
+def spread(values):
+    """The median and the range of values, as text."""
+    return three(np.median(values), min(values), max(values))
+
+
+def plain(value):
+    """A number as text: "0.832", "1.3e-7"."""
+    return "0" if value == 0 else ("−" if value < 0 else "") + number(math.log(abs(value)))
+
+
+def pace(measurement):
+    """What a step back multiplies the error by: that of ‖δ(t, t−u)‖, not of the terms."""
+    return measurement.reading.pace
+
+
+def term_pace(measurement):
+    """What a step back multiplies a term by: δ's pace, and what it meets."""
+    return measurement.reading.term_pace
+
+
+def coherence(measurement):
+    """‖Σ term‖ / Σ ‖term‖, what is left of the terms when they are added."""
+    return measurement.reading.coherence
+
+
+def log_sum(measurement):
+    """Natural log of ‖Σ term‖."""
+    return measurement.reading.log_sum
+
+
+def by_error(measurement):
+    """How ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with the horizon, a `Growth`."""
+    return measurement.reading.growth_by_error
+
+
+def verdict(measurement):
+    """The sentence that is true of any network: what a headline says where the lesson's own number has no meaning."""
+    return measurement.reading.verdict

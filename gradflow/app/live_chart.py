@@ -1,0 +1,236 @@
+"""The live picture, for every page that has one: verdict, chart and ranges in one fragment, and what keeps it fast."""
+
+import gc
+from dataclasses import replace
+from functools import cache, lru_cache
+from html import escape
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import streamlit as st
+
+from gradflow.app.components import range_slider
+from gradflow.app.counterexample import every_cell
+from gradflow.app.errors import apology
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
+from gradflow.app.streamlit_patches import few_arenas, release_memory, send_at_once, unbroken_changes
+
+HERE = Path(__file__).parent
+SAMPLES = 7  # of a sweep, for its frame
+_VISITORS = count(1)
+UNSAID = {
+    "factor": "",
+    "total": "",
+    **{f"factor{k}": "" for k in range(len(CHOICES["cell"]))},
+}  # what a picture says of itself
+
+
+def dress(large=False):
+    """The style of a page with a live picture; large: for a stage."""
+    settle_process()
+    st.html(HERE / "live_chart.css")
+    if large:
+        st.html(HERE / "stage.css")
+
+
+def begin(ranges, also, verdict, large=False):
+    """Draw the live picture, once the rest of the page is there; see `live_picture`."""
+    message = get_ready(st.session_state.scenario)
+    from gradflow.app.charts import (
+        overview,  # never from inside the package: see test_structure
+    )
+
+    st.html(f"<style>{overview.PLACES[large].style()}</style>")
+    live_picture(st.container(key="verdict"), ranges, also, verdict)
+    message.empty()  # it stays until the new picture is there: the old one is greyed as long
+
+
+@st.fragment
+def live_picture(top, ranges, also, verdict):
+    """Draw the picture where it stands, and again at each move.
+
+    Args:
+        top: the container of the verdict.
+        ranges: (target) -> None, draws the ranges that move it.
+        also: (measurement, look) -> None, draws what else follows them.
+        verdict: (measurement, look, at rest?) -> the sentence over it; None leaves out all that tells what the numbers
+            mean, for a person who is to say it first.
+    """
+    with apology():
+        from gradflow.app import charts  # after the first paint
+
+        moves = range_slider.take()
+        look = st.session_state.look
+        measurement = st.session_state.scenario.measure()
+        markup, shown = prepare(measurement, look, moves, verdict)
+        # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
+        spec = {**charts.specification(look.show, look.stage), "datasets": shown.datasets}
+        st.vega_lite_chart(spec=spec, key="flow", width="stretch")
+        top.html(markup)
+        also(measurement, look)
+        ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
+        settle_memory(measured_kinds())
+        settle_visitor()
+
+
+def draw_chart(name, datasets, key=None):
+    """Draw a chart beside the live picture; its letters follow the page's theme.
+
+    Args:
+        name: of its specification.
+        datasets: name -> Arrow table.
+        key: of the element, where one specification is drawn more than once; else the name.
+    """
+    from gradflow.app import charts
+    from gradflow.app.charts import base
+
+    spec = {**charts.specification(name), "datasets": base.framed(datasets, dark=dark())}
+    st.vega_lite_chart(spec=spec, key=key or name, width="stretch")
+
+
+def dark():
+    """Whether the page is dark."""
+    return st.context.theme.type == "dark"
+
+
+def get_ready(scenario):
+    """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size.
+
+    Args:
+        scenario: what is shown; the present look may show more: what is kept, or every cell.
+
+    Returns:
+        the place of the message, to be emptied.
+    """
+    place = st.empty()  # always there, so that what follows keeps its place on the page
+    look = st.session_state.look
+    needed = [*(every_cell(scenario).values() if look.show == "cells" else (scenario,)), look.kept]
+    waiting = list({each.kind: each for each in needed if each and each.kind not in measured_kinds()}.values())
+    if not waiting:
+        return place
+    with place.container(key="status"):
+        line = st.empty()
+        for k, each in enumerate(waiting, 1):
+            what = "this cell and size" if len(waiting) == 1 else f"{each.cell}, {k} of {len(waiting)} cells"
+            with line, st.spinner(f"Getting ready for {what}. This happens once."):
+                from gradflow.engine.compile_cache import keep_compiled
+
+                keep_compiled()
+                each.measure()
+        line.markdown("Drawing.")
+    return place
+
+
+class Shown(NamedTuple):
+    """A chart on screen."""
+
+    look: object
+    domain: tuple
+    steps: int  # of its lag axis
+    datasets: dict
+    overflow: int | None
+    images: dict  # what lies under the canvas, name -> data URL
+    playing: str | None
+
+
+def prepare(measurement, look, moves, verdict):
+    """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
+    from gradflow.app import charts  # after the first paint
+    from gradflow.app.charts import base, overview
+
+    chart, last = charts.CHARTS[look.show], st.session_state.get("last")
+    if last is not None and last.look.show != look.show:
+        last = None
+    broken = moves.held and last and last.overflow is None and measurement.overflow is not None
+    if broken:
+        sentence = f"The network overflows at step {measurement.overflow}; this was just before." if verdict else ""
+        said, shown = "", last
+    else:
+        kept = kept_measurement(look.kept)
+        at_rest = not (moves.held or moves.playing)
+        sentence = verdict(measurement, look, at_rest) if verdict else ""
+        said = chart.say(measurement, look) if verdict else ""
+        domain = frame(chart, measurement, look, kept, moves, last)
+        # a sweep of the horizon draws into its widest frame
+        steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
+        fields = {"dark": dark(), "horizon": steps} | ({} if verdict else UNSAID)
+        datasets = base.framed(chart.data(measurement, look, kept, domain), **fields)
+        if moves.playing:
+            datasets = base.swept(datasets)
+        images = overview.images(measurement, look, domain, steps) if look.show == "terms" else {}
+        shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
+        st.session_state.last = shown
+    seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
+    image = '<img alt="" decoding="sync"'
+    images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
+    # plain HTML in one element: a quarter of the time that a header and a text take
+    head, stop, more = sentence.partition(". ")
+    more = [f" <small>{escape(more)}</small>"] if more else []
+    html = [f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}", *more, "</h2>"]
+    return "".join([*html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
+
+
+def frame(chart, measurement, look, kept, moves, last):
+    """The frame of the axes: while something moves, the one that stands; for a sweep, one for all of it, bounded."""
+    if moves.playing and not (last and last.playing == moves.playing):
+        limits = RANGES[moves.playing]
+        values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
+        sweep = [replace(measurement.scenario, **{moves.playing: value}).measure() for value in values]
+        return chart.sweep_frame(look, measurement, kept, *sweep)
+    if moves.held and last:
+        return last.domain
+    return chart.frame(look, measurement, kept)
+
+
+def kept_measurement(scenario):
+    """The measurement that stays in grey; computed once."""
+    if scenario is None:
+        return None
+    if st.session_state.get("kept", (None,))[0] != scenario:
+        st.session_state.kept = scenario, scenario.measure()
+    return st.session_state.kept[1]
+
+
+def target(shown):
+    """Where a click on the map sets time and lag."""
+    if shown.look.show != "terms":
+        return None
+    from gradflow.app.charts import overview
+
+    area = overview.PLACES[shown.look.stage].area()
+    return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
+
+
+@cache
+def settle_process():
+    """Once: what is moved is moved whole, many small messages do not wait for one another, visitors share memory."""
+    unbroken_changes()
+    send_at_once()
+    few_arenas()
+
+
+@lru_cache(maxsize=1)
+def settle_memory(kinds):
+    """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
+
+    Args:
+        kinds: of scenarios that are compiled; each leaves much that stays.
+    """
+    settle()
+
+
+def settle_visitor():
+    """Once a visitor: take out what the visit keeps, too; now and then look for what those who left have left."""
+    if "settled" not in st.session_state:
+        st.session_state.settled = True
+        settle() if next(_VISITORS) % 16 == 0 else gc.freeze()
+
+
+def settle():
+    """Collect all garbage; what is left is not looked at again until the next time."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    release_memory()

@@ -1,0 +1,299 @@
+"""Lessons: judge a claim, test it on the real engine, see it settled with numbers."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from gradflow.app import session, url_state
+from gradflow.app.components.range_slider import live_ranges
+from gradflow.app.errors import notice, safely
+from gradflow.app.feedforward_demo import FIELDS, layers
+from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons.record import COLOURS, STANCES
+from gradflow.app.lessons.words import explained
+from gradflow.app.live_chart import begin, draw_chart, dress, get_ready
+from gradflow.app.live_training import TURN, learning, visitor
+from gradflow.app.navigation import carrier
+from gradflow.app.url_codec import short
+
+HERE = Path(__file__).parent
+BADGES = {"statement": "blue", "claim": "violet"}  # stance -> colour
+
+
+def page():
+    dress()
+    st.html(HERE / "lessons.css")
+    number, unknown = chosen()
+    answers, unread = read_answers()
+    lesson = LESSONS[number - 1]
+    if not url_state.read().keys() & {*session.names()}:
+        session.show_lesson(lesson)
+    notice([*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)])
+    carry = path(number, answers)
+    st.header(f"{number}. {lesson.title}", anchor=False)
+    st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
+    revealed = number in answers
+    if revealed:
+        get_ready(st.session_state.scenario).empty()  # what follows measures before the picture does
+    st.caption("; ".join(explained(*lesson.asks(st.session_state.scenario))))
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        prose = st.empty()
+        prose.markdown(beside(lesson, st.session_state.scenario))
+        ranges = st.container(key="lesson_ranges")
+        side = settled if revealed else ask
+        side(lesson, number, answers)
+
+    def draw(target):
+        with ranges:
+            live_ranges("ranges", lesson.controls, target=target)
+
+    def also(measurement, look):
+        carry()
+        if callable(lesson.prose):
+            prose.markdown(beside(lesson, measurement.scenario))
+        if remedy is not None:
+            truncation(remedy, measurement)
+
+    with right:
+        picture = st.container(key="picture")
+        if revealed:
+            examples(lesson)
+    remedy = conclude(lesson) if revealed else None
+    with picture:
+        begin(draw, also, lesson.headline if revealed else None)
+    if revealed and lesson.ends_in:
+        layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
+
+
+def beside(lesson, scenario):
+    """The text beside the picture; where that shows another network than the lesson's, how it differs comes first."""
+    if not lesson.strays(scenario):
+        return lesson.text(scenario)
+    other = (
+        f"**Another network than the lesson's:** {lesson.changes(scenario)}. What follows is about the lesson's own."
+    )
+    return f"{other}\n\n{lesson.text(lesson.scenario)}"
+
+
+def chosen():
+    """The lesson that the address bar names, the first where it names none, and notices."""
+    raw = url_state.read().get("lesson", "1")
+    if raw in map(str, range(1, len(LESSONS) + 1)):
+        return int(raw), []
+    url_state.put("lesson", "1")
+    return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
+
+
+def read_answers():
+    """What was predicted, lesson -> number, and notices; what cannot be read is left out."""
+    raw = url_state.read().get("answers", "")
+    answers, wrong = {}, []
+    for part in raw.split(",") if raw else ():
+        lesson, _, guess = part.partition(":")
+        try:
+            number, value = int(lesson), float(guess)
+        except ValueError:
+            number = 0
+        if number not in range(1, len(LESSONS) + 1) or number in answers:
+            wrong.append(f"“{short(part)}” is not a lesson from 1 to {len(LESSONS)}, once, a colon and a number")
+        elif not valid(LESSONS[number - 1].guess, value):
+            low, high = limits(LESSONS[number - 1].guess)
+            wrong.append(f"“{short(part)}” is not between {low:g} and {high:g}")
+        else:
+            answers[number] = value
+    if "answers" in url_state.read() and raw != written(answers):
+        write_answers(answers)
+    return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
+
+
+def limits(guess):
+    return (0, len(guess.options) - 1) if guess.options else guess.range[:2]
+
+
+def valid(guess, value):
+    low, high = limits(guess)
+    return low <= value <= high and (not guess.options or value == int(value))
+
+
+def written(answers):
+    return ",".join(f"{number}:{value:g}" for number, value in sorted(answers.items()))
+
+
+def write_answers(answers):
+    url_state.put("answers", written(answers))
+
+
+def open_lesson(number):
+    url_state.put("lesson", str(number))
+    session.show_lesson(LESSONS[number - 1])
+
+
+def path(number, answers):
+    """The way from the first lesson to the last, and to Explore, which `carrier` returns."""
+    with st.container(horizontal=True, vertical_alignment="center", key="path"):
+        last = len(LESSONS)
+        back = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
+        st.button("◀", on_click=safely(open_lesson), help="The lesson before.", **back)
+        for k, lesson in enumerate(LESSONS, 1):
+            kind = "primary" if k == number else "secondary"
+            label = f"{k} ✓" if k in answers else str(k)
+            st.button(label, on_click=safely(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
+        on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
+        st.button("▶", on_click=safely(open_lesson), help="The next lesson.", **on)
+        return carrier()
+
+
+def ask(lesson, number, answers):
+    """The prediction, and the button that ends the waiting."""
+    guess = lesson.guess
+    st.markdown(f"**Your prediction.** {guess.question}")
+    how = {"label": guess.question, "label_visibility": "collapsed", "key": f"guess_{number}"}
+    if guess.options:
+        value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
+    else:
+        low, high, step = guess.range
+        value = st.slider(min_value=low, max_value=high, value=type(step)((low + high) / 2), step=step, **how)
+
+    def reveal():
+        write_answers(answers | {number: float(value)})
+
+    st.button("Show what is measured", on_click=safely(reveal), type="primary", disabled=value is None)
+
+
+def settled(lesson, number, answers):
+    """The prediction against the measurement."""
+    guess, said = lesson.guess, answers[number]
+    with st.spinner("Measuring. This happens once."):
+        found = guess.answer(lesson.scenario.measure())
+    if guess.options:
+        right, yours, truth = said == found, guess.options[int(said)], guess.options[found]
+    else:
+        right, yours, truth = abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
+    st.markdown(f"**Your prediction.** {guess.question}")
+    if right:
+        st.success(f"You said {yours}. Measured: {truth}." if not guess.options else f"You said: {yours}. So it is.")
+    else:
+        why = f" {guess.why[int(said)]}" if guess.why else ""
+        st.info(f"You said: {yours}. Measured: {truth}.{why}")
+
+    def again():
+        write_answers({k: value for k, value in answers.items() if k != number})
+
+    st.markdown(f"**What follows.** {lesson.conclusion}")
+    st.markdown(f"**Try this.** {lesson.try_this}")
+    st.button("Judge again", on_click=safely(again))
+
+
+def examples(lesson):
+    """Other networks for the picture above, the way back, and what each changes."""
+    with st.container(horizontal=True):
+        for label, scenario, _, look in lesson.examples:
+            st.button(label, on_click=safely(session.go_to), args=(scenario, look or lesson.look))
+        back = {"on_click": safely(session.show_lesson), "args": (lesson,)}
+        st.button("Back to the lesson's example", type="tertiary", **back)
+    for label, scenario, says, _ in lesson.examples:
+        changes = lesson.changes(scenario)
+        changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."
+        st.markdown(f"**{label}.** {says} :small[{changed}]")
+
+
+def conclude(lesson):
+    """Where the claim holds and where it stops, each with its numbers; where truncation is drawn, if it is."""
+    st.subheader(f"How the {lesson.stance} fares")
+    st.caption("The sentence at the top, measured. Where weights and inputs are drawn: the median (lowest to highest).")
+    if lesson.trial:
+        trial(lesson.trial)
+    with st.spinner("Measuring over many draws. This happens once."):
+        rows, remedies, groups = verdicts(lesson.title, lesson.trial is None or lesson.trial.done())
+    words = st.container()
+    tell(rows)
+    if groups:
+        dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
+    remedy = None
+    if remedies:
+        st.subheader("What people do about it")
+        told, drawn = st.columns(2, gap="medium")
+        with told:
+            tell(remedies)
+        with drawn:
+            if "clipping" in lesson.curves:
+                clipping()
+            remedy = st.container() if "truncation" in lesson.curves else None
+    said = [lesson.conclusion, lesson.try_this, *lesson.guess.why, *(example.says for example in lesson.examples)]
+    words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
+    with st.expander("Sources"):
+        st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
+    return remedy
+
+
+def trial(what):
+    """The button of what takes long, until it is done; a click anywhere stops it, and what is done stays."""
+    if what.done():
+        return
+    st.markdown(what.says)
+    if not st.button(what.label, type="primary"):
+        return
+    if not TURN.take(visitor()):
+        st.info("Somebody else is training on this server. Try again in half a minute.")
+        return
+    try:
+        bar = st.progress(0.0, what.label)
+        for part in what.run():
+            TURN.take(visitor())
+            bar.progress(part, what.label)
+    finally:
+        TURN.leave(visitor())
+    st.rerun()
+
+
+def tell(rows):
+    for word, case, numbers in rows:
+        st.markdown(f":{COLOURS[word]}[**{word}**] {case}  \n{numbers}")
+
+
+def dots(told, groups, key):
+    """Single draws, one dot each, and what there is to see."""
+    from gradflow.app.charts import draws
+
+    groups = [draws.Draws(*group) for group in groups]
+    how = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
+    draw_chart("draws", draws.data(groups, beyond=told.beyond, **how), key=key)
+    st.markdown(f"{told.says} {draws.say(groups, log=told.log, beyond=told.beyond)}")
+
+
+def clipping():
+    """What clipping by norm changes in the mean gradient, as a curve over the limit."""
+    from gradflow.app.charts import clipping
+
+    draw_chart("clipping", clipping.data())
+
+
+def truncation(where, measurement):
+    """What truncated backpropagation leaves out of the present gradient, as a curve over the lags it keeps."""
+    from gradflow.app.charts import truncation
+
+    with where:
+        draw_chart("truncation", truncation.data(measurement))
+        st.markdown(truncation.say(measurement))
+
+
+@st.cache_resource(max_entries=2 * len(LESSONS), show_spinner=False)
+def verdicts(title, all_done=True):
+    """What a lesson's verdicts, its remedies and its dots rest on, measured once; not all_done: what waits is left out.
+
+    Returns:
+        (verdicts, remedies, groups): (word, case, numbers) of each of the former, the groups of `Dots`.
+    """
+    lesson = next(lesson for lesson in LESSONS if lesson.title == title)
+
+    def found(verdict):
+        true, numbers = verdict.evidence()
+        return verdict.word, verdict.case, numbers if true else f"not seen here: {numbers}"
+
+    now = [verdict for verdict in lesson.verdicts if all_done or not verdict.waits]
+    groups = list(lesson.draws.groups()) if lesson.draws and (all_done or not lesson.draws.waits) else []
+    return [*map(found, now)], [*map(found, lesson.remedies)], groups
+
+
+page()

@@ -1,0 +1,231 @@
+"""One record of what a person has set, `scenario` and `look`, which all widgets show and the address bar holds.
+
+What a person moves replaces it and is written to the address bar, all in one entry of the browser's history: a
+discrete widget at once, a live range when the finger has let go. What comes from there, by a first visit, a link, or
+the back button, a full run takes over.
+"""
+
+from collections import Counter
+
+import streamlit as st
+
+from gradflow.app import url_state
+from gradflow.app.errors import safely
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import (
+    CUSTOM,
+    DEFAULT_PRESET,
+    PRESETS,
+    RANGES,
+    Scenario,
+    parse,
+    preset_of,
+    to_params,
+    with_init,
+)
+from gradflow.app.url_codec import short, write
+from gradflow.app.view import Look, link_params, parse_look
+
+PAST = 50  # scenarios that can be gone back to
+MENTIONED = 5  # unknown names that a notice repeats
+
+
+def read_link(*own):
+    """Adopt what the address bar says, where it is news, and tidy it; to be called by each full run.
+
+    Args:
+        own: names in the address bar that the page reads itself.
+
+    Returns:
+        One sentence for each value that could not be used as it was, also of a control that was moved.
+    """
+    said = [*st.session_state.pop("notices", ())]
+    if st.session_state.news:
+        said += _adopt(url_state.read(), own)
+        st.session_state.news = False
+    url_state.send()
+    preset = preset_of(st.session_state.scenario)
+    if preset != CUSTOM:
+        _here()["origin"] = preset
+    return said
+
+
+def _adopt(given, own):
+    """Take over scenario and look; how they differ from what was given, in sentences."""
+    st.session_state.scenario, _, notices = parse(given)
+    st.session_state.look, more = parse_look(given)
+    if (before := st.session_state.pop("returned_to", None)) is not None:
+        _remember(parse(before)[0])
+    clean, known = link(), (*names(), *own)
+    unknown = [name for name in given if name not in known]
+    repeated = [name for name in given if len(st.query_params.get_all(name)) > 1]
+    if repeated or any(clean.get(name) != text for name, text in given.items() if name not in own):
+        write_link(without=unknown)
+    said = [*notices, *more]
+    said += [
+        f"{short(name)} is there more than once; the last one counts, “{short(given[name])}”." for name in repeated
+    ]
+    if unknown:
+        named = ", ".join(f"“{short(f'{name}={given[name]}')}”" for name in unknown[:MENTIONED])
+        others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
+        said.append(f"A link here has no {named}{others}, only {', '.join(known)}; the rest is left out.")
+    return said
+
+
+def link():
+    """What the address bar holds: every field of the scenario, and what of the look differs from the first view."""
+    return link_params(st.session_state.scenario, st.session_state.look)
+
+
+def names():
+    """The names that a link has on every page."""
+    return (*to_params(Scenario()), *vars(Look()))
+
+
+def write_link(without=()):
+    """Bring the address bar up to date; names that are not ours stay, but for those."""
+    drop = (*names(), *without)
+    others = {name: text for name, text in url_state.read().items() if name not in drop}
+    url_state.write(others | link())
+
+
+def change(**values):
+    """Replace fields of scenario and look; `parse` keeps them valid, and the next full run says how."""
+    params = link() | {name: write(value) for name, value in values.items()}
+    del params["preset"]  # which these values had
+    st.session_state.scenario, _, notices = parse(params)
+    st.session_state.look, more = parse_look(params)
+    st.session_state.notices = (*notices, *more)
+
+
+def settle():
+    """What was changed stays: one step to go back to, and the address bar."""
+    _remember(parse(url_state.read())[0])
+    write_link()
+
+
+def _remember(before):
+    """A scenario that was there before can be gone back to."""
+    if before != st.session_state.scenario:
+        _here()["past"] = [*past(), before][-PAST:]
+
+
+def past():
+    return _here().get("past", [])
+
+
+def _here():
+    """What is kept of a page as long as the visit lasts: "past" and "origin"."""
+    return st.session_state.setdefault("visited", {}).setdefault(st.session_state.page, {})
+
+
+def go_to(scenario, look=None):
+    """Put another scenario in place of the present one, and another look, if there is one."""
+    st.session_state.scenario, st.session_state.look = scenario, look or st.session_state.look
+    settle()
+
+
+def show_lesson(lesson):
+    """Put a lesson's scenario and look in place of the present ones."""
+    st.session_state.scenario, st.session_state.look = lesson.scenario, lesson.look
+    write_link()
+
+
+def undo():
+    """Go back one step."""
+    *earlier, st.session_state.scenario = past()
+    write_link()
+    _here()["past"] = earlier
+
+
+def keep(scenario):
+    """Let a scenario stay in grey beside whatever comes; None lets it go."""
+    values = vars(st.session_state.look) | {"kept": scenario}
+    st.session_state.look = Look(**values)
+    write_link()
+
+
+def origin():
+    """The preset that a person started from; after a reload, the one that differs least: in fields, then by size."""
+    if "origin" in _here():
+        return _here()["origin"]
+    now = vars(st.session_state.scenario)
+
+    def apart(name):
+        moved = {field: value for field, value in vars(PRESETS[name]).items() if value != now[field]}
+        far = [
+            abs(moved[f] - now[f]) / (high - low)
+            for f, (low, high, _) in RANGES.items()
+            if f in moved and now[f] is not None  # as initialised
+        ]
+        return len(moved), sum(far)
+
+    return min([DEFAULT_PRESET, *PRESETS], key=apart)
+
+
+def next_preset(step):
+    """Go on to the next preset, or back."""
+    names = list(PRESETS)
+    _here()["origin"] = name = names[(names.index(origin()) + step) % len(names)]
+    go_to(PRESETS[name])
+
+
+def choice(widget, field, options, value, **how):
+    """A widget that chooses among options."""
+    first = {"index": options.index(value)} if widget is st.selectbox else {"default": value}
+    return widget(options=options, **first, **described(field, value), **how)
+
+
+def switch(field, **how):
+    """A switch of the look or the scenario."""
+    record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.look
+    value = getattr(record, field)
+    return st.toggle(value=value, **described(field, value), **how)
+
+
+def described(field, value):
+    """What every widget of a field is given that is to show a value: its words, its key, what follows when it moves."""
+    label, sentence = LABELS[field]
+    return {"label": label, "help": sentence, **keyed(field, value, _chosen)}
+
+
+def keyed(field, value, chosen):
+    """The key of the widget of a field that is to show a value, and what follows when it moves: chosen(field, value).
+
+    A widget that is to show another value than it last had is another widget, which starts with that value. So nothing
+    need be told to a page that may miss it, and what the page still reports of the old widget is no one's move.
+    """
+    turns = st.session_state.setdefault("turns", Counter())
+    if field not in turns or showing(field) != value:
+        turns[field] += 1
+    key = _key(field)
+
+    def moved():
+        if key == _key(field):
+            chosen(field, st.session_state[key])
+
+    return {"key": key, "on_change": safely(moved)}
+
+
+def showing(field):
+    """The value that the widget of a field has; None where there is none."""
+    return st.session_state.get(_key(field))
+
+
+def _key(field):
+    turn = st.session_state.get("turns", {}).get(field, 1)
+    return field if turn == 1 else f"{field} {turn}"
+
+
+def _chosen(field, value):
+    """A discrete widget moved."""
+    if field == "preset":
+        if value in PRESETS:
+            st.session_state.scenario, _here()["origin"] = PRESETS[value], value
+    elif field == "cell":
+        change(cell=value, gate="all")
+    elif field == "init":
+        st.session_state.scenario = with_init(st.session_state.scenario, value)
+    else:
+        change(**{field: value})
+    settle()

@@ -1,9 +1,0 @@
-"""Write every specification: python -m gradflow.charts.specs"""
-
-import json
-
-from gradflow.charts import BUILT
-from gradflow.charts.specs import every_specification
-
-for name, spec in every_specification().items():
-    (BUILT / f"{name}.json").write_text(json.dumps(spec, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,276 @@
+"""All times t at once: the map of every dC(t)/dW(t−u)."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import jax
+import numpy as np
+
+from gradflow.engine.backward import block_norms, block_sums, totals
+from gradflow.engine.forward import Pass, begin, begin_all, divergence
+from gradflow.engine.scaling import LN2, log_norm, log_total, logs
+from gradflow.engine.schedule import each_block, rows_of
+from gradflow.engine.unscaled import block_squares
+from gradflow.lags import lags_of
+from gradflow.problem import check_rows
+from gradflow.reading import Reading, read
+from gradflow.weights import Weights
+
+ROOM = 2**28  # bytes: results that need more are not kept for the next question
+
+
+@dataclass(frozen=True, eq=False)
+class GradientMap:
+    """Every dC(t)/dW(t−u) of a layer, as natural logarithms of norms; see `gradient_map`.
+
+    Attributes:
+        cost: C(t), f[T]; may be inf before the state overflows, NaN from there on.
+        log_residual: log ‖dC(t)/dh(t)‖, f64[T]; −inf where the target is masked, NaN from `overflow` on.
+        gates: how open each sigmoid gate is, in [0, 1], name -> f[T, n].
+        overflow: the first step whose carry or pre-activation is not finite, else None.
+        underflow: the first step at which a state became zero by underflow, else None: zeros that stem from it are
+            no closed gates.
+        device: where this was computed, for example "TFRT_CPU_0".
+    """
+
+    cost: np.ndarray
+    log_residual: np.ndarray
+    gates: dict[str, np.ndarray]
+    overflow: int | None
+    underflow: int | None
+    device: str
+    _pass: Pass = field(repr=False)
+    _mesh: jax.sharding.Mesh | None = field(repr=False, default=None)
+    _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
+    _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
+    _squares: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s) z(s)ᵀ‖² unscaled, likewise
+    _ends: list = field(repr=False, default_factory=list)  # where the last block of these ends
+
+    def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
+        """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
+
+        Args:
+            weight: a field of `Weights`, or "all", the four together.
+            gate: the rows of that gate alone; None for all rows.
+            horizon: the first steps alone, for less work; None for all T.
+
+        Returns:
+            f64[T, T] at [t, u]; −inf at an exact zero and where u > t; NaN in the rows t ≥ `overflow`.
+
+        Raises:
+            ValueError: an unknown weight or gate.
+        """
+        check_rows(self._pass.cell, weight, gate)
+        terms = self._empty(horizon, -np.inf)
+        names = Weights._fields if weight == "all" else (weight,)
+        factors = {name: log_norm(self._pass.trace.factors[name]) for name in names}
+        gates = np.arange(self._pass.trace.to_delta.shape[2])
+        rows = {name: np.isin(gates, self._pass.rows(name, gate)) for name in names}
+
+        def fill(low, block):
+            met = min(low + self._rows, len(terms))  # later steps are met by none of these costs
+
+            def by_step(name):  # [t, s]
+                mantissa, exponent = (np.asarray(a)[:, :met] for a in totals(*block[:2], rows[name]))
+                return logs(mantissa, exponent) + factors[name][:met]
+
+            self._fill(terms, low, self._pass.total(weight, gate, by_step))
+
+        self._each_block(block_norms, len(terms), self._rows, fill, kept=self._norms)
+        return terms
+
+    def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
+        """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
+        """
+        check_rows(self._pass.cell, weight, gate)
+        steps, states, wide, n = self._pass.trace.to_delta.shape
+        rows = min(self._rows, max(8, ROOM // (4 * steps * states * n)))  # a sum needs ct itself at every step
+
+        def by_row(name):
+            sums = np.empty((len(self.cost[:horizon]), wide))
+
+            def fill(low, block):
+                times = slice(max(low, 0), min(low + rows, len(sums)))
+                sums[times] = logs(*block[2:]).T[times.start - low : times.stop - low]
+                if rows == self._rows and self._keeps:
+                    self._norms[low] = block[:2]
+
+            factors = self._pass.trace.factors[name]
+            self._each_block(block_sums, len(sums), rows, fill, factors, kept=self._sums.setdefault(name, {}))
+            return log_total(sums[:, self._pass.rows(name, gate)])
+
+        sums = np.array(self._pass.total(weight, gate, by_row))
+        sums[self._pass.limit :] = np.nan
+        return sums
+
+    def unscaled_terms(self, weight="weight_hh", gate=None, *, horizon=None):
+        """‖dC(t)/dW(t−u)‖_F as plain backpropagation has it, in the working precision and without rescaling.
+
+            ‖δ(t,s) z(s)ᵀ‖_F = √ Σ_ij (δ_i z_j)²        with δ(t,s) never divided by a power of two
+
+        Every number, squares too, stays in that precision: below about 1e-19 in float32 a term is 0, above 1e+19
+        inf, and NaN where a chain meets inf · 0 or inf − inf. `log_terms` has what the numbers are.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f[T, T] at [t, u], plain numbers in the working precision; 0 where u > t; NaN in the rows t ≥ `overflow`.
+        """
+        check_rows(self._pass.cell, weight, gate)
+        terms = self._empty(horizon, 0, self.cost.dtype)
+
+        def fill(low, block):
+            squares = lambda name: np.moveaxis(np.asarray(block)[:, Weights._fields.index(name)], -1, 0)  # [t, s, D]
+            self._fill(terms, low, self._pass.unscaled(weight, gate, squares))
+
+        self._each_block(block_squares, len(terms), self._rows, fill, kept=self._squares, cell=self._pass.cell)
+        return terms
+
+    def read(self, t, weight="weight_hh", gate=None, *, chaos=False) -> Reading:
+        """What the numbers of one t mean: pace, growth, reach, and one sentence.
+
+        Args:
+            t: the time, 0-based, in [0, T−1].
+            weight, gate: as in `log_terms`.
+            chaos: ask by a second forward pass whether this one is chaotic.
+
+        Returns:
+            `Reading`; its growth is read over all T steps.
+
+        Raises:
+            ValueError: an unknown weight or gate, or t outside its range.
+        """
+        lags, rows = self.lags(t), {"weight": weight, "gate": gate}
+        return read(
+            lags.log_terms(**rows),
+            lags.log_delta(**rows),
+            lags.log_partial_sums(**rows),
+            self.log_sums(**rows),
+            self.log_residual,
+            self.overflow,
+            self.underflow,
+            t,
+            self.chaotic_from if chaos else None,
+        )
+
+    @cached_property
+    def chaotic_from(self) -> float:
+        """The first step whose state a change of W_hh in its last digits moves by more than a hundredth; inf if none.
+
+        min s:  ‖h'(s) − h(s)‖ / ‖h(s)‖ > 0.01        h': see `flow.forward.divergence`
+        """
+        moved = np.flatnonzero(divergence(self._pass)[: self._pass.limit] > 0.01)
+        return float(moved[0]) if moved.size else np.inf
+
+    def lags(self, t):
+        """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
+        return lags_of(self._pass, t)
+
+    @property
+    def _rows(self):
+        steps, *_, n = self._pass.trace.to_delta.shape
+        return rows_of(n, steps)
+
+    @property
+    def _keeps(self):
+        steps, _, wide, _ = self._pass.trace.to_delta.shape
+        return 8 * steps**2 * wide <= ROOM
+
+    def _each_block(self, function, steps, rows, fill, *arguments, kept, **static):
+        end, kept = (self._end(steps), kept) if self._keeps else (steps, None)
+        each_block(self._pass, function, end, steps, rows, fill, *arguments, kept=kept, mesh=self._mesh, **static)
+
+    def _end(self, steps):
+        """Where the last block ends: the first horizon asked for, so that nothing beyond it is computed; then T."""
+        enough = [end for end in self._ends if end >= steps]
+        if not enough:
+            enough = [len(self.cost) if self._ends else steps]
+            self._ends.extend(enough)
+        return min(enough)
+
+    def _empty(self, horizon, nothing, dtype=float):
+        """[t, u] before anything is known."""
+        steps = len(self.cost[:horizon])
+        terms = np.full((steps, steps), nothing, dtype)
+        terms[self._pass.limit :] = np.nan
+        return terms
+
+    def _fill(self, terms, low, by_step):
+        """Write a block's [t, s] into the rows low … of [t, u], u = t − s."""
+        for t in range(max(low, 0), min(low + len(by_step), len(terms), self._pass.limit)):
+            terms[t, : t + 1] = by_step[t - low, t::-1]
+
+
+def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False, mesh=None):
+    """Compute every dC(t)/dW(t−u) of a recurrent layer, for all t and all lags u.
+
+        C(t) = ½ ‖readout · h(t) − target(t)‖²        dC(t)/dW = Σ_u dC(t)/dW(t−u)
+
+    Args:
+        cell: a name in `CELLS`, or a `Cell`, with G gates and n units.
+        weights: `Weights` in PyTorch's shapes, [G·n, m], [G·n, n], [G·n], [G·n]; with a leading axis [T, ...] on
+            every field each step has its own copy.
+        inputs: f[T, m].
+        readout: f[n] or f[k, n].
+        targets: f[T] or f[T, k], as the readout; NaN masks the cost at that t.
+        pins: gate name -> value or f[T] in [0, 1]; the gate is then that constant; NaN: the network decides. Only
+            sigmoid gates: lstm input, forget, output; gru reset, update.
+        carry: the initial (h,) or (h, c), each f[n]; zeros if None.
+        cell_path_only: lstm only; no gradient from the gates into h(s−1), so that the cell path alone remains:
+
+            δ_cell(t,s) = dC/dh(t) ⊙ o(t) ⊙ (1 − tanh² c(t)) ⊙ Π_{r=s+1..t} f(r) ⊙ i(s) ⊙ (1 − g(s)²)
+
+        mesh: a `jax.sharding.Mesh` over whose devices the blocks of t are spread; every process that shares it makes
+            the same calls and gets the same numbers. None: one device.
+
+    Returns:
+        `GradientMap`. Times are 0-based; lag u of t is the copy used at step t − u; there weight_hh multiplies
+        h(t−u−1), at lag t the initial carry. Precision is the result type of the arrays given; tanh' is measured
+        down to 1e-38 (|z| = 44), σ' likewise (|z| = 87) in float32, and is an exact zero beyond.
+
+    Raises:
+        ValueError: names the field, its value and what is valid.
+
+    Source: Werbos 1990 (backpropagation through time); Hochreiter & Schmidhuber 1997 (the truncation of the cell
+    path); Pascanu, Mikolov & Bengio 2013, eq. 3–5 (the sum over lags).
+    """
+    return _map_of(begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
+
+
+def gradient_maps(problems, *, cell_path_only=False, mesh=None):
+    """Compute the `gradient_map` of several problems of one cell and size: other weights, sequences, pins, carries.
+
+    The forward passes run as one, by `jax.vmap`; the sweeps as those of as many calls.
+
+    Args:
+        problems: a sequence of dicts, each the arguments of `gradient_map` by name, all of the same shapes.
+        cell_path_only, mesh: as in `gradient_map`, for all of them.
+
+    Returns:
+        a list of `GradientMap`, in order.
+
+    Raises:
+        ValueError: as in `gradient_map`; or the problems differ in cell, shapes or precision.
+    """
+    return [_map_of(now, mesh) for now in begin_all(problems, cell_path_only)]
+
+
+def _map_of(now, mesh):
+    cost = np.array(now.trace.cost)
+    log_residual = log_norm(now.trace.seed) + np.asarray(now.trace.seed_exponent) * LN2
+    cost[now.limit :] = log_residual[now.limit :] = np.nan
+    return GradientMap(
+        cost=cost,
+        log_residual=log_residual,
+        gates={name: np.asarray(gate) for name, gate in now.trace.gates.items()},
+        overflow=now.overflow,
+        underflow=now.underflow,
+        device=now.device,
+        _pass=now,
+        _mesh=mesh,
+    )
