@@ -6,8 +6,11 @@ from urllib.parse import urlencode
 
 import jax
 import pytest
-from browser import INK, PATIENCE, ROOT, drawn, executable, launch, serve
 from playwright.sync_api import expect, sync_playwright
+
+from support.chromium import INK, executable, launch, wait_until_drawn
+from support.paths import ROOT
+from support.server import PATIENCE, serve
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -73,7 +76,7 @@ def visit(server, chromium):
         page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{server.url}/?{urlencode(params or {})}")
-        drawn(page)
+        wait_until_drawn(page)
         return page
 
     yield visit

@@ -1,14 +1,12 @@
 """Data flows one way, and each library has its rooms."""
 
 import ast
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
+from support.paths import APP, ROOT, SOURCES
+from support.subprocesses import loaded
+
 ROOMS = {  # library -> the modules that may import it
     "streamlit": {
         "app",
@@ -60,7 +58,7 @@ LIBRARY = (
     "maps",
     "feedforward",
 )
-APP = (
+APPLICATION = (
     "url_codec",
     "scenario",
     "view",
@@ -85,7 +83,7 @@ APP = (
     "pages",
 )
 # Each imports what stands before it, and nothing else of ours.
-ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APP))]
+ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APPLICATION))]
 FRONT_DOORS = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
 
 
@@ -148,12 +146,10 @@ def test_what_is_imported_late_is_a_package_first():
 
 def test_a_page_loads_nothing_that_only_builds():
     """Altair has built its specifications before, and no table is pandas'."""
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120)\n"
-        "app.query_params['closer'] = 'true'\n"
-        "assert app.run().get('vega_lite_chart') and not app.exception\n"
-        "sys.exit(' '.join({'altair', 'pandas'} & set(sys.modules)) or None)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    code = f"""
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(APP)!r}, default_timeout=120)
+app.query_params["closer"] = "true"
+assert app.run().get("vega_lite_chart") and not app.exception
+"""
+    assert not loaded({"altair", "pandas"}, code)

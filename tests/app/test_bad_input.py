@@ -3,28 +3,27 @@
 A run tries a part; with GRADFLOW_WHOLE in the environment 100,000 links go to the parser and 2,000 to the page.
 """
 
-import json
 import math
 import re
 from contextlib import suppress
+from functools import partial
 from html import escape
 
 import pytest
-from anything import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
 from hypothesis import example, given
 from hypothesis import strategies as st
-from streamlit.testing.v1 import AppTest
-from test_page import APP, checked, link, notices, opened, shown, verdict, widget
-from test_takeaway import refusal
 
 from gradflow.app.components import range_slider
+from gradflow.app.export import from_json
 from gradflow.app.lessons import LESSONS
 from gradflow.app.scenario import GATE_FIELDS, PRESETS, TEXT_LENGTH, Scenario, parse, to_params
 from gradflow.app.url_codec import INITIAL, short, write
 from gradflow.app.view import Look, look_params, parse_look
 from gradflow.weights import SET_BIASES
+from support.apptest_page import checked, link, new_page, notices, open_explore, open_lessons, shown, verdict, widget
+from support.strategies import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
+from support.wording import missing_number
 
-NO_NUMBER = re.compile(r"(?<![a-z])(nan|inf|infinity)(?![a-z])", re.IGNORECASE)
 HIDDEN = "HIDDEN"
 
 
@@ -86,22 +85,18 @@ def test_a_sentence_is_its_first_letters(text):
 
 @pytest.mark.parametrize("data", [b"[" * 2**20, b" " * 2**20, b'{"a":' * 2**18, b'"' + b"\xc3" * 2**20], ids=range(4))
 def test_a_large_file_is_refused_by_its_size(data):
-    assert refusal(data) == f"the file is {len(data)} bytes long; it must be at most 65536 bytes (64 kB)"
+    with pytest.raises(ValueError) as refused:
+        from_json(data)
+    assert str(refused.value) == f"the file is {len(data)} bytes long; it must be at most 65536 bytes (64 kB)"
 
 
 # ----------------------------------------------------------------------------------------------- on the page
 
 
-def bare():
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.session_state["more"] = True
-    return app
-
-
 @given(links(most=12))
 @examples(10, 2_000)
 def test_the_page_takes_any_link(caplog, params):
-    at = bare()
+    at = new_page(more=True)
     params = {name: text.encode("utf-8", "replace").decode() for name, text in params.items()}
     params = {name.encode("utf-8", "replace").decode(): text for name, text in params.items()}
     at.query_params.update(params)
@@ -118,12 +113,12 @@ def test_the_page_takes_any_link(caplog, params):
     assert not notices(checked(at.run())), "the link is not clean"
     assert (shown(at), at.session_state["look"]) == (scenario, look)
     assert verdict(at) == scenario.measure().said()
-    assert not NO_NUMBER.search(verdict(at))
+    assert not missing_number(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
 
 
 def test_a_name_that_is_there_twice_is_said_and_the_last_one_counts():
-    at = opened(gain=["1.5", "2.5"], text=["a", "b"])
+    at = open_explore(gain=["1.5", "2.5"], text=["a", "b"])
     assert (shown(at).gain, shown(at).text) == (2.5, "b")
     (notice,) = notices(at)
     assert "gain is there more than once; the last one counts, “2.5”." in notice and "text is there" in notice
@@ -131,22 +126,22 @@ def test_a_name_that_is_there_twice_is_said_and_the_last_one_counts():
 
 
 def test_names_that_no_link_has_are_said_and_left_out():
-    at = opened(gian="3", lesson="2", **{f"utm_{k}": "x" for k in range(9)})
+    at = open_explore(gian="3", lesson="2", **{f"utm_{k}": "x" for k in range(9)})
     (notice,) = notices(at)
     assert "no “gian=3”, “lesson=2”, “utm_0=x”" in notice and "and 6 more, only preset, cell, gates" in notice
     assert link(at) == to_params(Scenario())
 
 
 def test_the_options_of_an_embedded_page_are_left_alone():
-    at = opened(embed="true", embed_options="dark_theme")
+    at = open_explore(embed="true", embed_options="dark_theme")
     assert not notices(at)
-    at = opened(embed="true", gian="1")
+    at = open_explore(embed="true", gian="1")
     assert "gian" in notices(at)[0] and "embed" not in notices(at)[0]
     assert link(at) == {"embed": "true"} | to_params(Scenario())
 
 
 def test_a_sentence_that_is_typed_is_cut_with_a_notice_and_an_empty_one_is_refused_with_one():
-    at = opened(sequence="sentence")
+    at = open_explore(sequence="sentence")
     checked(widget(at, "text").set_value("ab" * 5000).run())
     assert shown(at).text == link(at)["text"] == widget(at, "text").value == "ab" * 128
     assert notices(at) == ["text has 10000 characters; the first 256 are used."]
@@ -160,7 +155,7 @@ def test_a_sentence_that_is_typed_is_cut_with_a_notice_and_an_empty_one_is_refus
 def test_what_is_typed_is_shown_as_it_is(text):
     """In a notice it is escaped; elsewhere it stands in the address and in code alone, letter by letter in a chart."""
     mark = f"{HIDDEN}{text}"
-    at = bare()
+    at = new_page(more=True)
     wrong = dict.fromkeys(("cell", "gain", "kept", "show", "preset", "other"), mark)
     at.query_params.update({**wrong, "sequence": "sentence", "text": mark, "closer": "true"})
     at.session_state["away"] = True
@@ -182,7 +177,7 @@ def test_what_is_typed_is_shown_as_it_is(text):
 @example({"values": {"gain": 10**400}, "turn": 1, "held": None}, {"values": {"gain": "1"}, "turn": 1e9, "held": None})
 @examples(6, 1_000)
 def test_no_report_of_a_range_breaks_the_page(caplog, first, second):
-    at = opened(closer="true")
+    at = open_explore(closer="true")
     for report in (first, second):
         at.session_state["ranges"] = {"moved": report}
         at.session_state["more_ranges"] = {"moved": first}
@@ -192,7 +187,7 @@ def test_no_report_of_a_range_breaks_the_page(caplog, first, second):
         assert scenario.text == Scenario.text and scenario.cell == Scenario.cell
 
 
-@pytest.mark.parametrize("opening", [bare, opened], ids=["at once", "later"])
+@pytest.mark.parametrize("opening", [partial(new_page, more=True), open_explore], ids=["at once", "later"])
 @pytest.mark.parametrize("state", [None, 5, "x", [], {"moved": None}, {"moved": 3}, {"moved": {"turn": 1}}])
 def test_no_state_of_a_range_breaks_the_page(state, opening):
     at = opening()
@@ -203,7 +198,7 @@ def test_no_state_of_a_range_breaks_the_page(state, opening):
 
 def test_a_report_of_a_range_is_taken():
     """So that the test above does not hold because nothing is taken."""
-    at = opened()
+    at = open_explore()
     moved = {"values": {"gain": 2.5, "text": "x", "cell": "gru", "kept": "gain=2"}, "turn": 7, "held": None}
     at.session_state["ranges"] = {"moved": moved}
     checked(at.run())
@@ -214,17 +209,11 @@ def test_a_report_of_a_range_is_taken():
 # ----------------------------------------------------------------------------------------------- the lessons
 
 
-def lessons(**params):
-    at = AppTest.from_file(str(APP), default_timeout=120)
-    at.query_params.update(params)
-    return checked(at.switch_page("gradflow/app/pages/lessons.py").run())
-
-
 @given(st.dictionaries(st.sampled_from(["lesson", "answers", "preset", "gain", "stage", "x"]), texts))
 @examples(6, 300)
 def test_the_lessons_take_any_link(params):
     params = {name: text.encode("utf-8", "replace").decode() for name, text in params.items()}
-    at = lessons(**params)
+    at = open_lessons(**params)
     numbers = [str(k) for k in range(1, len(LESSONS) + 1)]
     wrong = {
         "lesson": params.get("lesson", "1") not in numbers,
@@ -242,21 +231,20 @@ def test_the_lessons_take_any_link(params):
 
 
 def test_answers_that_are_twice_or_out_of_range_are_said_and_the_others_stay():
-    at = lessons(lesson="2", answers="1:0,3:7e9,2:0,1:1")
+    at = open_lessons(lesson="2", answers="1:0,3:7e9,2:0,1:1")
     (notice,) = notices(at)
     assert notice.startswith("answers: “3:7e9” is not between 0 and ") and notice.endswith("2 left out.")
     assert at.query_params["answers"] == "1:0,2:0"
 
 
 def test_a_link_to_a_lesson_with_a_preset_or_a_look_shows_them():
-    at = lessons(lesson="2", preset="GRU")
+    at = open_lessons(lesson="2", preset="GRU")
     assert shown(at) == PRESETS["GRU"] and not notices(at)
-    at = lessons(lesson="2", stage="yes")
+    at = open_lessons(lesson="2", stage="yes")
     assert "stage “yes”" in notices(at)[0]
 
 
 def test_what_is_tested_here_is_what_a_link_has():
-    at = opened()
+    at = open_explore()
     assert {*NAMES} == to_params(shown(at)).keys() | vars(Look()).keys()
     assert RANGES.keys() | CHOICES.keys() <= {*NAMES}
-    assert json.loads(json.dumps(NASTY)) == list(NASTY)

@@ -5,10 +5,10 @@ from functools import cache
 
 import pytest
 from hypothesis import given, settings
-from test_scenario import scenarios
 
 from gradflow.app.counterexample import difference, opposite
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
+from support.strategies import scenarios
 
 MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
 AS_INITIALISED = dict.fromkeys(GATE_FIELDS)

@@ -1,32 +1,21 @@
 """What is taken away: a file gives its scenario back or one sentence, the numbers are the page's, the Python runs."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict, fields, replace
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_scenario import scenarios
 
 from gradflow.app.export import CONTENTS, LIMIT, archive, from_json, python, to_json
 from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario
+from support.strategies import jsons, scenarios
+from support.subprocesses import output_of, start_python
 
-ROOT = Path(__file__).parents[1]
-NASTY = 'it\'s "q" \\n\\ \n\t\r\x00\x1b\x7f {t} %d \'\'\' """ 🦜 é שלום \u202e\u2028\xa0'
+QUOTED = 'it\'s "q" \\n\\ \n\t\r\x00\x1b\x7f {t} %d \'\'\' """ 🦜 é שלום \u202e\u2028\xa0'
 FIELDS = {field.name: field.default for field in fields(Scenario)}
-
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters(), max_size=50),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
-    max_leaves=6,
-)
 
 
 def document(**given):
@@ -175,7 +164,7 @@ def test_no_bytes_raise_anything_else(data):
     read_or_refuse(data)
 
 
-@given(anything, st.sampled_from(["whole", "version", "scenario", "field"]), st.sampled_from([*FIELDS, "other"]))
+@given(jsons, st.sampled_from(["whole", "version", "scenario", "field"]), st.sampled_from([*FIELDS, "other"]))
 @settings(derandomize=True, max_examples=600, deadline=None)
 def test_no_json_raises_anything_else(value, place, field):
     whole = document(**{field: value}) if place == "field" else document()
@@ -193,7 +182,7 @@ def load(data):
 
 @pytest.mark.parametrize(
     "scenario",
-    [PRESETS["GRU"], Scenario(text=NASTY, sequence="sentence"), Scenario(cell="rnn-linear", gain=12.0)],
+    [PRESETS["GRU"], Scenario(text=QUOTED, sequence="sentence"), Scenario(cell="rnn-linear", gain=12.0)],
     ids=["gru", "sentence", "overflow"],
 )
 def test_the_numbers_are_the_page_s(scenario):
@@ -244,18 +233,10 @@ def test_no_python_object_gets_into_the_file():
 
 def run(snippet, paste):
     """What a fresh interpreter prints: of the snippet as a script, or pasted line by line into a session."""
-    command = [sys.executable, "-q", "-i"] if paste else [sys.executable, "-c", snippet]
-    done = subprocess.run(
-        command,
-        input=snippet + "\n" if paste else None,
-        capture_output=True,
-        encoding="utf-8",
-        cwd=ROOT,
-        env=os.environ | {"PYTHONUTF8": "1"},
-        timeout=120,
-    )
-    assert "Error" not in done.stderr and "Warning" not in done.stderr, done.stderr
-    *lines, verdict = done.stdout.strip().splitlines()
+    process = start_python("-q", "-i") if paste else start_python("-c", snippet)
+    out, error = output_of(process, snippet + "\n" if paste else None)
+    assert "Error" not in error and "Warning" not in error, error
+    *lines, verdict = out.strip().splitlines()
     return dict(line.split(": ", 1) for line in lines), verdict
 
 
@@ -263,7 +244,7 @@ def run(snippet, paste):
     ("scenario", "paste"),
     [
         (Scenario(cell="gru", gates="pinned", update=0.2, reset=0.9, write_every=12, gate="new"), False),
-        (Scenario(sequence="sentence", text=NASTY, weight="all", horizon=60, time=40), True),
+        (Scenario(sequence="sentence", text=QUOTED, weight="all", horizon=60, time=40), True),
         (Scenario(cell_path_only=True, forget=0.95, input=None, output=None, init="chrono", seed=3), False),
     ],
     ids=["gru", "nasty", "cell path, as initialised"],

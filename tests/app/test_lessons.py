@@ -9,9 +9,6 @@ import jax
 import numpy as np
 import pytest
 import streamlit as st
-from browser import ROOT
-from streamlit.testing.v1 import AppTest
-from test_page import notices, widget
 
 import gradflow as gf
 from gradflow.app import feedforward_demo, live_training, scenario, training
@@ -35,16 +32,9 @@ from gradflow.app.view import RANGES as LOOK_RANGES
 from gradflow.app.view import Look, parse_look
 from gradflow.engine import compile_cache
 from gradflow.feedforward import draw_net, layer_gradients
+from support.apptest_page import notices, open_lessons, press, widget
 
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
-
-
-def opened(**params):
-    """The page of the lessons, opened by a link."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).switch_page("gradflow/app/pages/lessons.py")
-    for name, value in params.items():
-        app.query_params[name] = str(value)
-    return app.run()
 
 
 def words(app):
@@ -81,7 +71,7 @@ def test_a_verdict_says_true_or_false_of_a_claim_and_holds_or_stops_of_a_stateme
     assert lesson.stance in STANCES
     assert {verdict.word for verdict in lesson.verdicts} <= WORDS_OF[lesson.stance].keys()
     assert {remedy.word for remedy in lesson.remedies} <= REMEDY_WORDS.keys()
-    app = opened(lesson=LESSONS.index(lesson) + 1)
+    app = open_lessons(lesson=LESSONS.index(lesson) + 1)
     assert f"[{STANCES[lesson.stance]}]\n\n> {lesson.claim}" in words(app)
 
 
@@ -121,7 +111,7 @@ def test_the_text_follows_the_controls(lesson):
 @every_lesson
 def test_another_network_than_the_lessons_is_announced(lesson):
     number = LESSONS.index(lesson) + 1
-    app = opened(lesson=number, answers=f"{number}:0")
+    app = open_lessons(lesson=number, answers=f"{number}:0")
     assert "Another network" not in words(app)
     for example in lesson.examples:
         changes = lesson.changes(example.scenario)
@@ -142,7 +132,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     number, guess = LESSONS.index(lesson) + 1, lesson.guess
     for _ in lesson.trial.run() if lesson.trial else ():
         pass  # what a person is asked before, is done
-    app = opened(lesson=number)
+    app = open_lessons(lesson=number)
     assert lesson.title in words(app) and lesson.claim in words(app)
     assert "Measured" not in words(app) and lesson.conclusion not in words(app)
     measurement = lesson.scenario.measure()
@@ -167,7 +157,7 @@ def test_a_wrong_prediction_is_told_what_was_measured(lesson):
     number, guess = LESSONS.index(lesson) + 1, lesson.guess
     found = guess.answer(lesson.scenario.measure())
     wrong = next(k for k in range(len(guess.options)) if k != found) if guess.options else guess.range.high
-    app = opened(lesson=number, answers=f"{number}:{wrong:g}")
+    app = open_lessons(lesson=number, answers=f"{number}:{wrong:g}")
     assert not app.exception and not app.success
     told = guess.options[found] if guess.options else f"{found:.3g}"
     assert told in app.info[0].value
@@ -178,7 +168,7 @@ def test_a_wrong_prediction_is_told_what_was_measured(lesson):
 @every_lesson
 def test_the_counter_example_and_the_way_back(lesson):
     number = LESSONS.index(lesson) + 1
-    app = opened(lesson=number, answers=f"{number}:0")
+    app = open_lessons(lesson=number, answers=f"{number}:0")
     for example in lesson.examples:
         press(app, example.label)
         assert app.session_state.scenario == example.scenario
@@ -196,12 +186,12 @@ def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
     monkeypatch.setattr(compile_cache, "keep_compiled", lambda: order.append("keep"))
     monkeypatch.setattr(Scenario, "measure", lambda self: order.append("measure") or measure(self))
     monkeypatch.setattr(scenario, "_MEASURED", set())
-    assert not opened(lesson=5, answers="5:2").exception
+    assert not open_lessons(lesson=5, answers="5:2").exception
     assert order[:2] == ["keep", "measure"]
 
 
 def test_the_path_leads_from_first_to_last():
-    app = opened()
+    app = open_lessons()
     for number in range(1, len(LESSONS)):
         assert f"{number}. " in app.header[0].value
         app.button(key=f"lesson_{number + 1}").click().run()
@@ -211,7 +201,7 @@ def test_the_path_leads_from_first_to_last():
 
 @pytest.mark.parametrize("raw", ["0", str(len(LESSONS) + 1), "x", "", "١", "1.5", "-1"])
 def test_an_unknown_lesson_is_the_first_and_says_so(raw):
-    app = opened(lesson=raw)
+    app = open_lessons(lesson=raw)
     (notice,) = notices(app)
     assert app.header[0].value.startswith("1. ") and f"lesson “{raw}” is not one of 1 to {len(LESSONS)}" in notice
     assert app.query_params["lesson"] == "1"
@@ -221,7 +211,7 @@ def test_an_unknown_lesson_is_the_first_and_says_so(raw):
     "raw", ["x", "1", "1:", f"{len(LESSONS) + 1}:1", "1:7", "1:nan", "2:-1", ",,:", "1:0.5", "2:1e999"]
 )
 def test_answers_that_cannot_be_read_are_left_out_and_said(raw):
-    app = opened(lesson=1, answers=raw)
+    app = open_lessons(lesson=1, answers=raw)
     assert not app.exception and not app.info and not app.success
     (notice,) = notices(app)
     assert notice.startswith("answers: “") and notice.endswith(f" {raw.count(',') + 1} left out.")
@@ -229,7 +219,7 @@ def test_answers_that_cannot_be_read_are_left_out_and_said(raw):
 
 
 def test_what_is_set_in_a_link_stays():
-    app = opened(lesson=2, gain="0.9", cell="rnn-linear", hidden="1", weight="bias_hh")
+    app = open_lessons(lesson=2, gain="0.9", cell="rnn-linear", hidden="1", weight="bias_hh")
     assert app.session_state.scenario.gain == 0.9
 
 
@@ -243,12 +233,8 @@ def turn():
     TURN.__init__()
 
 
-def press(app, label):
-    return next(button for button in app.button if button.label == label).click().run()
-
-
 def test_a_training_runs_to_its_end_and_says_what_came_of_it(turn):
-    app = press(opened(lesson=8, answers="8:2"), "Train")
+    app = press(open_lessons(lesson=8, answers="8:2"), "Train")
     for _ in range(STEPS // CHUNK + 2):
         if not app.session_state.training["active"]:
             break
@@ -265,7 +251,7 @@ def test_a_training_runs_to_its_end_and_says_what_came_of_it(turn):
 
 
 def test_a_training_can_be_stopped_and_begun_again(turn):
-    app = press(press(opened(lesson=8, answers="8:2"), "Train"), "Stop")
+    app = press(press(open_lessons(lesson=8, answers="8:2"), "Train"), "Stop")
     steps = app.session_state.training["losses"].shape[1]
     assert not app.session_state.training["active"] and 0 < steps < STEPS
     assert app.run().session_state.training["losses"].shape[1] == steps
@@ -275,7 +261,7 @@ def test_a_training_can_be_stopped_and_begun_again(turn):
 
 def test_one_training_at_a_time(turn):
     assert turn.take("another")
-    app = press(opened(lesson=8, answers="8:2"), "Train")
+    app = press(open_lessons(lesson=8, answers="8:2"), "Train")
     assert any(info.value.startswith("Waiting") for info in app.info)
     assert app.session_state.training["losses"].shape[1] == 0
     turn.leave("another")
@@ -283,7 +269,7 @@ def test_one_training_at_a_time(turn):
 
 
 def test_the_ninth_lesson_trains_the_network_of_the_picture_at_four_gains(turn):
-    app = opened(lesson=9, answers="9:1")
+    app = open_lessons(lesson=9, answers="9:1")
     said = words(app)
     for gain, at in zip(GAINS, outcome(*TRAINED, 0).learned_at, strict=True):
         assert re.search(rf"\*\*gain {gain:g}\*\*: credit \S+, a step back ×\S+; ", said)
@@ -299,7 +285,7 @@ def test_the_ninth_lesson_trains_the_network_of_the_picture_at_four_gains(turn):
 
 
 def test_another_lessons_training_is_not_shown(turn):
-    app = press(press(opened(lesson=8, answers="8:2,9:1"), "Train"), "Stop")
+    app = press(press(open_lessons(lesson=8, answers="8:2,9:1"), "Train"), "Stop")
     assert "forget bias log k" in words(app)
     app.button(key="lesson_9").click().run()
     assert "**gain 4**" in words(app) and "forget bias log k" not in words(app)
@@ -320,7 +306,7 @@ def short_trials(monkeypatch):
 def test_what_takes_long_is_asked_before_and_done_once(turn, short_trials, number):
     lesson = LESSONS[number - 1]
     waiting = [verdict.case for verdict in lesson.verdicts if verdict.waits]
-    app = opened(lesson=number, answers=f"{number}:1")
+    app = open_lessons(lesson=number, answers=f"{number}:1")
     assert not lesson.trial.done() and lesson.trial.says in words(app)
     assert not [case for case in waiting if case in words(app)]
     assert turn.take("another")
@@ -348,7 +334,7 @@ def test_a_word_is_explained_where_it_is_used(lesson):
     for _ in lesson.trial.run() if lesson.trial else ():
         pass
     number = LESSONS.index(lesson) + 1
-    asked, told = words(opened(lesson=number)), words(opened(lesson=number, answers=f"{number}:0"))
+    asked, told = words(open_lessons(lesson=number)), words(open_lessons(lesson=number, answers=f"{number}:0"))
     used = lambda word, *texts: f" {word} " in re.sub(r"[^\w‖/]+", " ", f" {' '.join(texts)} ").lower()
     for word, meaning in WORDS.items():
         if used(word.lower(), *lesson.asks(lesson.scenario)):
@@ -361,7 +347,7 @@ def test_a_word_is_explained_where_it_is_used(lesson):
 def test_single_draws_are_drawn_and_told(lesson):
     number = LESSONS.index(lesson) + 1
     groups = [Draws(*group) for group in lesson.draws.groups()]
-    app = opened(lesson=number, answers=f"{number}:0")
+    app = open_lessons(lesson=number, answers=f"{number}:0")
     assert f"{lesson.draws.says} {draws.say(groups, log=lesson.draws.log, beyond=lesson.draws.beyond)}" in words(app)
 
 
@@ -380,7 +366,7 @@ def test_every_word_that_is_explained_is_used():
 
 
 def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
-    app = opened(lesson=5, answers="5:2", activation="tanh", depth="12", width="4", scale="1.3", net_seed="7")
+    app = open_lessons(lesson=5, answers="5:2", activation="tanh", depth="12", width="4", scale="1.3", net_seed="7")
     assert net.say(layer_gradients("tanh", 12, 4, gain=1.3, seed=7)) in words(app)
     widget(app, "depth").set_value(31).run()
     assert app.query_params["depth"] == "31"
@@ -391,7 +377,7 @@ def test_the_net_is_the_one_of_the_link_and_follows_its_controls():
 
 @pytest.mark.parametrize("name, raw", [("activation", "swish"), ("depth", "x"), ("width", "17"), ("scale", "nan")])
 def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
-    app = opened(lesson=5, answers="5:2", **{name: raw})
+    app = open_lessons(lesson=5, answers="5:2", **{name: raw})
     assert not app.exception
     (notice,) = notices(app)
     assert name in notice and raw in notice
@@ -402,7 +388,7 @@ def test_a_net_that_cannot_be_is_the_usual_one_and_says_so(name, raw):
 
 
 def test_a_net_too_flat_is_the_flattest_and_says_so():
-    app = opened(lesson=5, answers="5:2", depth="1")
+    app = open_lessons(lesson=5, answers="5:2", depth="1")
     (notice,) = notices(app)
     assert "depth “1” is below 2; it is now 2." in notice and app.query_params["depth"] == "2"
     assert net.say(layer_gradients("sigmoid", 2, 16)) in words(app)
@@ -459,7 +445,7 @@ def test_the_curves_of_clipping_fall_to_nothing_where_no_gradient_is_longer():
 
 @pytest.mark.parametrize("number", [8])
 def test_what_truncation_leaves_out_is_drawn_and_said(number):
-    app = opened(lesson=number, answers=f"{number}:2")
+    app = open_lessons(lesson=number, answers=f"{number}:2")
     measurement = LESSONS[number - 1].scenario.measure()
     assert truncation.say(measurement) in words(app)
     logs = measurement.log_missing

@@ -8,9 +8,7 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
-from test_training import pytorch, torch_losses
 
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.any_cell import DRAWS, HELD, SIX, most_choosing
@@ -19,6 +17,8 @@ from gradflow.app.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
 from gradflow.app.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
 from gradflow.app.scenario import CHOICES, RECALL_LAG
 from gradflow.app.training import STEPS, learned_at
+from support import oracle
+from support.pytorch_training import pytorch, torch_losses
 
 ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
 

@@ -2,13 +2,10 @@
 
 import json
 import re
-from html import unescape
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from gradflow.app.labels import LABELS
 from gradflow.app.scenario import (
@@ -23,63 +20,23 @@ from gradflow.app.scenario import (
     to_params,
 )
 from gradflow.app.view import Look
-
-APP = Path(__file__).parents[1] / "app.py"
-MORE = {"time", "input_gain", "write_every"}
-
-
-def opened(more=True, **params):
-    at = AppTest.from_file(str(APP), default_timeout=120)
-    at.query_params.update(params)
-    at.session_state["more"] = more
-    return checked(at.run())
-
-
-def checked(at):
-    assert not at.exception
-    assert not at.error
-    return at
-
-
-def drag(at, held=None, **values):
-    """What the live range reports while a finger moves, or with held=None, when it has let go."""
-    for key, fields in (("ranges", values.keys() - MORE), ("more_ranges", values.keys() & MORE)):
-        if fields:
-            turn = at.session_state[f"{key}_seen"] + 1 if f"{key}_seen" in at.session_state else 1
-            report = {"values": {name: values[name] for name in fields}, "held": held, "turn": turn}
-            at.session_state[key] = {"moved": report}
-    return checked(at.run())
-
-
-def widget(at, field):
-    """The widget that sets a field."""
-    kinds = ("selectbox", "segmented_control", "number_input", "text_input", "slider", "toggle")
-    (found,) = (each for kind in kinds for each in at.get(kind) if (each.key or "").split(" ")[0] == field)
-    return found
-
-
-def link(at):
-    """The address bar, name -> text."""
-    return {name: text if isinstance(text, str) else text[-1] for name, text in at.query_params.items()}
-
-
-def verdict(at):
-    (body,) = (html.proto.body for html in at.get("html") if "<h2" in html.proto.body)
-    return unescape(re.sub("</?small>", "", re.search("<h2.*?>(.*?)</h2>", body)[1]))
-
-
-def notices(at):
-    """The sentences in the boxes of notices."""
-    bodies = [html.proto.body for html in at.get("html") if 'class="notice"' in html.proto.body]
-    return [unescape(re.fullmatch("<div .*?>(.*)</div>", body)[1]) for body in bodies]
-
-
-def shown(at):
-    return at.session_state["scenario"]
+from support.apptest_page import (
+    MORE,
+    checked,
+    drag,
+    link,
+    new_page,
+    notices,
+    open_explore,
+    press,
+    shown,
+    verdict,
+    widget,
+)
 
 
 def test_opens_on_the_default_preset():
-    at = opened(more=False)
+    at = open_explore(more=False)
     assert shown(at) == PRESETS[DEFAULT_PRESET]
     assert widget(at, "preset").value == DEFAULT_PRESET
     assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().said()
@@ -89,7 +46,7 @@ def test_opens_on_the_default_preset():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
-    at = opened()
+    at = open_explore()
     checked(widget(at, "preset").set_value(name).run())
     assert shown(at) == PRESETS[name]
     assert verdict(at) == PRESETS[name].measure().said()
@@ -101,7 +58,7 @@ def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
 @pytest.mark.parametrize("field", [field for field in RANGES if field != "seed"])
 def test_live_range_moves_the_scenario_while_it_is_held(field):
     cell = "gru" if field in ("reset", "update") else "lstm"
-    at = opened(cell=cell)
+    at = open_explore(cell=cell)
     low, high, _ = RANGES[field]
     for value in (low, high, RANGES[field].snap(low + 0.3 * (high - low))):
         drag(at, held=field, **{field: value})
@@ -113,13 +70,13 @@ def test_live_range_moves_the_scenario_while_it_is_held(field):
 
 @pytest.mark.parametrize("field", CHOICES)
 def test_discrete_control_moves_the_scenario_and_the_link(field):
-    at = opened()
+    at = open_explore()
     default = getattr(Scenario, field)
     for value in (*(choice for choice in CHOICES[field] if choice != default), default):
         checked(widget(at, field).set_value(value).run())
         assert getattr(shown(at), field) == value
         assert link(at)[field] == str(value)
-        at = opened(**link(at))
+        at = open_explore(**link(at))
         assert getattr(shown(at), field) == value
 
 
@@ -132,7 +89,7 @@ def ranges(at, key="ranges"):
 
 @pytest.mark.parametrize(("init", "forget"), [("pytorch", 0.5), ("keras", 0.731), ("chrono", 0.98)])
 def test_an_init_that_sets_biases_leaves_the_gates_as_initialised_until_they_are_moved(init, forget):
-    at = opened(seed="3")
+    at = open_explore(seed="3")
     checked(widget(at, "init").set_value(init).run())
     assert {link(at)[gate] for gate in GATE_FIELDS} == {"initial"}
     shown_as = ranges(at)
@@ -148,14 +105,12 @@ def test_an_init_that_sets_biases_leaves_the_gates_as_initialised_until_they_are
 
 
 def test_undo_and_back_to_preset_know_of_gates_as_initialised():
-    at = opened(init="keras", closer="true")
+    at = open_explore(init="keras", closer="true")
     drag(at, forget=0.9)
     checked(at.run())  # the buttons, which are drawn before the move is taken over
-    (undo,) = (button for button in at.button if button.label == "Undo")
-    checked(undo.click().run())
+    checked(press(at, "Undo"))
     assert shown(at).forget is None and link(at)["forget"] == "initial"
-    (back,) = (button for button in at.button if button.label == "Back to preset")
-    checked(back.click().run())
+    checked(press(at, "Back to preset"))
     assert shown(at) == Scenario()
 
 
@@ -178,14 +133,14 @@ def test_what_the_labels_say_of_initialisations_is_so():
 
 def test_gate_rows_of_every_cell():
     for cell in CHOICES["cell"]:
-        at = opened(cell=cell, gate=gate_names(cell)[-1])
+        at = open_explore(cell=cell, gate=gate_names(cell)[-1])
         assert widget(at, "gate").options == ["all", *gate_names(cell)]
         checked(widget(at, "cell").set_value("rnn-relu" if cell != "rnn-relu" else "gru").run())
         assert shown(at).gate == "all"
 
 
 def test_seed_and_sentence():
-    at = opened(sequence="sentence")
+    at = open_explore(sequence="sentence")
     checked(widget(at, "seed").set_value(7).run())
     checked(widget(at, "text").set_value("<b>für</b> $x$").run())
     assert (shown(at).seed, shown(at).text) == (7, "<b>für</b> $x$")
@@ -194,7 +149,7 @@ def test_seed_and_sentence():
 
 
 def test_hidden_control_keeps_its_value():
-    at = opened(cell="lstm", gates="pinned", forget="0.31")
+    at = open_explore(cell="lstm", gates="pinned", forget="0.31")
     checked(widget(at, "cell").set_value("rnn-tanh").run())
     assert not pinnable_gates(shown(at).cell)
     checked(widget(at, "cell").set_value("lstm").run())
@@ -222,22 +177,22 @@ BAD = [
 
 @pytest.mark.parametrize("params", BAD)
 def test_bad_link_gives_one_notice_and_a_clean_link(params):
-    at = opened(**params)
+    at = open_explore(**params)
     (notice,) = notices(at)
     assert all(re.search(rf"\b{name}\b", notice) for name in params)
     assert link(at) == to_params(shown(at))
-    assert not notices(opened(**link(at)))
+    assert not notices(open_explore(**link(at)))
 
 
 def test_a_link_gives_the_same_numbers():
     scenario = Scenario(cell="gru", gain=3.21, horizon=61, time=17, seed=5, weight="all", update=0.815)
-    at = opened(**to_params(scenario))
+    at = open_explore(**to_params(scenario))
     assert shown(at) == scenario
     assert verdict(at) == scenario.measure().said()
 
 
 def test_axes_hold_during_a_drag_and_release():
-    at = opened()
+    at = open_explore()
     start = at.session_state["last"].domain
     drag(at, held="gain", gain=9.0)
     assert at.session_state["last"].domain == start
@@ -246,7 +201,7 @@ def test_axes_hold_during_a_drag_and_release():
 
 
 def test_overflow_keeps_the_last_good_picture_while_held():
-    at = opened(cell="rnn-linear", gain="1", horizon="256")
+    at = open_explore(cell="rnn-linear", gain="1", horizon="256")
     good = at.session_state["last"].datasets
     drag(at, held="gain", gain=12.0)
     step = shown(at).measure().overflow
@@ -262,7 +217,7 @@ def test_an_error_is_an_apology_without_a_traceback(monkeypatch, caplog):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(Scenario, "measure", broken)
-    at = AppTest.from_file(str(APP), default_timeout=120).run()
+    at = new_page().run()
     assert not at.exception
     (error,) = at.error
     assert "secret" not in error.value
@@ -278,7 +233,7 @@ def test_every_range_has_words():
 
 def test_no_control_recompiles(compilations):
     jax.clear_caches()
-    at = opened(cell="lstm", hidden="8", seed="998")
+    at = open_explore(cell="lstm", hidden="8", seed="998")
     assert compilations
     drag(at, time=40)
     compilations.clear()

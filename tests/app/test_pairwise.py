@@ -11,15 +11,13 @@ from itertools import combinations, islice, product
 
 import pyarrow as pa
 import pytest
-from anything import CHOICES, RANGES, WHOLE
-from test_page import checked, opened, shown
 
 from gradflow.app.scenario import GATE_FIELDS, GATES, PRESETS, Scenario, parse
 from gradflow.app.url_codec import INITIAL
 from gradflow.app.view import Look, link_params, parse_look
-
-NO_NUMBER = re.compile(r"(?<![\w.])[-−+]?(nan|inf)(?!\w)")
-MORE = {"time", "input_gain", "write_every"}
+from support.apptest_page import MORE, checked, open_explore, shown
+from support.strategies import CHOICES, RANGES, WHOLE
+from support.wording import missing_number
 
 
 def ends():
@@ -51,11 +49,6 @@ def pairwise(fields, seed=0):
         yield row
 
 
-def strange(text):
-    """Whether a text has a number that is none; "inf or NaN" is what the page calls what float32 reports."""
-    return NO_NUMBER.search(text.replace("inf or NaN", ""))
-
-
 def inspect(at):
     """Every number of every chart is finite, every text is in words."""
     charts = 0
@@ -70,17 +63,17 @@ def inspect(at):
                     values = [value for value in column.to_pylist() if value is not None]
                     if pa.types.is_floating(column.type):
                         assert all(abs(value) < 1e30 for value in values), (dataset.name, name)
-                    assert not any(strange(value) for value in values if isinstance(value, str)), name
+                    assert not any(missing_number(value) for value in values if isinstance(value, str)), name
         elif element.type != "code":  # the Python speaks of inf
             said = re.sub("<.*?>", " ", str(proto))
-            assert not strange(said), said
+            assert not missing_number(said), said
     assert charts
 
 
 @pytest.fixture
 def walker(caplog):
     """The page with everything open; at the end nothing is in the log."""
-    at = opened(closer="true")
+    at = open_explore(closer="true")
     at.session_state["definitions"] = True
     yield at
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO]
@@ -125,6 +118,6 @@ def test_any_way_through_the_ends(walker):
 
 def test_the_inspection_finds_what_it_looks_for():
     for text in ("×nan per step", "sum -inf", "is nan.", "−inf"):
-        assert strange(text)
+        assert missing_number(text)
     for text in ("finance", "infinite", "nano", "unfit", "inf or NaN for 3", "NaN where it gives up"):
-        assert not strange(text)
+        assert not missing_number(text)

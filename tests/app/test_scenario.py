@@ -16,7 +16,6 @@ from gradflow.app.scenario import (
     GATE_FIELDS,
     MAX_HORIZON,
     PRESETS,
-    RANGES,
     Scenario,
     defaults,
     gate_names,
@@ -27,19 +26,7 @@ from gradflow.app.scenario import (
 )
 from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
-
-
-@st.composite
-def scenarios(draw):
-    values = {name: draw(st.sampled_from(choices)) for name, choices in CHOICES.items()}
-    for name, limits in RANGES.items():
-        steps = round((limits.high - limits.low) / limits.step)
-        values[name] = limits.snap(limits.low + draw(st.integers(0, steps)) * limits.step)
-    values |= dict.fromkeys(draw(st.sets(st.sampled_from(GATE_FIELDS))))  # as initialised
-    values |= {name: draw(st.booleans()) for name, default in vars(Scenario()).items() if isinstance(default, bool)}
-    values["gate"] = draw(st.sampled_from(("all", *gate_names(values["cell"]))))
-    values["text"] = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_HORIZON))
-    return Scenario(**values)
+from support.strategies import scenarios
 
 
 @given(scenarios())

@@ -1,24 +1,29 @@
 """What a page says may have left it before the server's last change arrived there: both are kept, neither undone."""
 
 import re
-from pathlib import Path
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
 from streamlit.testing.v1 import AppTest
-from test_page import checked, drag, link, notices, opened, shown, widget
 
 from gradflow.app.lessons import LESSONS
 from gradflow.app.live_chart import settle_process
 from gradflow.app.scenario import PRESETS
+from support.apptest_page import (
+    button,
+    checked,
+    drag,
+    link,
+    notices,
+    open_explore,
+    press,
+    shown,
+    widget,
+)
+from support.paths import SOURCES
 
 NAMES = list(PRESETS)
-ROOT = Path(__file__).parents[1]
-
-
-def button(at, label):
-    return next(button for button in at.button if button.label == label)
 
 
 class Page:
@@ -30,11 +35,11 @@ class Page:
 
     def send(self, pressed=None, **moved):
         """Press a button, move widgets, and get the answer."""
-        buttons = {button.proto.id: button.label == pressed for button in self.tree.get("button")}
+        buttons = {each.proto.id: each.label == pressed for each in self.tree.get("button")}
         states = WidgetStates(widgets=[state for state in self.states.widgets if buttons.get(state.id, True)])
         by_id = {state.id: state for state in states.widgets}
-        for button in buttons.keys() & by_id.keys():
-            by_id[button].trigger_value = True
+        for pressable in buttons.keys() & by_id.keys():
+            by_id[pressable].trigger_value = True
         for field, text in moved.items():
             by_id[widget(self.tree, field).proto.id].string_value = text
         self.at.query_params = dict(self.link)
@@ -43,7 +48,7 @@ class Page:
 
 @pytest.fixture
 def at():
-    return opened(closer="true", stage="true")
+    return open_explore(closer="true", stage="true")
 
 
 def test_the_page_of_these_tests_presses_moves_and_reports(at):
@@ -71,7 +76,7 @@ def test_a_widget_moved_before_another_change_arrived(at):
 
 
 def test_what_was_chosen_of_a_widget_that_is_gone_is_no_choice():
-    at = opened(preset="Vanishing", closer="true", stage="true")
+    at = open_explore(preset="Vanishing", closer="true", stage="true")
     page = Page(at)
     page.send(pressed="◀")
     page.send(cell="rnn-relu")
@@ -90,18 +95,18 @@ def test_a_late_report_leaves_one_step_to_undo(at):
     page = Page(at)
     page.send(pressed="▶")
     page.send()
-    checked(button(at, "Undo").click().run())
+    checked(press(at, "Undo"))
     assert shown(at).gain == 3.0
-    checked(button(at, "Undo").click().run())
+    checked(press(at, "Undo"))
     assert shown(at) == PRESETS[NAMES[0]] and button(at, "Undo").disabled
 
 
 def test_the_address_is_sent_by_runs_alone():
     """A callback that sends may be broken off there; `gradflow.app.url_state` says how."""
     writes = re.compile(r"query_params(\[.*\] =|\.(from_dict|update|clear|pop|setdefault))")
-    found = {path.name for path in (ROOT / "gradflow").rglob("*.py") if writes.search(path.read_text("utf-8"))}
+    found = {path.name for path in SOURCES if writes.search(path.read_text("utf-8"))}
     assert found == {"url_state.py"}
-    senders = {path.name for path in (ROOT / "gradflow").rglob("*.py") if "url_state.send()" in path.read_text("utf-8")}
+    senders = {path.name for path in SOURCES if "url_state.send()" in path.read_text("utf-8")}
     assert senders == {"session.py", "__init__.py", "feedforward_demo.py"}  # read_link, take, the net: each in a run
 
 
@@ -126,7 +131,7 @@ def test_a_link_that_was_not_told_is_followed(at):
 def test_nothing_but_what_it_starts_with_is_told_to_a_widget(at):
     """A page to which an answer was lost with the line would never hear of it."""
     for key in "▶▶▶":
-        checked(button(at, key).click().run())
+        checked(press(at, key))
         for field in ("preset", "cell", "init", "weight", "gate"):
             chosen = widget(at, field)
             assert chosen.options[chosen.proto.default] == str(chosen.value)
@@ -137,7 +142,7 @@ def test_nothing_but_what_it_starts_with_is_told_to_a_widget(at):
 
 
 def test_a_lesson_opened_faster_than_it_is_drawn():
-    at = opened(more=False)
+    at = open_explore(more=False)
     at.switch_page("gradflow/app/pages/lessons.py").run()
     page = Page(at)
     for _ in range(3):

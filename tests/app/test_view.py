@@ -5,11 +5,11 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_scenario import scenarios
 
 from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario, to_params
 from gradflow.app.url_codec import Range, read, write
 from gradflow.app.view import CHOICES, RANGES, SHOWN, Look, look_params, parse_look
+from support.strategies import scenarios
 
 steady = settings(derandomize=True, max_examples=200, deadline=None)
 FLAGS = ("closer", "whole", "relative", "float32", "chains", "stage")

@@ -23,13 +23,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from memory import resident  # noqa: E402
-
 import gradflow as gf  # noqa: E402
 from gradflow import maps  # noqa: E402
 from gradflow.engine.backward import block, norms_of, step_back, sweep  # noqa: E402
 from gradflow.engine.forward import begin  # noqa: E402
 from gradflow.engine.schedule import rows_of  # noqa: E402
+from support.memory import resident  # noqa: E402
 
 CELL, INPUTS = "lstm", 4
 

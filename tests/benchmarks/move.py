@@ -19,10 +19,6 @@ import streamlit as st
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from browser import ROOT, serve
-from load import seconds_of
-from visitor import Visitor, wait_for
-
 from gradflow.app import charts
 from gradflow.app.charts import overview
 from gradflow.app.scenario import MAX_HORIZON, Scenario
@@ -30,6 +26,10 @@ from gradflow.app.view import Look
 from gradflow.engine.compile_cache import keep_compiled
 from gradflow.maps import gradient_map
 from gradflow.reading import read
+from support.load import seconds_of
+from support.paths import ROOT
+from support.server import serve
+from support.ws_client import Visitor, wait_for
 
 BETWEEN = 0.03  # s from an answer to the next move
 GATED = Scenario(gates="pinned", horizon=128)

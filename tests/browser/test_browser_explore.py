@@ -3,11 +3,15 @@
 import re
 
 import pytest
-from browser import CANVAS, CHART, at_rest, drawn
-from explore import (
+from playwright.sync_api import expect
+
+from gradflow.app.charts.base import PAPERS
+from gradflow.app.labels import LABELS
+from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
+from support.chromium import CANVAS, CHART, wait_until_at_rest, wait_until_drawn
+from support.page_driver import (
     AXES,
     COLOURS,
-    NO_NUMBER,
     PICTURE,
     axes,
     expected_read_out,
@@ -27,11 +31,7 @@ from explore import (
     typed,
     verdict,
 )
-from playwright.sync_api import expect
-
-from gradflow.app.charts.base import PAPERS
-from gradflow.app.labels import LABELS
-from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
+from support.wording import missing_number
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -124,7 +124,7 @@ def test_a_link_shows_the_same_numbers_and_survives_reload_and_back(visit):
         assert read_out(page) == expected_read_out(FULL, lag)
         assert link(page) == FULL
         page.reload()
-        drawn(page)
+        wait_until_drawn(page)
     slider(page, "gain").press("PageUp")
     page.wait_for_function("!location.search.includes('gain=3.21')")
     second = measurement(link(page)).said()
@@ -156,7 +156,7 @@ def test_hovering_sends_nothing(visit):
     sent = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.reload()
-    drawn(page)
+    wait_until_drawn(page)
     assert sent, "the count does not work"
     page.wait_for_timeout(500)
     sent.clear()
@@ -178,7 +178,7 @@ def test_an_overflow_is_a_sentence(visit):
     page = visit({"cell": "rnn-linear", "gain": "12", "horizon": "256"})
     expect(verdict(page)).to_contain_text("overflows at step")
     for text in (page.locator("body").inner_text(), *texts(page)):
-        assert not NO_NUMBER.search(text)
+        assert not missing_number(text)
 
 
 def test_dragging_into_an_overflow_keeps_the_last_picture_greyed(visit):
@@ -189,7 +189,7 @@ def test_dragging_into_an_overflow_keeps_the_last_picture_greyed(visit):
         expect(verdict(page)).to_contain_text("overflows at step")
         expect(chart).to_have_css("opacity", "0.35")
         numbers = [text for text in texts(page) if text.startswith("sum ")]
-        assert numbers and not any(map(NO_NUMBER.search, texts(page)))
+        assert numbers and not any(map(missing_number, texts(page)))
         kept = picture(page)
         drag(0.98)
         page.wait_for_timeout(300)
@@ -216,7 +216,7 @@ def test_every_control_moves_the_page(visit):
     first_view = to_params(Scenario()).keys() - {"cell_path_only"}
     fields = [field for field in LABELS if field in first_view - {"preset", "cell", "sequence", "reset", "update"}]
     for field in (*fields, "cell", "reset", "update", "sequence", "preset"):
-        at_rest(page)
+        wait_until_at_rest(page)
         before = link(page).get(field)
         move(page, field)
         page.wait_for_function(

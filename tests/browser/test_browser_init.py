@@ -1,11 +1,11 @@
 """Gates as initialised, in a browser: their ranges say so until they are moved, by hand or by a sweep."""
 
 import pytest
-from explore import link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
 from gradflow.app.scenario import parse
+from support.page_driver import link, measurement, slider, typed, verdict
 
 WORDS = "as initialised"
 

@@ -3,8 +3,6 @@
 import re
 
 import pytest
-from browser import CANVAS, at_rest, drawn
-from explore import NO_NUMBER, link, slider, texts, verdict
 from playwright.sync_api import expect
 
 from gradflow.app.charts import layers as net
@@ -12,8 +10,9 @@ from gradflow.app.lessons import LESSONS
 from gradflow.app.scenario import parse
 from gradflow.app.view import parse_look
 from gradflow.feedforward import layer_gradients
-
-FARES = re.compile("How the (statement|claim) fares")
+from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
+from support.page_driver import FARES, button, link, over_the_picture, reveal, slider, texts, verdict
+from support.wording import missing_number
 
 
 def lessons(visit, **how):
@@ -23,30 +22,11 @@ def lessons(visit, **how):
     return page
 
 
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
-def over_the_picture(page):
-    return page.locator(".st-key-verdict h2")
-
-
-def reveal(page):
-    """Answer with the first option, if there are any, and see what is measured."""
-    at_rest(page)  # the radio of the lesson before is gone
-    button(page, "Show what is measured").wait_for()
-    if page.get_by_role("radio").count():
-        page.get_by_role("radio").first.check(force=True)
-    button(page, "Show what is measured").click()
-    expect(page.get_by_role("heading", name=FARES)).to_be_visible(timeout=90_000)
-    at_rest(page)
-
-
 def test_from_first_to_last_by_keyboard(visit):
     page = lessons(visit)
     for number, lesson in enumerate(LESSONS, 1):
         expect(page.get_by_role("heading", name=f"{number}. {lesson.title}")).to_be_visible()
-        drawn(page)
+        wait_until_drawn(page)
         assert parse(link(page))[0] == lesson.scenario and parse_look(link(page))[0] == lesson.look
         expect(over_the_picture(page)).to_have_text("")
         if lesson.guess.options:
@@ -56,15 +36,15 @@ def test_from_first_to_last_by_keyboard(visit):
         else:
             page.get_by_test_id("stSlider").get_by_role("slider").press("ArrowRight")
         expect(button(page, "Show what is measured")).to_be_enabled()
-        at_rest(page)
+        wait_until_at_rest(page)
         button(page, "Show what is measured").press("Enter")
         expect(over_the_picture(page)).to_have_text(
             lesson.headline(lesson.scenario.measure(), lesson.look), timeout=90_000
         )
         expect(page.get_by_role("heading", name=FARES)).to_be_visible()
-        at_rest(page)
+        wait_until_at_rest(page)
         assert page.locator(CANVAS).first.bounding_box()["width"] > 600
-        assert not any(map(NO_NUMBER.search, texts(page)))
+        assert not any(map(missing_number, texts(page)))
         page.keyboard.press("PageDown")
     assert [part.split(":")[0] for part in link(page)["answers"].split(",")] == [
         str(number) for number in range(1, len(LESSONS) + 1)
@@ -75,15 +55,15 @@ def test_a_lesson_answers_to_its_controls_and_opens_in_explore(visit):
     page = lessons(visit)
     page.get_by_test_id("stButton").get_by_role("button", name="4", exact=True).click()
     page.get_by_role("heading", name=LESSONS[3].title).wait_for()
-    drawn(page)
+    wait_until_drawn(page)
     expect(over_the_picture(page)).to_have_text("")  # else it gives the answer away
     slider(page, "forget").press("Home")
     page.wait_for_function("location.search.includes('forget=0.0&') || location.search.includes('forget=0&')")
-    at_rest(page)
+    wait_until_at_rest(page)
     carried = link(page)
     page.get_by_role("link", name="Open in Explore").click()
     expect(page.get_by_test_id("stSidebar")).to_be_visible()
-    drawn(page)
+    wait_until_drawn(page)
     assert parse(link(page))[0] == parse(carried)[0]
     assert parse(carried)[0].forget == 0
     expect(verdict(page)).to_have_text(parse(carried)[0].measure().said())
@@ -117,9 +97,9 @@ def test_the_net_follows_its_controls(visit):
         page.get_by_role("radio", name=radio).click()
     page.get_by_role("slider", name="Depth: layers").press("Home")
     expect(page.get_by_text(net.say(layer_gradients("relu", 2, 64)))).to_be_visible(timeout=90_000)
-    at_rest(page)
+    wait_until_at_rest(page)
     assert (link(page)["activation"], link(page)["width"], link(page)["depth"]) == ("relu", "64", "2")
-    assert not any(map(NO_NUMBER.search, texts(page)))
+    assert not any(map(missing_number, texts(page)))
 
 
 def test_an_example_is_seen_without_scrolling_back(visit):
@@ -133,7 +113,7 @@ def test_an_example_is_seen_without_scrolling_back(visit):
         said = LESSONS[1].headline(example.scenario.measure(), example.look or LESSONS[1].look)
         expect(over_the_picture(page)).to_have_text(said)
         expect(page.locator(CANVAS).first).to_be_in_viewport(ratio=0.5)
-        at_rest(page)
+        wait_until_at_rest(page)
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(visit):
@@ -142,5 +122,5 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit):
     for number in (1, 7):
         button(page, str(number)).click()
         expect(page.get_by_role("heading", name=LESSONS[number - 1].title)).to_be_visible()
-        drawn(page)
+        wait_until_drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from browser import CANVAS, at_rest
-from explore import AXES, axes, finger_on, link, measurement, picture, slider, texts, typed, verdict
 from playwright.sync_api import expect
 
 from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
 from gradflow.app.scenario import Scenario, to_params
 from gradflow.app.view import parse_look
+from support.chromium import CANVAS, wait_until_at_rest
+from support.page_driver import AXES, axes, finger_on, link, measurement, picture, slider, texts, typed, verdict
 
 HASTY = """input => new Promise(done => {
   let k = 0;
@@ -65,7 +65,7 @@ def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
     low, high = (float(slider(page, field).get_attribute(end)) for end in ("min", "max"))
     assert max(values) > low + 0.9 * (high - low) and min(values) < low + 0.1 * (high - low)
     expect(slider(page, field)).to_have_value(f"{getattr(measurement(before).scenario, field):g}")
-    at_rest(page)
+    wait_until_at_rest(page)
     assert measurement(link(page)).scenario == measurement(before).scenario
     page.wait_for_function("axesSeen.length > 2")
     first, held, last = page.evaluate("axesSeen")
@@ -113,7 +113,7 @@ def test_a_sweep_leaves_alone_what_is_changed_beside_it(visit):
         button.click()
     expect(button).to_have_text(re.compile("Play"))
     page.wait_for_timeout(500)  # the last report
-    at_rest(page)
+    wait_until_at_rest(page)
     now = link(page)
     expect(typed(page, "gain")).to_have_value(f"{float(now['gain']):.3f}")
     assert now == to_params(Scenario(gain=float(now["gain"]))) | {"closer": "true"}
@@ -133,7 +133,7 @@ def test_a_click_on_the_map_sets_time_and_lag(visit, width, stage):
         }
     )
     page.wait_for_function("location.search.includes('lag=')")
-    at_rest(page)
+    wait_until_at_rest(page)
     assert abs(int(link(page)["time"]) - time) <= 1 and abs(int(link(page)["lag"]) - lag) <= 1
     time, lag = int(link(page)["time"]), int(link(page)["lag"])
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
@@ -167,7 +167,7 @@ def test_the_ranges_and_the_chart_survive_haste(visit):
     thumb.evaluate(HASTY)
     thumb.evaluate("input => input.dispatchEvent(new PointerEvent('pointerup'))")
     page.wait_for_function("location.search.includes('forget=')")
-    at_rest(page)
+    wait_until_at_rest(page)
     assert thumb.evaluate("input => input.isConnected"), "the range was taken off the page under the finger"
     assert canvas.evaluate("canvas => canvas.isConnected"), "the chart was rebuilt"
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
@@ -194,7 +194,7 @@ def test_the_last_report_wins_when_another_is_on_its_way(visit):
     with finger_on(page, "gain") as drag:
         for share in (0.9, 0.1, 0.9, 0.2, 0.05):
             drag(share, steps=1)
-    at_rest(page)
+    wait_until_at_rest(page)
     page.wait_for_function("location.search.includes('gain=')")
     value = typed(page, "gain").input_value()
     page.wait_for_function("value => location.search.includes(`gain=${value}`)", arg=f"{float(value):g}")

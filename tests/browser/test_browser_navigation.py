@@ -1,15 +1,13 @@
 """The ways between Explore and the lessons: each page is found again as it was left, by every way."""
 
 import pytest
-from browser import CANVAS, at_rest, drawn
-from explore import link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
-from test_bad_input import lessons
-from test_browser_lessons import button, over_the_picture, reveal
-from test_page import notices, shown
 
 from gradflow.app.lessons import LESSONS
 from gradflow.app.scenario import Scenario, parse
+from support.apptest_page import notices, open_lessons, shown
+from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
+from support.page_driver import button, link, measurement, over_the_picture, reveal, slider, typed, verdict
 
 
 def goes(page, name):
@@ -22,7 +20,7 @@ def stands(page, on_lessons):
     page.wait_for_url(lambda url: ("/lessons" in url) is on_lessons)
     expect(page.locator("[aria-current=page]")).to_have_text(["Lessons" if on_lessons else "Explore"])  # and no other
     expect(page.get_by_test_id("stSidebar")).to_be_visible(visible=not on_lessons)
-    drawn(page)
+    wait_until_drawn(page)
 
 
 def on_explore(page, scenario):
@@ -53,9 +51,9 @@ def way(visit):
     reveal(page)
     button(page, "2").click()
     expect(page.get_by_role("heading", name=LESSONS[1].title)).to_be_visible()
-    drawn(page)
+    wait_until_drawn(page)
     moved(page, "ArrowLeft", "0.79")
-    at_rest(page)
+    wait_until_at_rest(page)
     return page
 
 
@@ -81,13 +79,13 @@ def test_by_open_in_explore_which_undo_takes_back(way):
     expect(button(way, "Undo")).to_be_enabled()
     button(way, "Undo").click()
     expect(verdict(way)).to_have_text(EXPLORED.measure().said(True))
-    at_rest(way)
+    wait_until_at_rest(way)
     assert measurement(link(way)).scenario == EXPLORED
 
 
 def test_a_link_carries_what_was_moved_last(way):
     moved(way, "ArrowLeft", "0.78")
-    at_rest(way)
+    wait_until_at_rest(way)
     goes(way, "Open in Explore")
     assert parse(link(way))[0].gain == 0.78
 
@@ -138,7 +136,7 @@ def page_title(page, number):
 
 def test_a_link_is_whole(way):
     """Whoever is sent it sees the same."""
-    at = lessons(**link(way))
+    at = open_lessons(**link(way))
     assert shown(at) == parse(link(way))[0] and not notices(at)
     assert (at.query_params["lesson"], at.query_params["answers"]) == ("2", "1:0")
     assert "1 ✓" in [each.label for each in at.button]

@@ -3,12 +3,12 @@
 from itertools import pairwise
 
 import pytest
-from browser import CANVAS, at_rest
-from explore import finger_on, link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 
 from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
 from gradflow.app.labels import LABELS
+from support.chromium import CANVAS, wait_until_at_rest
+from support.page_driver import finger_on, link, measurement, slider, typed, verdict
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
@@ -82,7 +82,7 @@ def test_a_sweep_of_the_gain_passes_slowly_by_one_and_ends_where_it_began(visit)
     }""")
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("seen.length > 9 && seen.at(-1) === '0.505'")
-    at_rest(page)
+    wait_until_at_rest(page)
     seen = [float(value) for value in page.evaluate("seen")]
     near = [value for value in seen if 0.8 <= value <= 1.2]
     assert max(seen) > 11 and min(seen) < 0.1 and 0.4 < len(near) / len(seen) < 0.6
@@ -95,7 +95,7 @@ def test_a_number_is_taken_when_it_is_typed_and_not_before(visit, leave):
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.reload()
     page.wait_for_function("ink().length > 9 && ink.since() > 200")
-    at_rest(page)
+    wait_until_at_rest(page)
     page.wait_for_timeout(500)
     assert sent, "the count does not work"
     sent.clear()
@@ -167,7 +167,7 @@ def test_on_the_first_view_too_a_click_on_the_map_sets_the_time(visit, options):
     across = area.left + 0.315 * (box["width"] - area.left - RIGHT - PADDING)
     page.locator(CANVAS).click(position={"x": across, "y": down})
     page.wait_for_function("location.search.includes('lag=')")
-    at_rest(page)
+    wait_until_at_rest(page)
     time, lag = (int(link(page)[name]) for name in ("time", "lag"))
     assert abs(time - 70) <= 1 and abs(lag - 31) <= 1
     page.wait_for_function("text => ink().some((ink) => ink.text === text)", arg=f"t = {time}")

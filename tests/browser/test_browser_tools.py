@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CANVAS, at_rest, drawn
-from explore import NO_NUMBER, finger_on, link, measurement, slider, texts, verdict
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -15,6 +13,9 @@ from gradflow.app.charts import CHARTS
 from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, parse, to_params
 from gradflow.app.view import SHOWN, Look, parse_look
 from gradflow.reading import number
+from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
+from support.page_driver import button, finger_on, link, measurement, slider, texts, verdict
+from support.wording import missing_number
 
 TITLES = {
     "terms": "Each term: ‖dC(t)/dW(t−u)‖",
@@ -37,10 +38,6 @@ HIT = """button => {
 }"""
 
 
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
-
-
 def said(page):
     return page.locator(".st-key-picture p").inner_text()
 
@@ -55,13 +52,13 @@ def test_each_view_says_its_point_and_fits(visit, width):
     for show, label in (*list(SHOWN.items())[1:], ("terms", "Terms")):
         page.get_by_role("radio", name=label, exact=True).click()
         on_canvas(page, TITLES[show])
-        at_rest(page)
+        wait_until_at_rest(page)
         assert said(page) == CHARTS[show].say(measurement({}), Look(closer=True, show=show))
         assert parse_look(link(page))[0].show == show
         assert page.locator(CANVAS).bounding_box()["width"] > 0.75 * min(width, 900)
         assert page.locator(CANVAS).evaluate(OUTSIDE) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert not any(map(NO_NUMBER.search, texts(page)))
+        assert not any(map(missing_number, texts(page)))
 
 
 def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
@@ -91,7 +88,7 @@ def test_what_is_kept_stays_in_grey_and_in_the_link(visit):
     kept = measurement(link(page)).scenario
     button(page, "Keep to compare").click()
     expect(button(page, "Stop comparing")).to_be_visible()
-    at_rest(page)
+    wait_until_at_rest(page)
     slider(page, "forget").press("End")
     words = "grey: kept, forget 0.73 → 1.00"
     on_canvas(page, words)
@@ -118,13 +115,13 @@ def test_the_opposite_undo_and_back(visit, preset):
     assert (now.reading.regime == "vanishing") != vanishes
     button(page, "Undo").click()
     expect(verdict(page)).to_have_text(before.measure().said())
-    at_rest(page)
+    wait_until_at_rest(page)
     assert measurement(link(page)).scenario == before
     slider(page, "gain").press("ArrowRight")
     expect(verdict(page)).not_to_have_text(before.measure().said())
     page.wait_for_function("location.search.includes('preset=Custom')")
     page.reload()  # which forgets where it began
-    drawn(page)
+    wait_until_drawn(page)
     button(page, "Back to preset").click()
     expect(verdict(page)).to_have_text(before.measure().said())
 
@@ -136,14 +133,14 @@ def test_the_switches(visit):
     button(page, "Switches").click()
     page.get_by_text("As float32 sees it", exact=True).click()
     on_canvas(page, "0 in float32")
-    at_rest(page)
+    wait_until_at_rest(page)
     now = measurement(link(page))
     lost = int(np.sum(np.isneginf(now.float32.log_row) & np.isfinite(now.log_row)))
     assert lost > 50 and f"reports 0 for {lost} of" in said(page)
     page.get_by_text("Other chains", exact=True).click()
     on_canvas(page, "‖dh(t)/d(h,c)(t−u)‖")
     on_canvas(page, "‖dC(t)/dx(t−u)‖")
-    at_rest(page)
+    wait_until_at_rest(page)
     page.get_by_text("Cell path only", exact=True).click()
     page.wait_for_function("location.search.includes('cell_path_only=true')")
     expect(verdict(page)).not_to_have_text(full)
@@ -211,7 +208,7 @@ def test_what_is_taken_away_and_brought_back(visit, tmp_path):
     page.keyboard.press("Escape")
     slider(page, "gain").press("PageUp")
     page.wait_for_function("location.search.includes('gain=1.6&')")
-    at_rest(page)
+    wait_until_at_rest(page)
     changed = link(page)
     button(page, "Take away").click()
     files = body.locator("input[type=file]")
@@ -221,7 +218,7 @@ def test_what_is_taken_away_and_brought_back(visit, tmp_path):
     assert link(page) == changed
     files.set_input_files(saved)
     page.wait_for_function("location.search.includes('gain=1.5&')")
-    at_rest(page)
+    wait_until_at_rest(page)
     assert measurement(link(page)).scenario == now.scenario
     expect(alert).to_have_count(0)
 
@@ -233,7 +230,7 @@ def test_on_stage(visit, scheme):
     page.get_by_text("On stage", exact=True).click()
     page.wait_for_function("location.search.includes('stage=true')")
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
-    drawn(page)
+    wait_until_drawn(page)
     expect(verdict(page)).to_be_in_viewport(ratio=1)
     assert float(page.locator("h2").evaluate("h2 => getComputedStyle(h2).fontSize")[:-2]) > 1.2 * float(small[:-2])
     box = page.locator(CANVAS).bounding_box()
@@ -246,7 +243,7 @@ def test_on_stage(visit, scheme):
         for key in keys:  # two at once
             page.keyboard.press(key)
         expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().said())
-        at_rest(page)
+        wait_until_at_rest(page)
     assert to_params(measurement(link(page)).scenario)["preset"] == order[1]
 
 

@@ -2,8 +2,8 @@
 
 import re
 
-from browser import at_rest
-from explore import texts
+from support.chromium import wait_until_at_rest
+from support.page_driver import texts
 
 TITLE = "Each term by lag, cell by cell"
 WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
@@ -25,7 +25,7 @@ def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(vis
     page.evaluate(WATCH % TITLE)
     page.get_by_role("radio", name="Cells").click()
     page.wait_for_function("title => ink().some(({ text }) => text === title)", arg=TITLE)
-    at_rest(page)
+    wait_until_at_rest(page)
     seen = page.evaluate("seen")
     waiting = [frame for frame in seen if frame["message"] is not None]
     assert waiting, "there was nothing to wait for"

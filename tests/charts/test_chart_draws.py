@@ -7,11 +7,11 @@ from math import inf, log, nan
 import altair as alt
 import numpy as np
 import pytest
-from test_chart_registry import looked_up, uses
 
 from gradflow.app import charts
 from gradflow.app.charts import draws
 from gradflow.app.charts.draws import Draws
+from support.specifications import looked_up, uses
 
 HOW = {"title": "Growth", "axis": "factor"}
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹−", "-0123456789-")

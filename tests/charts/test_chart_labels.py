@@ -5,14 +5,14 @@ from itertools import islice, product
 
 import numpy as np
 import pytest
-from anything import WHOLE
-from labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
 
 import gradflow as gf
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
 from gradflow.app.scenario import PRESETS, Scenario
 from gradflow.app.view import Look
+from support.labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
+from support.strategies import WHOLE
 
 SMALL = Scenario(hidden=4)
 CASES = {  # scenario, look without a chart, what is kept

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracle import Answer, costs, plain
 
 import gradflow as gf
 from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
 from gradflow.app.scenario import CHOICES, PRESETS, Scenario
 from gradflow.app.view import Look
 from gradflow.reading import number
+from support.oracle import Answer, costs, plain
 
 LN10 = np.log(10)
 LENGTH = 24  # of all, so that the plain pass is compiled once a cell

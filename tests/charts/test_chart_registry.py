@@ -15,29 +15,13 @@ from gradflow.app import charts
 from gradflow.app.charts import BUILT, CHARTS
 from gradflow.app.charts.specs import SHOWN as BUILT_BY
 from gradflow.app.charts.specs import every_specification, overview, waterfall
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+from gradflow.app.scenario import CHOICES
 from gradflow.app.view import SHOWN, Look
+from support.scenarios import EVERY_CELL, OVERFLOWING, RARE, SMALL
+from support.specifications import looked_up, size, uses
 
-SMALL = Scenario(hidden=4, horizon=40)
-BROKEN = Scenario(cell="rnn-linear", gain=12.0, horizon=MAX_HORIZON, hidden=4)
-SCENARIOS = {
-    **{cell: replace(SMALL, cell=cell) for cell in CHOICES["cell"]},
-    "overflow": BROKEN,
-    "before the overflow": replace(BROKEN, time=10),
-    "far below float32": replace(SMALL, cell="rnn-sigmoid", horizon=MAX_HORIZON),
-    "two steps": replace(SMALL, horizon=2),
-    "time 0": replace(SMALL, time=0),
-    "ten ignored": replace(PRESETS["Ignores ten inputs"], hidden=4),
-    "recall": replace(SMALL, sequence="recall"),
-    "before any recall": replace(SMALL, sequence="recall", horizon=15),
-    "sentence": replace(SMALL, sequence="sentence", horizon=MAX_HORIZON),
-    "sunspots": replace(SMALL, sequence="sunspots", cell="gru", horizon=120),
-    "impulse": replace(SMALL, sequence="impulse", cell="rnn-relu", hidden=1),
-    "all weights": replace(SMALL, weight="all", gate="forget"),
-    "a bias": replace(SMALL, weight="bias_hh", gate="output"),
-    "cell path": replace(SMALL, cell_path_only=True),
-}
-KEPT = {"nothing": None, "other": replace(SMALL, cell="gru", horizon=64, gain=2.0), "overflow": BROKEN}
+SCENARIOS = {**EVERY_CELL, "overflow": OVERFLOWING, **RARE}
+KEPT = {"nothing": None, "other": replace(SMALL, cell="gru", horizon=64, gain=2.0), "overflow": OVERFLOWING}
 LOOKS = {
     "first view": Look(),
     "closer": Look(closer=True, lag=5, row=1, col=2, relative=True, chains=True),
@@ -62,7 +46,7 @@ def measured(scenario):
 
 
 @cache
-def drawn(name, scenario, look, kept=None):
+def datasets(name, scenario, look, kept=None):
     """The datasets of a chart, as on the page."""
     chart, measurement = CHARTS[name], measured(scenario)
     kept = kept and measured(kept)
@@ -70,37 +54,10 @@ def drawn(name, scenario, look, kept=None):
     return chart.data(measurement, look, kept, frame)
 
 
-def every_drawing(name, case):
+def every_dataset(name, case):
     """(which, datasets) with every look, alone and beside what is kept."""
     for (view, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
-        yield f"{view}, kept: {beside}", drawn(name, SCENARIOS[case], look, kept)
-
-
-def uses(spec, dataset=None):
-    """(dataset, field) of everything a specification reads: encodings, and expressions of its marks and signals."""
-    dataset = spec.get("data", {}).get("name", dataset)
-    for channel in spec.get("encoding", {}).values():
-        if "field" in channel:
-            yield dataset, channel["field"]
-    for field in re.findall(r"datum\.(\w+)", json.dumps([spec.get("mark"), spec.get("encoding")])):
-        if field != "value":  # of an axis
-            yield dataset, field
-    for layer in spec.get("layer", ()):
-        yield from uses(layer, dataset)
-
-
-def looked_up(spec):
-    """(dataset, field) of every expression that takes a row of a dataset by number."""
-    yield from re.findall(r"data\('(\w+)'\)\[[^\]]*\]\.(\w+)", json.dumps(spec))
-
-
-def size(tables):
-    """Bytes on the wire."""
-    sink = pa.BufferOutputStream()
-    for table in tables.values():
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    return sink.getvalue().size
+        yield f"{view}, kept: {beside}", datasets(name, SCENARIOS[case], look, kept)
 
 
 def differences(one, other, path=()):
@@ -144,7 +101,7 @@ def test_data_and_words_leave_the_specification_alone(name):
     before = json.dumps([charts.specification(name, large) for large in (False, True)])
     for scenario in (SCENARIOS["lstm"], SCENARIOS["two steps"], SCENARIOS["ten ignored"]):
         for look in LOOKS.values():
-            drawn(name, scenario, look, KEPT["other"])
+            datasets(name, scenario, look, KEPT["other"])
             CHARTS[name].say(measured(scenario), look)
     assert json.dumps([charts.specification(name, large) for large in (False, True)]) == before
 
@@ -171,7 +128,7 @@ def test_the_stage_has_larger_letters_and_other_places_alone(name):
 def test_every_field_that_is_read_is_in_the_data(name, case):
     spec = charts.specification(name)
     needed = {*uses(spec), *looked_up(spec)}
-    for which, tables in every_drawing(name, case):
+    for which, tables in every_dataset(name, case):
         assert {dataset for dataset, _ in needed} == tables.keys(), which
         for dataset, field in needed:
             assert field in tables[dataset].column_names, f"{which}: {dataset} has no {field}"
@@ -179,22 +136,22 @@ def test_every_field_that_is_read_is_in_the_data(name, case):
 
 @pairs()
 def test_the_data_are_strict_json(name, case):
-    for which, tables in every_drawing(name, case):
+    for which, tables in every_dataset(name, case):
         json.dumps({dataset: table.to_pydict() for dataset, table in tables.items()}, allow_nan=False)
         assert tables["frame"].num_rows == 1, which
 
 
 @pairs()
 def test_the_data_are_small(name, case):
-    for which, tables in every_drawing(name, case):
+    for which, tables in every_dataset(name, case):
         assert size(tables) < 40_000, which
 
 
 @pairs()
 def test_the_columns_keep_their_kinds_whatever_is_shown(name, case):
     """A dataset without rows, or a field without a value, must not become another kind of field."""
-    usual = drawn(name, SMALL, Look(closer=True), SMALL)
-    for which, tables in every_drawing(name, case):
+    usual = datasets(name, SMALL, Look(closer=True), SMALL)
+    for which, tables in every_dataset(name, case):
         for dataset, table in tables.items():
             assert table.column_names == usual[dataset].column_names, f"{which}: {dataset}"
             for field in table.schema:
@@ -209,7 +166,7 @@ def kind(arrow):
 
 @pairs()
 def test_what_is_kept_is_named_and_only_then(name, case):
-    for which, tables in every_drawing(name, case):
+    for which, tables in every_dataset(name, case):
         (kept,) = tables["frame"]["kept"].to_pylist()
         assert kept.startswith("grey: kept, ") if not which.endswith("nothing") else kept == "", which
 
@@ -217,7 +174,7 @@ def test_what_is_kept_is_named_and_only_then(name, case):
 @pairs()
 def test_an_alarm_is_raised_where_the_forward_pass_is_broken_and_nowhere_else(name, case):
     measurement = measured(SCENARIOS[case])
-    for which, tables in every_drawing(name, case):
+    for which, tables in every_dataset(name, case):
         (alarm,) = tables["frame"]["alarm"].to_pylist()
         broken = np.isnan(measurement.log_row).any()
         assert alarm == (f"The forward pass overflowed at step {measurement.overflow}" if broken else ""), which
@@ -256,7 +213,7 @@ def test_the_widest_frame_holds_each_and_no_more(name):
 def test_nothing_stands_beyond_the_axis_however_long_what_is_kept_is(name):
     """A mark that did would narrow the whole view."""
     for scenario in (SCENARIOS["two steps"], SMALL):
-        tables = drawn(name, scenario, LOOKS["closer"], KEPT["other"])
+        tables = datasets(name, scenario, LOOKS["closer"], KEPT["other"])
         (horizon,) = tables["frame"]["horizon"].to_pylist()
         for table in tables.values():
             for field in {"lag", "x"} & {*table.column_names}:
@@ -282,7 +239,7 @@ def test_what_it_says_is_a_sentence_with_numbers(name, case):
     [name for name in CHARTS if name != "growth"],  # it shows the times before as well
 )
 def test_an_overflow_is_said_with_its_step(name):
-    measurement = measured(BROKEN)
+    measurement = measured(OVERFLOWING)
     for look in LOOKS.values():
         said = CHARTS[name].say(measurement, look)
         assert "overflow" in said and str(measurement.overflow) in said

@@ -11,7 +11,6 @@ import altair as alt
 import numpy as np
 import pyarrow as pa
 import pytest
-from explore import luminance
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,6 +19,7 @@ from gradflow.app.charts import base, heatmap, overview, specification
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import Look
 from gradflow.reading import number, per_step_factor, read
+from support.page_driver import luminance
 
 LN10 = np.log(10)
 

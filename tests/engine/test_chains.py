@@ -8,31 +8,31 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
-from test_oracles_gradients import CELLS, STEPS, WEIGHTS, assert_logs, follow, problem, rows, solve
-from test_oracles_range import unit
 
 import gradflow as gf
-
-T = STEPS - 2
-LONG = 120, 1, 2  # steps, units, inputs in float32: one shape for many tests, since each one compiles
-CASES = [
-    *((cell, "plain") for cell in CELLS),
-    ("lstm", "all at once"),
-    ("gru", "all at once"),
-    ("lstm", "cell path only, pinned"),
-]
-every_case = pytest.mark.parametrize(("cell", "variant"), CASES)
-every_cell = pytest.mark.parametrize("cell", CELLS)
-double = pytest.mark.usefixtures("float64")
-
+from support import oracle
+from support.problems import (
+    FEW_CASES,
+    LONG,
+    WEIGHTS,
+    T,
+    assert_logs,
+    double,
+    every_cell,
+    every_few,
+    follow,
+    problem,
+    rows,
+    solve,
+    unit,
+)
 
 # the two factors of a term
 
 
 @double
-@every_case
+@every_few
 def test_the_factors_add_up_to_the_terms(cell, variant):
     lags = follow(cell, variant, T)
     for weight in gf.Weights._fields:
@@ -78,7 +78,7 @@ def state_jacobian(cell, truncate):
 
 
 @double
-@every_case
+@every_few
 def test_state_sensitivity(cell, variant):
     arrays, options = problem(cell, variant)
     truncate = options.pop("cell_path_only", False)
@@ -153,7 +153,7 @@ def input_gradient(cell, truncate):
 
 
 @double
-@every_case
+@every_few
 def test_input_sensitivity(cell, variant):
     arrays, options = problem(cell, variant)
     truncate = options.pop("cell_path_only", False)
@@ -166,7 +166,7 @@ def test_input_sensitivity(cell, variant):
 
 
 @double
-@every_case
+@every_few
 def test_largest_entry(cell, variant):
     """Of the gradient of the shared weight; one copy a step is one shared change of all of them."""
     arrays, options = problem(cell, variant)
@@ -214,7 +214,7 @@ def test_without_any_gradient_the_largest_entry_is_the_first():
 
 
 @double
-@pytest.mark.parametrize(("cell", "variant"), CASES[-3:])
+@pytest.mark.parametrize(("cell", "variant"), FEW_CASES[-3:])
 def test_plain_arithmetic_is_right_within_its_range(cell, variant):
     gmap, lags = solve(cell, variant)[0], follow(cell, variant, T)
     for weight in WEIGHTS:

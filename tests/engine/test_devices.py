@@ -1,25 +1,21 @@
 """Blocks of t over several devices and processes, and several problems in one call: always the same numbers."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import jax
 import numpy as np
-import oracle
 import pytest
 
 import gradflow as gf
 from gradflow import maps
 from gradflow.engine.reference import whole_gradient
+from support import oracle
+from support.subprocesses import json_of, start_python
 
-ROOT = Path(__file__).parent.parent
 ASK = """
-import json, sys, jax, numpy as np, oracle, gradflow as gf
+import json, sys, jax, numpy as np, gradflow as gf
+from support import oracle
 from jax.sharding import Mesh
 arrays = jax.tree.map(np.float32, oracle.draw("lstm", steps=150, hidden=4))
 def answer(mesh=None):
@@ -30,18 +26,8 @@ def answer(mesh=None):
 
 
 def start(code, *arguments, devices=1):
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-
-
-def answer_of(process):
-    """The JSON of its last line."""
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error
-    return json.loads(out.splitlines()[-1])
+    return start_python("-c", code, *arguments, JAX_PLATFORMS="cpu", XLA_FLAGS=flags)
 
 
 def test_any_number_of_devices_gives_the_same_numbers():
@@ -50,7 +36,7 @@ devices = jax.devices()
 meshes = [Mesh(np.array(devices[:count]), "t") for count in (1, 2, 4, 8)]
 print(json.dumps([answer(), *map(answer, meshes)]))
 """
-    alone, *shared = answer_of(start(ASK + code, devices=8))
+    alone, *shared = json_of(start(ASK + code, devices=8))
     assert len(shared) == 4
     for each in shared:
         for given, expected in zip(each, alone, strict=True):
@@ -68,9 +54,9 @@ print(json.dumps(answer(Mesh(np.array(jax.devices()), "t"))))
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     processes = [start(ASK + code, address, number, devices=2) for number in (0, 1)]
-    alone = answer_of(start(ASK + "print(json.dumps(answer()))"))
+    alone = json_of(start(ASK + "print(json.dumps(answer()))"))
     with ThreadPoolExecutor() as threads:  # neither ends before the other
-        answers = list(threads.map(answer_of, processes))
+        answers = list(threads.map(json_of, processes))
     for each in answers:
         for given, expected in zip(each, alone, strict=True):
             np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-5)

@@ -5,12 +5,13 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
-from test_oracles_gradients import assert_logs
 
 import gradflow as gf
 from gradflow.feedforward import ACTIVATIONS, DEEPEST, MAX_DEPTH, draw_net
+from support import oracle
+from support.fits import factor_per_step
+from support.problems import assert_logs
 
 WIDTH = 16  # one width for most tests, since each one compiles
 SEEDS = range(8)
@@ -74,15 +75,13 @@ def test_a_deeper_net_has_the_layers_of_a_shallower_one(activation, deep):
     np.testing.assert_allclose(deeper.log_input[:3], shallow.log_input, atol=1e-6)
 
 
-def per_layer(logs):
-    """The factor from each layer to the next above it, fitted."""
-    return np.exp(np.polyfit(np.arange(len(logs)), logs, 1)[0])
-
-
 def factors(activation, gain, width, depth):
     """Medians over eight seeds: δ a layer down, h a layer up, the term a layer down."""
     nets = [gf.layer_gradients(activation, depth, width, gain, seed) for seed in SEEDS]
-    each = [(1 / per_layer(n.log_delta), per_layer(n.log_input[1:]), 1 / per_layer(n.log_terms)) for n in nets]
+    each = [
+        (1 / factor_per_step(n.log_delta), factor_per_step(n.log_input[1:]), 1 / factor_per_step(n.log_terms))
+        for n in nets
+    ]
     return np.median(each, axis=0)
 
 
@@ -120,7 +119,7 @@ def test_a_deep_net_leaves_single_precision_and_is_still_measured():
     assert np.isfinite(layers.log_terms).all()
     assert -400 < layers.log_delta[0] < -350
     halves = np.split(layers.log_delta, 2)
-    assert per_layer(halves[0]) == pytest.approx(per_layer(halves[1]), rel=0.05)  # no floor
+    assert factor_per_step(halves[0]) == pytest.approx(factor_per_step(halves[1]), rel=0.05)  # no floor
 
 
 def test_a_net_may_overflow_or_have_no_gradient():

@@ -5,96 +5,19 @@ and PyTorch's cells.
 """
 
 import os
-from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gradflow as gf
-
-CELLS = tuple(gf.CELLS)
-WEIGHTS = (*gf.Weights._fields, "all")
-STEPS = 9
-VARIANTS = (
-    "plain",
-    "two outputs",
-    "carry",
-    "masked target",
-    "untied",
-    "pinned",
-    "pinned now and then",
-    "cell path only",
-    "cell path only, pinned",
-    "all at once",
-)
+from support import oracle
+from support.problems import CELLS, STEPS, WEIGHTS, assert_logs, every_case, follow, pins_of, problem, rows, solve
 
 pytestmark = pytest.mark.usefixtures("float64")
-
-
-def pins_of(cell, variant):
-    """Gate name -> pin; the second gate is left to the network, so that both kinds meet."""
-    gates = oracle.SIGMOID_GATES[cell]
-    if variant in ("pinned", "cell path only, pinned"):
-        return {gate: value for gate, value in zip(gates, (0.3, 0.9, 0.0), strict=False) if gate != "update"}
-    return {gates[0]: 0.25, gates[1]: np.where(np.arange(STEPS) % 3 == 1, np.nan, np.linspace(0, 1, STEPS))}
-
-
-def problem(cell, variant):
-    """Positional and keyword arguments of `gradient_map`."""
-    options = {}
-    if variant in ("carry", "all at once"):
-        options["carry"] = oracle.draw_carry(cell)
-    if variant.startswith("cell path only"):
-        options["cell_path_only"] = True
-    if "pinned" in variant or (variant == "all at once" and cell in oracle.SIGMOID_GATES):
-        options["pins"] = pins_of(cell, variant)
-    outputs = 2 if variant in ("two outputs", "all at once") else None
-    copies = STEPS if variant in ("untied", "all at once") else None
-    weights, inputs, readout, targets = oracle.draw(cell, STEPS, outputs=outputs, copies=copies)
-    if variant in ("masked target", "all at once"):
-        targets[[0, 4]] = np.nan
-    if outputs:
-        targets[6, 1] = np.nan  # one output without a target masks the whole t
-    return (weights, inputs, readout, targets), options
-
-
-@cache
-def solve(cell, variant):
-    """The engine's map and the oracle's answer, once for all tests that ask."""
-    arrays, options = problem(cell, variant)
-    return gf.gradient_map(cell, *arrays, **options), oracle.Answer(cell, *arrays, **options)
-
-
-@cache
-def follow(cell, variant, t):
-    arrays, options = problem(cell, variant)
-    return gf.lag_terms(cell, *arrays, t, **options)
-
-
-def applies(cell, variant):
-    if "cell path" in variant:
-        return cell == "lstm"
-    return "pinned" not in variant or cell in oracle.SIGMOID_GATES
-
-
-CASES = [(cell, variant) for cell in CELLS for variant in VARIANTS if applies(cell, variant)]
-every_case = pytest.mark.parametrize(("cell", "variant"), CASES)
-
-
-def rows(cell):
-    return (None, *gf.CELLS[cell].gates)
-
-
-def assert_logs(actual, desired, atol=1e-9):
-    """Equal logarithms; exact zeros (−inf) must sit in the same places."""
-    assert isinstance(actual, np.ndarray)
-    assert actual.dtype == np.float64
-    np.testing.assert_allclose(actual, desired, atol=atol, rtol=0)
 
 
 # the three quantities, for every cell and kind of problem

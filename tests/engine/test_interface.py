@@ -1,18 +1,14 @@
 """What the public functions refuse, what they compile, and where they run."""
 
-import json
-import os
-import subprocess
-import sys
 from functools import cache
-from pathlib import Path
 
 import jax
 import numpy as np
-import oracle
 import pytest
 
 import gradflow as gf
+from support import oracle
+from support.subprocesses import run_python
 
 STEPS, HIDDEN, INPUTS = 9, 3, 2  # oracle.draw's sizes
 
@@ -196,20 +192,11 @@ def test_the_count_of_compilations_counts(compilations):
 # where it runs
 
 
-def run_python(code, **environment):
-    """The JSON that a fresh interpreter prints as its last line."""
-    root = Path(__file__).parent.parent
-    path = os.pathsep.join([str(root), str(root / "tests")])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=root,
-                          env=os.environ | {"PYTHONPATH": path} | environment)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def test_the_work_goes_to_the_default_device_or_to_where_the_arrays_are():
     seen = run_python(
         """
-import json, jax, numpy as np, oracle, gradflow as gf
+import json, jax, numpy as np, gradflow as gf
+from support import oracle
 weights, *arrays = jax.tree.map(np.float32, oracle.draw("rnn-tanh"))
 devices = jax.devices()
 def answer(gmap):
@@ -241,7 +228,8 @@ def test_a_missing_accelerator_falls_back_with_a_notice():
 
 def test_it_still_computes_after_falling_back():
     code = """
-import json, oracle, gradflow as gf
+import json, gradflow as gf
+from support import oracle
 from gradflow.engine.device import select_device
 select_device()
 gmap = gf.gradient_map("gru", *oracle.draw("gru"))

@@ -1,10 +1,11 @@
 """Facts from the literature and from pen and paper that the engine has to reproduce."""
 
 import numpy as np
-import oracle
 import pytest
 
 import gradflow as gf
+from support import oracle
+from support.fits import factor_per_step
 
 
 def normal_layer(cell, hidden, inputs, seed, *, gain=1.0, forget_bias=0.0, copies=None):
@@ -32,12 +33,6 @@ def noise(steps, hidden, inputs, seed):
     """Inputs, readout and targets drawn from N(0, 1)."""
     rng = np.random.default_rng([seed, 1])
     return (np.float32(rng.normal(size=shape)) for shape in ((steps, inputs), hidden, steps))
-
-
-def factor_per_step(log_terms):
-    """exp of the slope of the line fitted to the terms that are not zero."""
-    u = np.flatnonzero(np.isfinite(log_terms))
-    return np.exp(np.polyfit(u, log_terms[u], 1)[0])
 
 
 # tied and untied

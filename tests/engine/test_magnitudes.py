@@ -1,36 +1,17 @@
 """Magnitudes far outside float32, measured in float32: vanishing, exploding, saturated, zero, overflowing."""
 
 import numpy as np
-import oracle
 import pytest
 
 import gradflow as gf
+from support import oracle
+from support.problems import log_geometric, unit
 
 STEPS = 256
 
 
-def unit(w, steps=STEPS, *, cell="rnn-linear", bias=0.0, inputs=None, target=-1.0):
-    """One unit h(s) = f(w h(s−1) + x(s) + bias), read out as it is, in float32.
-
-    With no input and no bias a linear unit stays at 0, so that dC(t)/dh(t) = −target for all t.
-    """
-    weights = gf.Weights(*(np.float32(value) for value in ([[1]], [[w]], [bias], [0])))
-    inputs = np.zeros((steps, 1), np.float32) if inputs is None else np.float32(inputs)
-    return cell, weights, inputs, np.ones(1, np.float32), np.full(len(inputs), target, np.float32)
-
-
 def impulse(steps, size=1.0):
     return np.float32(size) * (np.arange(steps) == 0)[:, None]
-
-
-def log_geometric(w, count):
-    """log |1 + w + … + w^(count−1)| for any w: the larger end of the sum is factored out."""
-    count = np.asarray(count, float)
-    if w == 1:
-        return np.log(count)
-    if abs(w) > 1:
-        return (count - 1) * np.log(abs(w)) + log_geometric(1 / w, count)
-    return np.log(np.abs(1 - np.sign(w) ** count * np.abs(w) ** count)) - np.log(1 - w)
 
 
 # one linear unit: the term at lag u is w^u, the sum is geometric

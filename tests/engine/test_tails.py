@@ -5,17 +5,30 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
 import pytest
-from test_oracles_chains import LONG, T, double, every_case, every_cell
-from test_oracles_gradients import STEPS, WEIGHTS, assert_logs, follow, problem, rows, solve
-from test_oracles_range import log_geometric, unit
 
 import gradflow as gf
+from support import oracle
+from support.problems import (
+    LONG,
+    STEPS,
+    WEIGHTS,
+    T,
+    assert_logs,
+    double,
+    every_cell,
+    every_few,
+    follow,
+    log_geometric,
+    problem,
+    rows,
+    solve,
+    unit,
+)
 
 
 @double
-@every_case
+@every_few
 @pytest.mark.parametrize("t", [0, 3, T])
 def test_tail_sums(cell, variant, t):
     lags, answer = follow(cell, variant, t), solve(cell, variant)[1]
@@ -26,7 +39,7 @@ def test_tail_sums(cell, variant, t):
 
 
 @double
-@every_case
+@every_few
 def test_the_first_tail_is_the_whole_and_the_last_one_term(cell, variant):
     lags = follow(cell, variant, T)
     for weight in WEIGHTS:

@@ -7,13 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import streamlit as st
-from browser import INK, PATIENCE, ROOT, at_rest, drawn, serve
 from playwright.sync_api import expect
-from streamlit.testing.v1 import AppTest
-from test_page import widget
 
 from gradflow.app import training
 from gradflow.app.scenario import Scenario, to_params
+from support.apptest_page import new_page, press, widget
+from support.chromium import INK, wait_until_at_rest, wait_until_drawn
+from support.paths import ROOT
+from support.server import PATIENCE, serve
 
 SECRET = "secret detail"
 SET = to_params(Scenario(gain=3.21))
@@ -21,14 +22,6 @@ SET = to_params(Scenario(gain=3.21))
 
 def broken(*arguments, **named):
     raise RuntimeError(SECRET)
-
-
-def opened(page=None, **params):
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
-    app.query_params.update(params)
-    if page:
-        app.switch_page(f"gradflow/app/pages/{page}.py")
-    return app.run()
 
 
 def everything(app):
@@ -72,7 +65,7 @@ def copied(app):
 )
 def test_a_page_apologises(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
-    app = opened(**SET)
+    app = new_page(**SET).run()
     number(app, caplog)
     assert copied(app) == SET
 
@@ -80,7 +73,7 @@ def test_a_page_apologises(where, monkeypatch, caplog):
 @pytest.mark.parametrize("embedded, way_back", [(True, "?embed=true"), (False, "?")])
 def test_the_way_back_stays_embedded(embedded, way_back, monkeypatch):
     monkeypatch.setattr("gradflow.app.components.range_slider.take", broken)
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app = new_page()
     app.context = {"is_embedded": embedded}
     app.run()
     assert f'<a href="{way_back}">Start again</a>' in [html.proto.body for html in app.get("html")]
@@ -91,7 +84,7 @@ def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, module, None)  # an import of it raises
     parent, _, name = module.rpartition(".")
     monkeypatch.delattr(importlib.import_module(parent), name, raising=False)
-    app = opened(**SET)
+    app = new_page(**SET).run()
     assert not app.exception and len(app.error) == 1
     assert "ImportError" in caplog.text or "ModuleNotFoundError" in caplog.text
     assert copied(app) == SET
@@ -100,13 +93,13 @@ def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
 @pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.scenario.Scenario.measure"])
 def test_a_lesson_apologises(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
-    app = opened("lessons", **SET, lesson="2")
+    app = new_page("lessons", **SET, lesson="2").run()
     number(app, caplog)
     assert copied(app) == SET | {"lesson": "2"}
 
 
 def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
-    app = opened(**SET)
+    app = new_page(**SET).run()
     monkeypatch.setattr("gradflow.app.session.settle", broken)
     widget(app, "preset").set_value("GRU").run()
     first = number(app, caplog)
@@ -116,24 +109,24 @@ def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     monkeypatch.undo()
     widget(app, "cell").set_value("gru").run()
     assert number(app, caplog) == first, "the apology went before it was closed"
-    next(button for button in app.button if button.label == "Close").click().run()
+    press(app, "Close")
     assert not app.error and not app.exception
     assert app.session_state["scenario"] == Scenario(gain=3.21, cell="gru")
 
 
 def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
-    app = opened("lessons", lesson="2", answers="2:0")
+    app = new_page("lessons", lesson="2", answers="2:0").run()
     monkeypatch.setattr("gradflow.app.session.settle", broken)
-    next(button for button in app.button if button.label == "Show where it stops").click().run()
+    press(app, "Show where it stops")
     number(app, caplog)
     assert app.header[0].value.startswith("2. ")
 
 
 @pytest.mark.parametrize("where", ["begin", "credit", "advance", "chunk_means"])
 def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
-    app = opened("lessons", lesson="8", answers="8:0")
+    app = new_page("lessons", lesson="8", answers="8:0").run()
     monkeypatch.setattr(training, where, broken)
-    next(button for button in app.button if button.label == "Train").click().run()
+    press(app, "Train")
     number(app, caplog)
     assert "training" not in app.session_state
     assert caplog.text.count(SECRET) == 1, "it breaks again and again"
@@ -144,7 +137,7 @@ def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
 
 def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(monkeypatch, caplog):
     monkeypatch.setattr("gradflow.app.live_training._train", broken)
-    app = opened("lessons", lesson="8", answers="8:0")
+    app = new_page("lessons", lesson="8", answers="8:0").run()
     number(app, caplog)
     app.session_state["trainee"] = "who trained before"
     number(app.run(), caplog)
@@ -155,10 +148,10 @@ def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
     monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
     monkeypatch.setattr("gradflow.app.errors._apologise", broken)
-    app = opened()
+    app = new_page().run()
     assert len(app.exception) == 1
     shown = everything(app)
-    assert SECRET not in shown and "Traceback" not in shown and "test_apology.py" not in shown
+    assert SECRET not in shown and "Traceback" not in shown and "test_error_boundary.py" not in shown
 
 
 FAULTY = f"""
@@ -187,7 +180,7 @@ def test_in_the_browser_a_download_a_file_and_a_button_that_break(chromium, tmp_
         page = context.new_page()
         page.add_init_script(INK)
         page.goto(f"{server.url}/?closer=true&gain=3.21")
-        drawn(page)
+        wait_until_drawn(page)
         sorry = page.get_by_test_id("stAlertContentError")
         page.get_by_role("button", name="Take away").click()
         page.get_by_role("button", name="Scenario, JSON").click()
@@ -199,7 +192,7 @@ def test_in_the_browser_a_download_a_file_and_a_button_that_break(chromium, tmp_
         expect(sorry).to_contain_text(re.compile(r"under \w{6}, \w{6}, \w{6}\.$"))
         assert "gain=3.21" in page.url and page.locator("canvas").count()
         numbers = re.findall(r"\b[0-9a-f]{6}\b", sorry.inner_text())
-        at_rest(page)
+        wait_until_at_rest(page)
         assert SECRET not in page.content() and "RuntimeError" not in page.content()
         for each in numbers:
             assert f"error {each}\nTraceback" in server.log()

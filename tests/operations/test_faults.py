@@ -2,26 +2,25 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections import Counter
 
 import jax
 import pytest
-from browser import INK, PATIENCE, ROOT, at_rest, drawn, free_port, serve
-from explore import finger_on, link, measurement, slider, verdict
 from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from visitor import Visitor, foreign, wait_for
 
 from gradflow.app.scenario import Scenario, to_params
+from support.chromium import INK, wait_until_at_rest, wait_until_drawn
+from support.page_driver import finger_on, link, measurement, slider, verdict
+from support.paths import APP
+from support.server import PATIENCE, free_port, serve
+from support.subprocesses import run_python
+from support.ws_client import Visitor, foreign, wait_for
 
-APP = ROOT / "app.py"
 DROPS = 15
 RUNS = """() => {  // window.ran: whether a script has begun to run since
   const app = document.querySelector("[data-test-script-state]");
@@ -41,7 +40,7 @@ def open_page(chromium):
         contexts[-1].add_init_script(INK)
         page = contexts[-1].new_page()
         page.goto(url)
-        drawn(page)
+        wait_until_drawn(page)
         return page
 
     yield open_page
@@ -64,7 +63,7 @@ def test_a_killed_server_comes_back_with_the_same_screen(open_page):
         page.get_by_role("combobox", name="Preset").click()  # which takes both back
         page.get_by_role("option", name="GRU", exact=True).click()
         page.wait_for_function("location.search.includes('cell=gru')")
-        drawn(page)
+        wait_until_drawn(page)
         before, said = link(page), verdict(page).text_content()
         page.evaluate("window.same = true")
         os.kill(server.pid, signal.SIGKILL)
@@ -72,13 +71,13 @@ def test_a_killed_server_comes_back_with_the_same_screen(open_page):
     page.evaluate(RUNS)
     with serve(APP, port) as server:
         page.wait_for_function("window.ran")
-        drawn(page)
+        wait_until_drawn(page)
         assert link(page) == before
         assert page.evaluate("window.same"), "the page was loaded anew"
         assert verdict(page).text_content() == said == measurement(before).said()
         page.get_by_role("radiogroup", name="Gates").get_by_role("radio", checked=False).first.click()
         page.wait_for_function("location.search.includes('gates=pinned')")
-        at_rest(page)
+        wait_until_at_rest(page)
         assert link(page) == before | {"gates": "pinned", "preset": "Custom"}, "an old report was taken for a new one"
         assert "Traceback" not in server.log()
 
@@ -128,7 +127,7 @@ def test_a_line_that_drops_again_and_again_loses_nothing(server, open_page):
         line.cut()
         while len(sockets) < k:
             page.wait_for_event("websocket")
-        at_rest(page)
+        wait_until_at_rest(page)
         slider(page, "horizon").press("ArrowRight")
         horizon_is(20 + k)
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
@@ -136,14 +135,14 @@ def test_a_line_that_drops_again_and_again_loses_nothing(server, open_page):
     for k in reversed(range(DROPS)):  # the server still knows what was done before: it is the same session
         page.get_by_role("button", name="Undo").click()
         horizon_is(20 + k)
-        at_rest(page)
+        wait_until_at_rest(page)
     line.door.close()
 
 
 # visitors
 
 
-async def opened(url, *scenarios):
+async def visits(url, *scenarios):
     """Visitors who open their links at the same moment, and what each got."""
     visitors = [Visitor(scenario) for scenario in scenarios]
     for visitor in visitors:
@@ -175,14 +174,14 @@ def test_a_visitor_who_leaves_in_mid_computation_disturbs_no_one(fresh):
         visitor.socket.transport.abort()
 
     wait_for(leave())
-    (run,) = wait_for(opened(fresh.url, scenario))
+    (run,) = wait_for(visits(fresh.url, scenario))
     assert not run.errors() and not foreign(run, scenario)
     assert "Traceback" not in fresh.log()
 
 
 def test_two_visitors_at_the_same_first_compilation_are_both_served(fresh):
     scenarios = Scenario(hidden=8, seed=1), Scenario(hidden=8, seed=2, horizon=50)
-    for run, scenario in zip(wait_for(opened(fresh.url, *scenarios)), scenarios, strict=True):
+    for run, scenario in zip(wait_for(visits(fresh.url, *scenarios)), scenarios, strict=True):
         assert any(b"Getting ready" in data for data in run.raw), "it was compiled before"
         assert not run.errors() and not foreign(run, scenario)
 
@@ -216,7 +215,7 @@ def test_two_threads_at_the_same_first_compilation_compile_once():
 def test_a_device_that_is_not_there_is_a_notice(platform):
     scenario = Scenario(cell="rnn-tanh", horizon=40)
     with serve(APP, JAX_PLATFORMS=platform) as server:
-        (run,) = wait_for(opened(server.url, scenario))
+        (run,) = wait_for(visits(server.url, scenario))
         assert not run.errors() and not foreign(run, scenario)
         captions = [markdown.body for _, markdown in run.elements("markdown")]
         assert f"There is no {platform} device here: gradflow computes on the CPU." in captions
@@ -227,7 +226,7 @@ def test_without_a_place_to_keep_compiled_code_the_app_runs(tmp_path):
     (tmp_path / ".cache").write_text("no folder")  # where even root cannot write
     scenario = Scenario(cell="rnn-tanh", horizon=40)
     with serve(APP, HOME=str(tmp_path), XDG_CACHE_HOME="") as server:
-        (run,) = wait_for(opened(server.url, scenario))
+        (run,) = wait_for(visits(server.url, scenario))
         assert not run.errors() and not foreign(run, scenario)
         assert server.log().count("Compiled code is not kept") == 1
         assert "Traceback" not in server.log()
@@ -247,10 +246,7 @@ kept = keep_compiled()
 limit({limit_after!r})
 print(json.dumps([str(kept), Scenario(cell="rnn-tanh").measure().said()]))
 """
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    kept, said = json.loads(done.stdout.splitlines()[-1])
+    kept, said = run_python(code, XDG_CACHE_HOME=str(folder))
     assert said == Scenario(cell="rnn-tanh").measure().said()
     return kept
 

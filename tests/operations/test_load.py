@@ -5,13 +5,13 @@ import random
 from dataclasses import replace
 
 import numpy as np
-from benchmarks.load import load
-from memory import resident
 
 from gradflow.app import scenario
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
 from gradflow.app.streamlit_patches import release_memory
 from gradflow.engine.compile_cache import COMPILED
+from support.load import load
+from support.memory import resident
 
 SIZES = (4, 16)
 FLAT = 20  # MB

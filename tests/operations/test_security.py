@@ -10,10 +10,10 @@ from contextlib import closing
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from browser import ROOT
 from streamlit import config
 
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
+from support.paths import ROOT, SOURCES
+
 OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",

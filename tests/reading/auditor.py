@@ -1,6 +1,6 @@
 """Measures again every field and every claim of a `Reading`, for random scenarios and random own networks.
 
-    .venv/bin/python tests/auditor.py --scenarios 5000 --seed 0
+    .venv/bin/python tests/reading/auditor.py --scenarios 5000 --seed 0
 
 prints what was claimed, how often it was false, how often there was nothing to say, and the worst examples; the exit
 status is 1 if anything is false. The measuring is plain NumPy over `plain_network`, in float64, from the definitions
@@ -20,11 +20,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
-from plain_network import GATES, PINNABLE, Network
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names, to_params
+from support.plain_network import GATES, PINNABLE, Network
 
 FLOAT32 = np.finfo(np.float32)
 KINDS = {

@@ -5,13 +5,13 @@ from functools import cache
 
 import auditor
 import numpy as np
-import oracle
 import pytest
 from auditor import SUMS, Tally, audit, audit_network, cliffs, growing, line, measured, regimes, run, steady
-from plain_network import FIELDS, GATES, PINNABLE, Network
 
 import gradflow as gf
 from gradflow.app.scenario import PRESETS, Scenario
+from support import oracle
+from support.plain_network import FIELDS, GATES, PINNABLE, Network
 
 LAGS = np.arange(100)
 

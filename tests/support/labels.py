@@ -1,6 +1,6 @@
 """Where the letters of a chart stand: boxes of all texts, drawn outside the browser, and which of them collide.
 
-.venv/bin/python tests/labels.py 40    random scenarios in every view; prints each collision
+.venv/bin/python tests/support/labels.py 40    random scenarios in every view; prints each collision
 """
 
 import re
@@ -16,7 +16,7 @@ import streamlit
 import vl_convert
 from PIL import ImageFont
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS

@@ -4,19 +4,19 @@ import contextlib
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from browser import CANVAS, CHART
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
 from gradflow.app.scenario import parse
 from gradflow.reading import number
+from support.chromium import CANVAS, CHART, wait_until_at_rest
 
 READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
 AXES = "ink().filter(({ text }) => text.startsWith('10')).map((label) => Object.values(label).join(' ')).sort().join()"
 PICTURE = f"document.querySelector('{CANVAS}').toDataURL()"
 COLOURS = """canvas => new Set(new Uint32Array(
   canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
-NO_NUMBER = re.compile(r"\b(nan|inf|infinity|undefined|null)\b", re.IGNORECASE)
+FARES = re.compile("How the (statement|claim) fares")
 
 
 def verdict(page):
@@ -47,6 +47,10 @@ def measurement(params):
     scenario, _, notices = parse(params)
     assert not notices
     return scenario.measure()
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)
 
 
 def slider(page, field):
@@ -147,3 +151,22 @@ def places(page):
         })""",
         [".st-key-picture h2", CHART],
     )
+
+
+# the lessons
+
+
+def over_the_picture(page):
+    """The sentence of a lesson's picture."""
+    return page.locator(".st-key-verdict h2")
+
+
+def reveal(page):
+    """Answer with the first option, if there are any, and see what is measured."""
+    wait_until_at_rest(page)  # the radio of the lesson before is gone
+    button(page, "Show what is measured").wait_for()
+    if page.get_by_role("radio").count():
+        page.get_by_role("radio").first.check(force=True)
+    button(page, "Show what is measured").click()
+    expect(page.get_by_role("heading", name=FARES)).to_be_visible(timeout=90_000)
+    wait_until_at_rest(page)

@@ -119,3 +119,17 @@ reports = (
         }
     )
 )
+
+
+@st.composite
+def scenarios(draw):
+    """Any scenario that a link can carry."""
+    values = {name: draw(st.sampled_from(choices)) for name, choices in scenario.CHOICES.items()}
+    for name, limits in scenario.RANGES.items():
+        steps = round((limits.high - limits.low) / limits.step)
+        values[name] = limits.snap(limits.low + draw(st.integers(0, steps)) * limits.step)
+    values |= dict.fromkeys(draw(st.sets(st.sampled_from(scenario.GATE_FIELDS))))  # as initialised
+    values |= {name: draw(st.booleans()) for name, default in vars(Scenario()).items() if isinstance(default, bool)}
+    values["gate"] = draw(st.sampled_from(("all", *scenario.gate_names(values["cell"]))))
+    values["text"] = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=scenario.MAX_HORIZON))
+    return Scenario(**values)
