@@ -18,10 +18,17 @@ expect.set_options(timeout=1000 * PATIENCE)
 
 
 def pytest_collection_modifyitems(items):
-    """With several processes, all that needs a server goes to one of them, in a row; of the rest, each file to one."""
+    """Mark what needs a browser or a server; with several processes, each file goes to one, those with a browser first.
+
+    Each process has a server and a browser of its own, from the first test on that asks for one.
+    """
     for item in items:
-        group = "server" if {"server", "fresh", "open_page", "visit"} & {*item.fixturenames} else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        elif {"server", "fresh"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.slow)
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
+    items.sort(key=lambda item: item.path.parent.name != "browser")
 
 
 @pytest.fixture

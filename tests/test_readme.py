@@ -40,6 +40,6 @@ def test_running_and_testing_are_one_command_each():
         assert len(command.strip().splitlines()) == 1
 
 
-def test_what_it_points_to_is_there():
+def test_every_path_in_it_exists():
     for path in re.findall(r"\]\((?!http)(.+?)\)", README) + re.findall(r"(tests/\S+?\.(?:py|txt))", README):
         assert (ROOT / path).exists(), path

@@ -1,4 +1,4 @@
-"""Data flows one way, and each library has its rooms."""
+"""Data flows one way, each library is imported where it belongs, and no test imports another."""
 
 import ast
 
@@ -7,7 +7,7 @@ import pytest
 from support.paths import APP, ROOT, SOURCES
 from support.subprocesses import loaded
 
-ROOMS = {  # library -> the modules that may import it
+ALLOWED = {  # library -> the modules that may import it
     "streamlit": {
         "app",
         *(
@@ -84,7 +84,7 @@ APPLICATION = (
 )
 # Each imports what stands before it, and nothing else of ours.
 ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APPLICATION))]
-FRONT_DOORS = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
+PACKAGES = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
 
 
 def name_of(path):
@@ -111,37 +111,37 @@ def imported(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_each_library_stays_in_its_rooms(path):
+def test_each_library_stays_in_its_allowed(path):
     here = name_of(path)
     for module in imported(path):
-        rooms = ROOMS.get(module.split(".")[0])
-        assert rooms is None or any(f"{here}.".startswith(f"{room}.") for room in rooms), f"{here} imports {module}"
+        allowed = ALLOWED.get(module.split(".")[0])
+        assert allowed is None or any(f"{here}.".startswith(f"{each}.") for each in allowed), f"{here} imports {module}"
 
 
 @pytest.mark.parametrize("path", SOURCES[1:], ids=name_of)
 def test_no_module_imports_what_comes_after_it(path):
     here = name_of(path)
-    if here in FRONT_DOORS:
+    if here in PACKAGES:
         assert not any(module.startswith("gradflow") for module in imported(path))
         return
     assert place(here) is not None, f"{here} has no place in ORDER: put it after what it imports"
     for module in imported(path):
-        if module.startswith("gradflow.") and module not in FRONT_DOORS:
+        if module.startswith("gradflow.") and module not in PACKAGES:
             assert place(module) is not None and place(module) <= place(here), f"{here} imports {module}"
 
 
-def test_the_front_door_pulls_nothing_heavy_in():
+def test_the_package_itself_imports_nothing_heavy():
     assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
 
 
-def test_what_is_imported_late_is_a_package_first():
+def test_late_imports_go_through_the_package():
     """Two visitors may import at once: from inside a package and from outside, they would wait for one another."""
     for path in SOURCES:
-        room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        folder = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = "gradflow.app.charts"
-                assert room == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
+                assert folder == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
 
 
 def test_a_page_loads_nothing_that_only_builds():
@@ -153,3 +153,19 @@ app.query_params["closer"] = "true"
 assert app.run().get("vega_lite_chart") and not app.exception
 """
     assert not loaded({"altair", "pandas"}, code)
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT / "tests").as_posix())
+def test_no_test_is_imported(path):
+    """What several tests need stands in `tests/support`."""
+    tests = {other.stem for other in TESTS if other.name.startswith("test_")} | {"conftest"}
+    found = {part for module in imported(path) for part in module.split(".")} & tests
+    assert not found, f"{path.name} imports {', '.join(sorted(found))}"
+
+
+def test_each_test_file_has_a_name_of_its_own():
+    names = [path.name for path in TESTS if path.name.startswith("test_")]
+    assert len(names) == len(set(names))

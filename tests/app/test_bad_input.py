@@ -43,7 +43,7 @@ def taken(name, raw, value):
 
 @given(links())
 @examples(300, 100_000)
-def test_a_link_changes_nothing_in_silence(params):
+def test_every_change_to_a_link_has_a_notice(params):
     scenario, preset, notices = parse(params)
     look, more = parse_look(params)
     said = [*notices, *more]
@@ -74,7 +74,7 @@ def test_a_link_changes_nothing_in_silence(params):
 @example("x" * 10_000)
 @example("\ud800" * 300)
 @examples(200, 5_000)
-def test_a_sentence_is_its_first_letters(text):
+def test_a_sentence_is_cut_to_its_maximum_length(text):
     scenario, _, said = parse({"text": text, "sequence": "sentence"})
     whole = "".join("?" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
     assert scenario.text == (whole[:TEXT_LENGTH] or Scenario.text)
@@ -117,7 +117,7 @@ def test_the_page_takes_any_link(caplog, params):
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
 
 
-def test_a_name_that_is_there_twice_is_said_and_the_last_one_counts():
+def test_a_repeated_name_has_a_notice_and_its_last_value_counts():
     at = open_explore(gain=["1.5", "2.5"], text=["a", "b"])
     assert (shown(at).gain, shown(at).text) == (2.5, "b")
     (notice,) = notices(at)
@@ -125,7 +125,7 @@ def test_a_name_that_is_there_twice_is_said_and_the_last_one_counts():
     assert link(at) == to_params(shown(at)) and not notices(checked(at.run()))
 
 
-def test_names_that_no_link_has_are_said_and_left_out():
+def test_unknown_names_have_a_notice_and_are_dropped():
     at = open_explore(gian="3", lesson="2", **{f"utm_{k}": "x" for k in range(9)})
     (notice,) = notices(at)
     assert "no “gian=3”, “lesson=2”, “utm_0=x”" in notice and "and 6 more, only preset, cell, gates" in notice
@@ -140,7 +140,7 @@ def test_the_options_of_an_embedded_page_are_left_alone():
     assert link(at) == {"embed": "true"} | to_params(Scenario())
 
 
-def test_a_sentence_that_is_typed_is_cut_with_a_notice_and_an_empty_one_is_refused_with_one():
+def test_a_typed_sentence_is_cut_and_an_empty_one_refused_with_a_notice():
     at = open_explore(sequence="sentence")
     checked(widget(at, "text").set_value("ab" * 5000).run())
     assert shown(at).text == link(at)["text"] == widget(at, "text").value == "ab" * 128
@@ -152,7 +152,7 @@ def test_a_sentence_that_is_typed_is_cut_with_a_notice_and_an_empty_one_is_refus
 
 
 @pytest.mark.parametrize("text", [text for text in NASTY if not re.search("[\ud800-\udfff]", text)])
-def test_what_is_typed_is_shown_as_it_is(text):
+def test_typed_text_is_shown_unchanged(text):
     """In a notice it is escaped; elsewhere it stands in the address and in code alone, letter by letter in a chart."""
     mark = f"{HIDDEN}{text}"
     at = new_page(more=True)
@@ -230,7 +230,7 @@ def test_the_lessons_take_any_link(params):
     assert at.query_params.get("lesson", "1") in numbers
 
 
-def test_answers_that_are_twice_or_out_of_range_are_said_and_the_others_stay():
+def test_repeated_or_invalid_answers_have_a_notice_and_the_others_stay():
     at = open_lessons(lesson="2", answers="1:0,3:7e9,2:0,1:1")
     (notice,) = notices(at)
     assert notice.startswith("answers: “3:7e9” is not between 0 and ") and notice.endswith("2 left out.")
@@ -244,7 +244,7 @@ def test_a_link_to_a_lesson_with_a_preset_or_a_look_shows_them():
     assert "stage “yes”" in notices(at)[0]
 
 
-def test_what_is_tested_here_is_what_a_link_has():
+def test_the_strategies_cover_every_field_of_a_link():
     at = open_explore()
     assert {*NAMES} == to_params(shown(at)).keys() | vars(Look()).keys()
     assert RANGES.keys() | CHOICES.keys() <= {*NAMES}

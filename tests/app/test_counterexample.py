@@ -107,7 +107,7 @@ def test_what_differs_is_named_before_and_after(now, words):
     assert difference(Scenario(), Scenario(**now)) == words
 
 
-def test_what_was_as_initialised_is_named_so():
+def test_a_gate_that_was_as_initialised_is_named_so():
     kept = Scenario(init="keras", **AS_INITIALISED)
     assert difference(kept, replace(kept, forget=0.9)) == "forget as initialised → 0.90"
     assert difference(kept, Scenario(init="pytorch", **AS_INITIALISED)) == "init keras → pytorch"

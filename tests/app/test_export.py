@@ -64,7 +64,7 @@ def test_a_gate_as_initialised_is_null_in_a_file_and_may_be_left_out_beside_an_i
     assert from_json(json.dumps(document(init="identity", forget=None))) == Scenario(init="identity", forget=None)
 
 
-def test_what_a_person_may_leave_out_or_write_otherwise():
+def test_fields_that_may_be_left_out_or_written_otherwise():
     assert from_json(json.dumps(document())) == Scenario()
     assert from_json(b"\xef\xbb\xbf" + json.dumps(document(cell="gru", gate="reset")).encode()) == Scenario(
         cell="gru", gate="reset"
@@ -160,13 +160,13 @@ def read_or_refuse(data):
 
 @given(st.binary(max_size=200) | st.text(st.characters(), max_size=50))
 @settings(derandomize=True, max_examples=300, deadline=None)
-def test_no_bytes_raise_anything_else(data):
+def test_no_bytes_raise_another_error(data):
     read_or_refuse(data)
 
 
 @given(jsons, st.sampled_from(["whole", "version", "scenario", "field"]), st.sampled_from([*FIELDS, "other"]))
 @settings(derandomize=True, max_examples=600, deadline=None)
-def test_no_json_raises_anything_else(value, place, field):
+def test_no_json_raises_another_error(value, place, field):
     whole = document(**{field: value}) if place == "field" else document()
     whole = value if place == "whole" else whole if place == "field" else whole | {place: value}
     read_or_refuse(json.dumps(whole))

@@ -330,7 +330,7 @@ def test_pinned_gates_shut_more_paths_than_the_cell_path_leaves():
 # ---------------------------------------------------------------------------------------------------------- 5, depth
 
 
-def test_a_layer_lives_on_its_own_term():
+def test_a_layer_of_its_own_weights_gets_its_own_term_alone():
     """Backpropagation by hand through the layers, each with its own copy of W, which are equal."""
     problem = LAYERS.problem()
     w_ih, w_hh, b_ih, b_hh = (np.asarray(field, float) for field in problem["weights"])
@@ -385,7 +385,7 @@ def test_scaling_one_layer_is_the_same_for_all_of_a_homogeneous_net(activation):
         assert alike == (activation in ("relu", "linear"))
 
 
-def test_all_layers_starve_together_or_none_does():
+def test_all_layers_vanish_together_or_none_does():
     numbers = DEPTH.verdicts[3].evidence().numbers
     for gain, size in ((1.0, 1e-4), (1.4, 3), (2.0, 5e9)):
         norms = [backpropagated("relu", draw_net(32, 64, gain, seed))[1] for seed in range(8)]

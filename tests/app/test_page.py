@@ -114,7 +114,7 @@ def test_undo_and_back_to_preset_know_of_gates_as_initialised():
     assert shown(at) == Scenario()
 
 
-def test_what_the_labels_say_of_initialisations_is_so():
+def test_the_labels_describe_the_initialisations_correctly():
     label = lambda field: LABELS[field][1]
     named = [name for said in label("init").split("; ") for name in said.split(":")[0].split(", ")]
     assert named == [*CHOICES["init"]]
@@ -212,7 +212,7 @@ def test_overflow_keeps_the_last_good_picture_while_held():
     assert at.session_state["last"].datasets is not good
 
 
-def test_an_error_is_an_apology_without_a_traceback(monkeypatch, caplog):
+def test_an_error_is_a_notice_without_a_traceback(monkeypatch, caplog):
     def broken(self):
         raise RuntimeError("secret detail")
 

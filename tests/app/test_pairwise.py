@@ -80,7 +80,7 @@ def walker(caplog):
     assert not [text for text in said if "missing ScriptRunContext" not in text]
 
 
-def test_every_pair_of_ends(walker):
+def test_every_pair_of_extreme_values(walker):
     for row in islice(pairwise(ends()), None if WHOLE else 10):
         if row["stage"] == "true" and row["closer"] == "false":
             row |= {"closer": "true"}  # the chart alone is the same
@@ -90,7 +90,7 @@ def test_every_pair_of_ends(walker):
         assert (shown(walker), walker.session_state["look"]) == (parse(row)[0], parse_look(row)[0])
 
 
-def test_any_way_through_the_ends(walker):
+def test_a_random_walk_over_extreme_values(walker):
     """Held, let go and swept, from link to link and preset to preset."""
     chance, fields = random.Random(1), ends()
     turn, held, playing = 0, None, None

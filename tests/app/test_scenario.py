@@ -31,7 +31,7 @@ from support.strategies import scenarios
 
 @given(scenarios())
 @settings(derandomize=True, max_examples=200, deadline=None)
-def test_a_link_carries_a_scenario_to_the_last_digit(scenario):
+def test_a_scenario_survives_a_link(scenario):
     again, _, notices = parse(to_params(scenario))
     assert again == scenario
     assert notices == ()
@@ -147,7 +147,7 @@ def test_a_scenario_made_by_hand_is_checked(bad):
         Scenario(**bad)
 
 
-def test_what_is_said_of_the_cells_without_loading_jax_is_what_the_cells_say():
+def test_the_facts_about_cells_without_jax_match_the_cells():
     assert CHOICES["cell"] == tuple(CELLS)
     for name, cell in CELLS.items():
         assert gate_names(name) == cell.gates
@@ -230,7 +230,7 @@ def test_choosing_an_init_leaves_all_gates_to_one_that_sets_biases_and_none_to_a
 DELAY_LINE = Scenario(cell="rnn-linear", init="shift", horizon=60)
 
 
-def test_a_delay_line_says_what_it_heard_eleven_steps_ago():
+def test_a_delay_line_outputs_its_input_of_eleven_steps_ago():
     problem = DELAY_LINE.problem()
     weights, h, said = problem["weights"], np.zeros(16), []
     for x in problem["inputs"]:
@@ -383,7 +383,7 @@ def test_an_overflow_beyond_the_horizon_is_not_mentioned():
     assert late.reading.regime == "overflow"
 
 
-def test_what_did_not_change_is_not_swept_again(monkeypatch):
+def test_unchanged_results_are_not_computed_again(monkeypatch):
     swept = []
 
     def counted(name):

@@ -51,14 +51,14 @@ def at():
     return open_explore(closer="true", stage="true")
 
 
-def test_the_page_of_these_tests_presses_moves_and_reports(at):
+def test_the_simulated_page_presses_moves_and_reports(at):
     assert shown(Page(at).send(pressed="▶")) == PRESETS[NAMES[1]]
     assert shown(Page(at).send(preset="GRU")) == PRESETS["GRU"]
     assert shown(Page(at).send()) == PRESETS["GRU"]
 
 
 @pytest.mark.parametrize("keys, place", [("▶▶", 2), ("▶◀", 0), ("◀◀", -2), ("▶▶▶▶", 4)])
-def test_presets_turned_faster_than_they_are_drawn(at, keys, place):
+def test_preset_keys_faster_than_the_page_draws(at, keys, place):
     page = Page(at)
     for key in keys:
         page.send(pressed=key)
@@ -75,7 +75,7 @@ def test_a_widget_moved_before_another_change_arrived(at):
     assert widget(at, "weight").value == link(at)["weight"] == "bias_hh"
 
 
-def test_what_was_chosen_of_a_widget_that_is_gone_is_no_choice():
+def test_a_choice_of_a_removed_widget_is_ignored():
     at = open_explore(preset="Vanishing", closer="true", stage="true")
     page = Page(at)
     page.send(pressed="◀")
@@ -83,7 +83,7 @@ def test_what_was_chosen_of_a_widget_that_is_gone_is_no_choice():
     assert shown(at) == PRESETS["GRU"] and widget(at, "cell").value == "gru"
 
 
-def test_a_report_that_changes_nothing_takes_nothing_back(at):
+def test_a_report_without_changes_undoes_nothing(at):
     page = Page(at)
     page.send(pressed="▶")
     page.send()
@@ -101,7 +101,7 @@ def test_a_late_report_leaves_one_step_to_undo(at):
     assert shown(at) == PRESETS[NAMES[0]] and button(at, "Undo").disabled
 
 
-def test_the_address_is_sent_by_runs_alone():
+def test_only_script_runs_write_the_address():
     """A callback that sends may be broken off there; `gradflow.app.url_state` says how."""
     writes = re.compile(r"query_params(\[.*\] =|\.(from_dict|update|clear|pop|setdefault))")
     found = {path.name for path in SOURCES if writes.search(path.read_text("utf-8"))}
@@ -110,7 +110,7 @@ def test_the_address_is_sent_by_runs_alone():
     assert senders == {"session.py", "__init__.py", "feedforward_demo.py"}  # read_link, take, the net: each in a run
 
 
-def test_an_address_on_its_way_is_followed_by_the_one_that_holds(at, monkeypatch):
+def test_an_address_in_flight_is_followed_by_the_final_one(at, monkeypatch):
     """The page still has the first when it is the first again; but the second will reach it yet."""
     sent, send = [], QueryParamsProxy.from_dict
     monkeypatch.setattr(QueryParamsProxy, "from_dict", lambda self, params: send(self, sent.append(params) or params))
@@ -120,7 +120,7 @@ def test_an_address_on_its_way_is_followed_by_the_one_that_holds(at, monkeypatch
     assert [params["preset"] for params in sent] == [NAMES[1], NAMES[0]]
 
 
-def test_a_link_that_was_not_told_is_followed(at):
+def test_a_link_from_outside_is_followed(at):
     page = Page(at)
     page.send(pressed="▶")
     page.link |= {"gain": "7", "preset": "Custom"}
@@ -128,7 +128,7 @@ def test_a_link_that_was_not_told_is_followed(at):
     assert shown(at).gain == 7
 
 
-def test_nothing_but_what_it_starts_with_is_told_to_a_widget(at):
+def test_widgets_get_their_values_as_defaults_only(at):
     """A page to which an answer was lost with the line would never hear of it."""
     for key in "▶▶▶":
         checked(press(at, key))
@@ -150,14 +150,14 @@ def test_a_lesson_opened_faster_than_it_is_drawn():
     assert link(at)["lesson"] == "4" and shown(at) == LESSONS[3].scenario
 
 
-def test_what_a_finger_still_holds_is_kept_through_a_full_run(at):
+def test_a_held_value_survives_a_full_run(at):
     drag(at, held="gain", gain=3.0)
     assert link(at).get("gain") != "3"
     checked(widget(at, "weight").set_value("bias_hh").run())
     assert (shown(at).gain, shown(at).weight) == (3.0, "bias_hh")
 
 
-def test_a_click_in_the_middle_of_a_change_lets_it_be_finished():
+def test_a_click_during_a_callback_does_not_cut_it_off():
     def script():
         import streamlit as st
         from streamlit.runtime.scriptrunner import RerunData, get_script_run_ctx

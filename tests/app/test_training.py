@@ -90,8 +90,8 @@ def test_every_variant_follows_adam_by_hand_as_if_it_were_alone(cell):
         with jax.enable_x64(True):
             theirs, end = adam(cell, before, given)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4)
-        for mine, his in zip(jax.tree.leaves(after), jax.tree.leaves(end), strict=True):
-            np.testing.assert_allclose(mine, his, atol=1e-3)
+        for ours_end, theirs_end in zip(jax.tree.leaves(after), jax.tree.leaves(end), strict=True):
+            np.testing.assert_allclose(ours_end, theirs_end, atol=1e-3)
 
 
 @pytest.mark.parametrize("cell", gf.CELLS)
@@ -105,7 +105,7 @@ def test_variants_differ_by_the_bias_of_the_gate_that_keeps_and_by_nothing_else(
         assert (fields == fields[:1]).all()
 
 
-def test_saying_nothing_costs_half():
+def test_an_output_of_zero_costs_one_half():
     run = begin("lstm", HIDDEN, LAG)
     silent = replace(run, networks=run.networks._replace(readout=jnp.zeros_like(run.networks.readout)))
     firsts = [advance(replace(silent, step=jnp.int32(1000 * i)))[1][0, 0] for i in range(40)]

@@ -33,7 +33,7 @@ def ranges(draw):
 
 @given(looks())
 @steady
-def test_a_link_carries_a_look_to_the_last_digit(look):
+def test_a_view_survives_a_link(look):
     params = look_params(look)
     assert all(isinstance(text, str) for text in params.values())
     assert parse_look(params) == (look, ())
@@ -58,7 +58,7 @@ def test_the_first_view_adds_nothing_to_a_link():
     assert parse_look({}) == (Look(), ())
 
 
-def test_what_is_tested_is_every_field():
+def test_the_strategy_covers_every_field():
     assert {*FLAGS, *CHOICES, *RANGES, "kept"} == set(vars(Look()))
     assert CHOICES["show"] == tuple(SHOWN)
 
@@ -152,7 +152,7 @@ def test_a_snapped_value_is_the_nearest_step_inside(limits, value):
 
 @given(ranges(), st.integers(0, 500))
 @steady
-def test_a_written_step_is_read_back_without_a_word(limits, steps):
+def test_a_written_step_is_read_back_without_a_notice(limits, steps):
     value = limits.snap(limits.low + steps * limits.step)
     assert read("gain", write(value), limits.low, limits) == (value, None)
 
@@ -174,7 +174,7 @@ def test_a_number_is_read_as_the_nearest_allowed_one(limits, number):
 @pytest.mark.parametrize("raw", ["nan", "inf", "-inf", "1e999", "", "one"])
 @given(ranges())
 @steady
-def test_what_is_no_number_is_read_as_the_default(raw, limits):
+def test_a_text_that_is_no_number_becomes_the_default(raw, limits):
     value, notice = read("gain", raw, limits.high, limits)
     assert value == limits.high
     between = f"a number between {limits.low:g} and {limits.high:g}"

@@ -36,7 +36,7 @@ from support.wording import missing_number
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_opens_whole(visit, width, scheme):
+def test_the_first_view_fits_and_can_be_read(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
     expect(verdict(page)).to_have_text(PRESETS[DEFAULT_PRESET].measure().said())
     for element in (CHART, CANVAS):

@@ -68,7 +68,7 @@ def test_by_the_links_at_the_top(way):
         on_lesson(way, 2, 0.79, "1:0")
 
 
-def test_by_open_in_explore_which_undo_takes_back(way):
+def test_by_open_in_explore_and_undo(way):
     carried = parse(link(way))[0]
     goes(way, "Open in Explore")
     on_explore(way, carried)
@@ -122,7 +122,7 @@ def test_back_through_a_lesson_to_explore_and_on_by_the_links(way):
     expect(over_the_picture(way)).to_have_text("")
 
 
-def test_who_begins_anew_keeps_the_answers(way):
+def test_starting_again_keeps_the_answers(way):
     goes(way, "Explore")
     goes(way, "New here? Start with lesson 1")
     expect(page_title(way, 1)).to_be_visible()
@@ -167,7 +167,7 @@ def test_the_first_screen_says_what_it_is_and_fits(visit, width, height):
 
 
 @pytest.mark.parametrize("params", [{"embed": "true"}, {"closer": "true", "stage": "true"}])
-def test_who_shows_it_to_others_sees_none_of_that(visit, params):
+def test_embedded_and_on_stage_there_is_no_introduction(visit, params):
     page = visit(params)
     expect(verdict(page)).to_be_visible()
     expect(page.locator(".st-key-introduction")).to_have_count(0)

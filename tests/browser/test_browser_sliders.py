@@ -111,7 +111,7 @@ def test_a_number_is_taken_when_it_is_typed_and_not_before(visit, leave):
     assert len(sent) == 1
 
 
-def test_what_cannot_be_taken_is_said_and_the_old_value_stays(visit):
+def test_an_invalid_number_has_a_notice_and_the_old_value_stays(visit):
     page = visit({"init": "keras"})
     before = link(page)
     for field, text, says in (
@@ -175,7 +175,7 @@ def test_on_the_first_view_too_a_click_on_the_map_sets_the_time(visit, options):
     assert "closer" not in link(page)
 
 
-def test_a_finger_types_with_the_keyboard_of_numbers(visit):
+def test_a_phone_shows_its_keyboard_of_numbers(visit):
     page = visit(**PHONE)
     page.get_by_test_id("stExpandSidebarButton").tap()
     number = typed(page, "horizon")

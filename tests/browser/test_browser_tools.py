@@ -79,7 +79,7 @@ def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
     on_canvas(page, number(now.reading.log_sum))
 
 
-def test_what_is_kept_stays_in_grey_and_in_the_link(visit):
+def test_a_kept_scenario_stays_in_grey_and_in_the_link(visit):
     page = visit({"closer": "true"})
     slider(page, "gain").press("ArrowRight")
     page.wait_for_function("location.search.includes('gain=1.01&')")
@@ -188,7 +188,7 @@ def taken(page, label):
     return Path(waiting.value.path()).read_bytes()
 
 
-def test_what_is_taken_away_and_brought_back(visit, tmp_path):
+def test_exported_files_can_be_read_and_imported(visit, tmp_path):
     page = visit({"closer": "true", "cell": "gru", "gain": "1.5"})
     button(page, "Take away").click()
     body = page.get_by_test_id("stPopoverBody").filter(has_text="A link to this screen")

@@ -97,16 +97,6 @@ def test_a_specification_is_valid_strict_json_without_data(name, make):
 
 
 @every_chart
-def test_data_and_words_leave_the_specification_alone(name):
-    before = json.dumps([charts.specification(name, large) for large in (False, True)])
-    for scenario in (SCENARIOS["lstm"], SCENARIOS["two steps"], SCENARIOS["ten ignored"]):
-        for look in LOOKS.values():
-            datasets(name, scenario, look, KEPT["other"])
-            CHARTS[name].say(measured(scenario), look)
-    assert json.dumps([charts.specification(name, large) for large in (False, True)]) == before
-
-
-@every_chart
 def test_the_stage_has_larger_letters_and_other_places_alone(name):
     page, stage = charts.specification(name), charts.specification(name, True)
     assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
@@ -165,7 +155,7 @@ def kind(arrow):
 
 
 @pairs()
-def test_what_is_kept_is_named_and_only_then(name, case):
+def test_a_kept_scenario_is_named_where_there_is_one(name, case):
     for which, tables in every_dataset(name, case):
         (kept,) = tables["frame"]["kept"].to_pylist()
         assert kept.startswith("grey: kept, ") if not which.endswith("nothing") else kept == "", which

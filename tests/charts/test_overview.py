@@ -3,13 +3,9 @@
 import base64
 import io
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
-import altair as alt
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -20,6 +16,8 @@ from gradflow.app.scenario import Scenario
 from gradflow.app.view import Look
 from gradflow.reading import number, per_step_factor, read
 from support.page_driver import luminance
+from support.specifications import size, uses
+from support.subprocesses import loaded
 
 LN10 = np.log(10)
 
@@ -112,48 +110,13 @@ def image_of(measurement, domain):
     return Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/png;base64,"))))
 
 
-def fields(spec):
-    """(dataset, field) of every encoding in a specification."""
-    if "mark" in spec:
-        for channel in spec["encoding"].values():
-            if "field" in channel:
-                yield spec["data"]["name"], channel["field"]
-    for layer in spec.get("layer", ()):
-        yield from fields({"data": spec.get("data"), **layer})
-
-
-def test_the_specification_is_valid_and_strict_json():
-    spec = specification("terms")
-    text = json.dumps(spec, allow_nan=False)
-    assert len(text) < 22_000
-    assert alt.Chart.from_dict(spec | {"datasets": {}}, validate=True)
-
-
-def test_data_leave_the_specification_alone():
-    before = json.dumps(specification("terms"))
-    for measurement in RECORDS.values():
-        drawn(measurement)
-    assert json.dumps(specification("terms")) == before
-
-
-def test_every_field_of_the_picture_has_data(measurement):
-    data = drawn(measurement)
-    used = set(fields(specification("terms")))
-    assert {name for name, _ in used} == set(data)
-    for name, field in used:
-        assert field in data[name], f"{name} has no {field}"
-
-
-def test_the_data_are_strict_json_and_small(measurement):
+def test_what_is_made_up_is_drawn_too(measurement):
+    """As `test_chart_registry` asks of every chart and scenario."""
     tables = overview.data(measurement, Look(), None, frame_of(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
-    size = 0
-    for table in tables.values():
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        size += sink.getvalue().size
-    assert size <= 40_000
+    assert size(tables) <= 40_000
+    for name, field in uses(specification("terms")):
+        assert field in tables[name].column_names, f"{name} has no {field}"
 
 
 def test_every_term_is_drawn_once_as_what_it_is(measurement):
@@ -351,7 +314,5 @@ def test_the_words_of_a_lag_are_its_numbers():
     assert sums["total"][30] == number(measurement.log_partial[30])
 
 
-@pytest.mark.parametrize("module", ["jax", "streamlit", "altair", "pandas"])
-def test_the_picture_does_without(module):
-    code = f"import sys, gradflow.app.charts; sys.exit({module!r} in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=overview.__file__.rsplit("/", 4)[0]).returncode == 0
+def test_the_charts_do_without_large_libraries():
+    assert not loaded({"jax", "streamlit", "altair", "pandas"}, "import gradflow.app.charts")

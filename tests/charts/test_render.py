@@ -83,5 +83,5 @@ def test_an_unknown_form_is_refused_before_anything_is_drawn():
         render.convert(file_specification("entry"), {}, "pdf")
 
 
-def test_what_is_expected_is_of_every_chart():
+def test_every_chart_has_expected_words():
     assert WORDS.keys() == CHARTS.keys()

@@ -241,7 +241,7 @@ def test_a_masked_target_has_no_gradient(cell):
     np.testing.assert_array_equal(gmap.log_terms(), np.where(masked[:, None], -np.inf, unmasked.log_terms()))
 
 
-def test_nothing_is_remembered_before_the_first_step():
+def test_there_is_no_memory_before_the_first_step():
     """At lag t, weight_hh multiplies the initial state: zero without a carry, a number with one."""
     first = np.arange(STEPS), np.arange(STEPS)
     for cell in ("rnn-tanh", "lstm", "gru"):

@@ -1,4 +1,4 @@
-"""Whatever breaks, a visitor reads a short apology with a number, and the server's log alone has the reason."""
+"""Whatever breaks, a visitor reads a short notice with a number, and the server's log alone has the reason."""
 
 import importlib
 import re
@@ -63,7 +63,7 @@ def copied(app):
         "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
-def test_a_page_apologises(where, monkeypatch, caplog):
+def test_a_broken_page_shows_the_error_notice(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
     app = new_page(**SET).run()
     number(app, caplog)
@@ -80,7 +80,7 @@ def test_the_way_back_stays_embedded(embedded, way_back, monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["gradflow.app.live_chart", "gradflow.app.session", "gradflow.app.charts"])
-def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
+def test_a_page_that_cannot_be_loaded_shows_the_error_notice(module, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, module, None)  # an import of it raises
     parent, _, name = module.rpartition(".")
     monkeypatch.delattr(importlib.import_module(parent), name, raising=False)
@@ -91,7 +91,7 @@ def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.scenario.Scenario.measure"])
-def test_a_lesson_apologises(where, monkeypatch, caplog):
+def test_a_broken_lesson_shows_the_error_notice(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
     app = new_page("lessons", **SET, lesson="2").run()
     number(app, caplog)
@@ -135,7 +135,7 @@ def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
     assert [button.label for button in app.button].count("Train") == 1
 
 
-def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(monkeypatch, caplog):
+def test_a_training_that_cannot_start_does_not_rerun_forever(monkeypatch, caplog):
     monkeypatch.setattr("gradflow.app.live_training._train", broken)
     app = new_page("lessons", lesson="8", answers="8:0").run()
     number(app, caplog)
@@ -144,7 +144,7 @@ def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(mon
     assert caplog.text.count(SECRET) == 2
 
 
-def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
+def test_an_error_outside_the_boundary_shows_no_details(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
     monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
     monkeypatch.setattr("gradflow.app.errors._apologise", broken)

@@ -38,7 +38,7 @@ def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations
     scenario._forget_compiled()  # whatever other tests have left
     dice, seen, memory = random.Random(0), set(), []
     for k in range(600):
-        one = anything(dice)
+        one = random_scenario(dice)
         compilations.clear()
         one.measure()
         assert not (one.kind in seen and compilations), f"{one} compiles again: {compilations}"
@@ -51,7 +51,7 @@ def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations
     assert memory[1] - memory[0] < FLAT
 
 
-def anything(dice):
+def random_scenario(dice):
     """A scenario of any values, of a few sizes."""
     fields = {name: dice.choice(options) for name, options in CHOICES.items()} | {"hidden": dice.choice(SIZES)}
     fields |= {name: limits.snap(dice.uniform(limits.low, limits.high)) for name, limits in RANGES.items()}
@@ -59,7 +59,7 @@ def anything(dice):
     return Scenario(**fields, gate=gate, cell_path_only=dice.random() < 0.3, text=str(dice.random()))
 
 
-def test_only_so_many_kinds_stay_compiled(monkeypatch, compilations):
+def test_the_number_of_compiled_kinds_is_bounded(monkeypatch, compilations):
     monkeypatch.setattr(scenario, "KINDS", 3)
     sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
     scenario._forget_compiled()

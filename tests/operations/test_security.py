@@ -45,7 +45,7 @@ SET = dict(settings(tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
 
 
 @pytest.mark.parametrize("name", SET)
-def test_what_is_set_is_an_option_of_this_streamlit(name):
+def test_every_configured_option_exists_in_this_streamlit(name):
     option = config._config_options_template[name]
     assert type(SET[name]) is option.type
     assert not option.is_expired() and not option.deprecated

@@ -300,7 +300,7 @@ def test_regime(row, expected):
 
 class TestVerdict:
     @pytest.mark.parametrize(("row", "expected"), ROWS.values(), ids=ROWS)
-    def test_short_and_without_a_number_that_is_none(self, row, expected):
+    def test_a_verdict_is_short_and_its_numbers_are_finite(self, row, expected):
         found = reading_of(row, overflow=37 if expected == "overflow" else None)
         assert found.regime == expected
         assert 5 < len(found.verdict.split()) <= 64
