@@ -287,7 +287,7 @@ def test_the_python_names_what_differs_and_gives_the_scenario_back(scenario):
     snippet = python(scenario)
     call = next(statement for statement in snippet.split("\nT = ")[0].split("\nscenario = ")[1:])
     names = {}
-    exec(f"from gradflow.app import scenario as gf\nscenario = {call}", names)
+    exec(f"from gradflow.app.scenario import Scenario\nscenario = {call}", names)
     assert names["scenario"] == scenario
     assert all(line.isprintable() for line in snippet.splitlines())
     assert ("cell_path_only=True)\n" in snippet) == (scenario.cell_path_only and scenario.cell == "lstm")

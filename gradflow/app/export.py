@@ -143,10 +143,11 @@ def python(scenario):
 import numpy as np
 import gradflow as gf
 from gradflow import reading
+from gradflow.app.scenario import Scenario
 
 np.seterr(invalid='ignore')  # numbers are NaN from the step on at which the forward pass overflows
 
-scenario = gf.Scenario({call})  # {others} has its default
+scenario = Scenario({call})  # {others} has its default
 T = scenario.horizon  # {horizon} steps
 t = min(scenario.time, T - 1)  # {min(scenario.time, horizon - 1)}, 0-based
 
