@@ -22,9 +22,12 @@ from urllib.parse import urlencode
 import numpy as np
 from plain_network import GATES, PINNABLE, Network
 
+from gradflow.app.measurement import measure
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names, to_params
+from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
+from gradflow.app.url_codec import to_params
 
 FLOAT32 = np.finfo(np.float32)
 KINDS = {
@@ -850,7 +853,7 @@ def link(scenario):
 
 def audit_scenario(scenario):
     """(reading, findings, whether it is finite) of what the page says of a scenario at rest."""
-    measurement = scenario.measure()
+    measurement = measure(scenario)
     reading = measurement.chaos_checked
     problem = scenario.problem()
     seen = measured(measurement.gmap, problem, measurement.t, scenario.horizon, **scenario.rows)

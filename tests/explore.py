@@ -8,7 +8,8 @@ from browser import CANVAS, CHART
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import parse
+from gradflow.app.measurement import measure
+from gradflow.app.url_codec import parse
 from gradflow.reading import number
 
 READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
@@ -46,7 +47,7 @@ def link(page):
 def measurement(params):
     scenario, _, notices = parse(params)
     assert not notices
-    return scenario.measure()
+    return measure(scenario)
 
 
 def slider(page, field):

@@ -16,6 +16,8 @@ import streamlit
 import vl_convert
 from PIL import ImageFont
 
+from gradflow.app.measurement import measure
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gradflow.app import charts
@@ -172,8 +174,8 @@ WIDTHS = {"page": (1000, False), "beside the sidebar": (800, False), "phone": (3
 
 def wrong(name, scenario, look, kept, width, stage):
     """What is wrong with the letters of a chart; see `collisions`."""
-    chart, measurement = CHARTS[name], scenario.measure()
-    kept = kept and kept.measure()
+    chart, measurement = CHARTS[name], measure(scenario)
+    kept = kept and measure(kept)
     datasets = chart.data(measurement, look, kept, chart.frame(look, measurement, kept))
     return faults(charts.specification(name, stage), datasets, width)
 

@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from test_page import widget
 
 from gradflow.app import training
-from gradflow.app.scenario import Scenario, to_params
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import to_params
 
 SECRET = "secret detail"
 SET = to_params(Scenario(gain=3.21))
@@ -62,11 +63,11 @@ def copied(app):
         "gradflow.app.toolbar.bottom",
         "gradflow.app.live_chart.dress",
         "gradflow.app.live_chart.begin",
-        "gradflow.app.scenario.Scenario.measure",
+        "gradflow.app.live_chart.measure",
         "gradflow.app.live_chart.prepare",
         "gradflow.app.components.range_slider.take",
         "gradflow.app.sidebar.live_panels",
-        "gradflow.app.view.look_params",
+        "gradflow.app.url_codec.look_params",
         "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
@@ -97,7 +98,7 @@ def test_a_page_that_cannot_be_loaded_apologises(module, monkeypatch, caplog):
     assert copied(app) == SET
 
 
-@pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.scenario.Scenario.measure"])
+@pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.live_chart.measure"])
 def test_a_lesson_apologises(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
     app = opened("lessons", **SET, lesson="2")

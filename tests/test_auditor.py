@@ -11,7 +11,9 @@ from auditor import SUMS, Tally, audit, audit_network, cliffs, growing, line, me
 from plain_network import FIELDS, GATES, PINNABLE, Network
 
 import gradflow as gf
-from gradflow.app.scenario import PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import Scenario
 
 LAGS = np.arange(100)
 
@@ -136,7 +138,7 @@ def test_silence_is_noticed():
 @cache
 def of(scenario):
     """(the reading at rest, `Measured`) of a scenario."""
-    measurement = scenario.measure()
+    measurement = measure(scenario)
     seen = measured(measurement.gmap, scenario.problem(), measurement.t, scenario.horizon, **scenario.rows)
     return measurement.chaos_checked, seen
 

@@ -19,9 +19,11 @@ from test_takeaway import refusal
 
 from gradflow.app.components import range_slider
 from gradflow.app.lessons import LESSONS
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, TEXT_LENGTH, Scenario, parse, to_params
-from gradflow.app.url_codec import INITIAL, short, write
-from gradflow.app.view import Look, look_params, parse_look
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, TEXT_LENGTH, Scenario
+from gradflow.app.url_codec import INITIAL, look_params, parse, parse_look, short, to_params, write
+from gradflow.app.view import Look
 from gradflow.weights import SET_BIASES
 
 NO_NUMBER = re.compile(r"(?<![a-z])(nan|inf|infinity)(?![a-z])", re.IGNORECASE)
@@ -117,7 +119,7 @@ def test_the_page_takes_any_link(caplog, params):
     assert link(at).keys() <= {*NAMES}
     assert not notices(checked(at.run())), "the link is not clean"
     assert (shown(at), at.session_state["look"]) == (scenario, look)
-    assert verdict(at) == scenario.measure().said()
+    assert verdict(at) == measure(scenario).said()
     assert not NO_NUMBER.search(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
 

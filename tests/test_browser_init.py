@@ -5,7 +5,7 @@ from explore import link, measurement, slider, typed, verdict
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import parse
+from gradflow.app.url_codec import parse
 
 WORDS = "as initialised"
 

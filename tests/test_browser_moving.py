@@ -8,8 +8,8 @@ from explore import AXES, axes, finger_on, link, measurement, picture, slider, t
 from playwright.sync_api import expect
 
 from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
-from gradflow.app.scenario import Scenario, to_params
-from gradflow.app.view import parse_look
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse_look, to_params
 
 HASTY = """input => new Promise(done => {
   let k = 0;

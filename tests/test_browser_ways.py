@@ -9,7 +9,9 @@ from test_browser_lessons import button, over_the_picture, reveal
 from test_page import notices, shown
 
 from gradflow.app.lessons import LESSONS
-from gradflow.app.scenario import Scenario, parse
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse
 
 
 def goes(page, name):
@@ -26,7 +28,7 @@ def stands(page, on_lessons):
 
 
 def on_explore(page, scenario):
-    expect(verdict(page)).to_have_text(scenario.measure().said(True))
+    expect(verdict(page)).to_have_text(measure(scenario).said(True))
     assert parse(link(page))[0] == scenario
     assert not link(page).keys() & {"lesson", "answers"}
 
@@ -80,7 +82,7 @@ def test_by_open_in_explore_which_undo_takes_back(way):
     way.get_by_text("Look closer", exact=True).click()
     expect(button(way, "Undo")).to_be_enabled()
     button(way, "Undo").click()
-    expect(verdict(way)).to_have_text(EXPLORED.measure().said(True))
+    expect(verdict(way)).to_have_text(measure(EXPLORED).said(True))
     at_rest(way)
     assert measurement(link(way)).scenario == EXPLORED
 

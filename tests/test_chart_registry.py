@@ -15,7 +15,9 @@ from gradflow.app import charts
 from gradflow.app.charts import BUILT, CHARTS
 from gradflow.app.charts.specs import SHOWN as BUILT_BY
 from gradflow.app.charts.specs import every_specification, overview, waterfall
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, Scenario
 from gradflow.app.view import SHOWN, Look
 
 SMALL = Scenario(hidden=4, horizon=40)
@@ -58,7 +60,7 @@ every_chart = pytest.mark.parametrize("name", CHARTS)
 
 @cache
 def measured(scenario):
-    return scenario.measure()
+    return measure(scenario)
 
 
 @cache

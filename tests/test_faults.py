@@ -19,7 +19,9 @@ from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from visitor import Visitor, foreign, wait_for
 
-from gradflow.app.scenario import Scenario, to_params
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import to_params
 
 APP = ROOT / "app.py"
 DROPS = 15
@@ -196,7 +198,7 @@ def test_two_threads_at_the_same_first_compilation_compile_once():
 
     def measure(seed):
         start.wait()
-        Scenario(cell="gru", hidden=2, seed=seed).measure()
+        measure(Scenario(cell="gru", hidden=2, seed=seed))
 
     jax.clear_caches()
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -251,7 +253,7 @@ print(json.dumps([str(kept), Scenario(cell="rnn-tanh").measure().said()]))
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     kept, said = json.loads(done.stdout.splitlines()[-1])
-    assert said == Scenario(cell="rnn-tanh").measure().said()
+    assert said == measure(Scenario(cell="rnn-tanh")).said()
     return kept
 
 

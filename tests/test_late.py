@@ -11,7 +11,7 @@ from test_page import checked, drag, link, notices, opened, shown, widget
 
 from gradflow.app.lessons import LESSONS
 from gradflow.app.live_chart import settle_process
-from gradflow.app.scenario import PRESETS
+from gradflow.app.presets import PRESETS
 
 NAMES = list(PRESETS)
 ROOT = Path(__file__).parents[1]

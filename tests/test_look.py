@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_scenario import scenarios
 
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario, to_params
-from gradflow.app.url_codec import Range, read, write
-from gradflow.app.view import CHOICES, RANGES, SHOWN, Look, look_params, parse_look
+from gradflow.app.presets import PRESETS
+from gradflow.app.ranges import Range
+from gradflow.app.scenario import GATE_FIELDS, Scenario
+from gradflow.app.url_codec import look_params, parse_look, read, to_params, write
+from gradflow.app.view import CHOICES, RANGES, SHOWN, Look
 
 steady = settings(derandomize=True, max_examples=200, deadline=None)
 FLAGS = ("closer", "whole", "relative", "float32", "chains", "stage")

@@ -61,9 +61,12 @@ LIBRARY = (
     "feedforward",
 )
 APP = (
-    "url_codec",
+    "ranges",
     "scenario",
+    "presets",
     "view",
+    "url_codec",
+    "measurement",
     "training",
     "counterexample",
     "glossary",

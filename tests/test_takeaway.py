@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from test_scenario import scenarios
 
 from gradflow.app.export import CONTENTS, LIMIT, archive, from_json, python, to_json
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, Scenario
 
 ROOT = Path(__file__).parents[1]
 NASTY = 'it\'s "q" \\n\\ \n\t\r\x00\x1b\x7f {t} %d \'\'\' """ 🦜 é שלום \u202e\u2028\xa0'
@@ -197,7 +199,7 @@ def load(data):
     ids=["gru", "sentence", "overflow"],
 )
 def test_the_numbers_are_the_page_s(scenario):
-    m, found = scenario.measure(), load(archive(scenario))
+    m, found = measure(scenario), load(archive(scenario))
     for name in ("log_terms", "log_sums", "log_residual", "cost", "log_row", "log_partial", "t"):
         np.testing.assert_array_equal(found[name], getattr(m, name))
     reading = m.chaos_checked
@@ -270,7 +272,7 @@ def run(snippet, paste):
 )
 def test_the_python_prints_what_the_page_shows(scenario, paste):
     printed, verdict = run(python(scenario), paste)
-    m = scenario.measure()
+    m = measure(scenario)
     assert verdict == m.said()
     log = lambda name: np.array(next(v for k, v in printed.items() if name in k).split(",")[0].split(), float)
     np.testing.assert_allclose(log("lags 0, 1, 2"), m.log_row[:6], rtol=1e-4)

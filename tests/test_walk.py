@@ -14,9 +14,10 @@ import pytest
 from anything import CHOICES, RANGES, WHOLE
 from test_page import checked, opened, shown
 
-from gradflow.app.scenario import GATE_FIELDS, GATES, PRESETS, Scenario, parse
-from gradflow.app.url_codec import INITIAL
-from gradflow.app.view import Look, link_params, parse_look
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, GATES, Scenario
+from gradflow.app.url_codec import INITIAL, link_params, parse, parse_look
+from gradflow.app.view import Look
 
 NO_NUMBER = re.compile(r"(?<![\w.])[-−+]?(nan|inf)(?!\w)")
 MORE = {"time", "input_gain", "write_every"}

@@ -10,8 +10,10 @@ from io import BytesIO
 
 import numpy as np
 
+from gradflow.app.measurement import measure
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
-from gradflow.app.url_codec import Range, read, short, write
+from gradflow.app.url_codec import read, short, write
 
 KIND, VERSION = "scenario", 1
 LIMIT = 64 * 1024  # bytes of a file that is read
@@ -99,7 +101,7 @@ def archive(scenario, /, **arrays):
     Raises:
         ValueError: a name that is taken, or an array of Python objects.
     """
-    m = scenario.measure()
+    m = measure(scenario)
     reading = m.chaos_checked
     growths = {"growth": reading.growth, "growth_by_error": reading.growth_by_error}
     found = {
@@ -143,6 +145,7 @@ def python(scenario):
 import numpy as np
 import gradflow as gf
 from gradflow import reading
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 
 np.seterr(invalid='ignore')  # numbers are NaN from the step on at which the forward pass overflows
@@ -171,7 +174,7 @@ print(f'pace of the error sent back, from one lag to the next: {{reading.per_ste
 print('nearest lags that hold 90 % of the norms:', 0 if np.isnan(total) else reading.memory(terms))
 
 # The sentence on the page.
-print(scenario.measure().chaos_checked.verdict)
+print(measure(scenario).chaos_checked.verdict)
 """
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradflow.app.counterexample import difference
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.url_codec import Range
 from gradflow.app.view import Look
 
 STANCES = {"statement": "A statement", "claim": "A claim people make: is it so?"}  # said before the quoted sentence
