@@ -27,6 +27,7 @@ CANCELS = 1 / 3  # of the terms' total size
 REACH = 0.9  # of the terms' total size
 CHAOTIC = 0.01  # a change of the weights in their last digits moves a step by so much of its size: chaos, and
 NEAR_CHAOS = 0.0005  # where rounding may move the gradient by some per cent
+ROUNDING = 1e-5  # a change of a logarithm over all rows that is no larger may be rounding alone
 MOVES = 2.0  # what terms meet is named where it changes by this factor in all
 
 WORDS = {  # what the sentences say, with both edges of each
@@ -199,8 +200,8 @@ def growth(log_sums, log_residual, pace: float) -> Growth:
     Two lines are fitted to its log: over t, for the rate a step, and over log(t+1), for the power p.
 
         unclear      fewer than 8 rows
-        exponential  otherwise, if the slopes over t of both halves of the rows are positive, the larger at most 1.25
-                     times the smaller, and the pace is above 1.05
+        exponential  otherwise, if the slopes over t of both halves of the rows are positive (more than rounding makes),
+                     the larger at most 1.25 times the smaller, and the pace is above 1.05
         unclear      otherwise, if the standard error of p is above ¼, or p > 4
         fading, bounded, sublinear, linear, polynomial
                      otherwise, for p below −¼, up to ¼, up to ¾, up to 1¼, up to 4
@@ -226,7 +227,7 @@ def growth(log_sums, log_residual, pace: float) -> Growth:
     doubt = error / float(np.std(np.log1p(rows))) / math.sqrt(len(rows) - 2)
     half = len(rows) // 2
     low, high = sorted(_line(rows[part], log[part])[0] for part in (slice(half), slice(half, None)))
-    if low > 0 and high <= ALIKE * low and pace > LEVEL:
+    if low * len(rows) > ROUNDING and high <= ALIKE * low and pace > LEVEL:
         shape = "exponential"
     elif doubt > DOUBT or power > POLYNOMIAL:
         shape = "unclear"

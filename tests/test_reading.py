@@ -236,6 +236,10 @@ class TestGrowth:
         assert (found.shape, found.said) == (shape, said)
         assert found.power == pytest.approx(power)
 
+    def test_what_rounding_alone_makes_of_a_settled_sum_is_no_exponential(self):
+        """A δ that grows and ends, as through a chain of units: the sum is there from the first whole chain on."""
+        assert growth(1e-9 * np.arange(T), np.zeros(T), 8.25).shape == "bounded"
+
     def test_both_halves_of_an_exponential_agree(self):
         """The second half of the rows is steeper by 24 and by 26 %."""
         t = np.arange(T)
