@@ -46,6 +46,7 @@ CONTENTS = {
     "growth_by_error_slope": "what one more step of horizon adds to its log",
     "growth_by_error_power": "it grows like t to this power",
     "chaotic": "whether a change of the weights in their last digits moves a state by more than a hundredth",
+    "near_chaos": "whether it moves one by so much that rounding may move the gradient by some per cent",
     "verdict": "the sentence on the page",
     "scenario": "what was set, as JSON; the page opens it",
 }

@@ -58,7 +58,7 @@ class Measurement:
         from gradflow.reading import read
 
         numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
-        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.chaotic_from)
+        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.divergence)
 
     def said(self, at_rest=True):
         """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
