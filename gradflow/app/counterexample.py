@@ -2,7 +2,9 @@
 
 from dataclasses import asdict, replace
 
-from gradflow.app.scenario import CHOICES, CUSTOM, GATE_FIELDS, Scenario, defaults, pinnable_gates, preset_of
+from gradflow.app.measurement import measure
+from gradflow.app.presets import CUSTOM, preset_of
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, Scenario, defaults, pinnable_gates
 from gradflow.app.url_codec import short
 
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
@@ -50,7 +52,7 @@ def opposite(scenario, regime):
     vanishing = regime == "vanishing"
     for changes in (_CAROUSEL if vanishing else _VANISHING).get(scenario.cell, ()):
         other = replace(scenario, write_every=1, **changes)
-        if (other.measure().reading.regime == "vanishing") != vanishing:
+        if (measure(other).reading.regime == "vanishing") != vanishing:
             return other
     return None
 
@@ -65,7 +67,7 @@ def in_every_cell(measurement):
     """The same scenario measured in every cell, cell -> measurement."""
     now = measurement.scenario.cell
     every = every_cell(measurement.scenario)
-    return {cell: measurement if cell == now else scenario.measure() for cell, scenario in every.items()}
+    return {cell: measurement if cell == now else measure(scenario) for cell, scenario in every.items()}
 
 
 def difference(kept, now, most=2):

@@ -78,7 +78,7 @@ def _set():
     """What a link carries; the address bar alone where nothing else can be told."""
     params = st.query_params.to_dict()
     with suppress(Exception):
-        from gradflow.app.view import link_params
+        from gradflow.app.url_codec import link_params
 
         params |= link_params(st.session_state.scenario, st.session_state.look)
     return params

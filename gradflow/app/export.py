@@ -10,8 +10,10 @@ from io import BytesIO
 
 import numpy as np
 
+from gradflow.app.measurement import measure
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
-from gradflow.app.url_codec import Range, read, short, write
+from gradflow.app.url_codec import read, short, write
 
 KIND, VERSION = "scenario", 1
 LIMIT = 64 * 1024  # bytes of a file that is read
@@ -44,6 +46,7 @@ CONTENTS = {
     "growth_by_error_slope": "what one more step of horizon adds to its log",
     "growth_by_error_power": "it grows like t to this power",
     "chaotic": "whether a change of the weights in their last digits moves a state by more than a hundredth",
+    "near_chaos": "whether it moves one by so much that rounding may move the gradient by some per cent",
     "verdict": "the sentence on the page",
     "scenario": "what was set, as JSON; the page opens it",
 }
@@ -99,7 +102,7 @@ def archive(scenario, /, **arrays):
     Raises:
         ValueError: a name that is taken, or an array of Python objects.
     """
-    m = scenario.measure()
+    m = measure(scenario)
     reading = m.chaos_checked
     growths = {"growth": reading.growth, "growth_by_error": reading.growth_by_error}
     found = {
@@ -143,10 +146,12 @@ def python(scenario):
 import numpy as np
 import gradflow as gf
 from gradflow import reading
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
 
 np.seterr(invalid='ignore')  # numbers are NaN from the step on at which the forward pass overflows
 
-scenario = gf.Scenario({call})  # {others} has its default
+scenario = Scenario({call})  # {others} has its default
 T = scenario.horizon  # {horizon} steps
 t = min(scenario.time, T - 1)  # {min(scenario.time, horizon - 1)}, 0-based
 
@@ -170,7 +175,7 @@ print(f'pace of the error sent back, from one lag to the next: {{reading.per_ste
 print('nearest lags that hold 90 % of the norms:', 0 if np.isnan(total) else reading.memory(terms))
 
 # The sentence on the page.
-print(scenario.measure().chaos_checked.verdict)
+print(measure(scenario).chaos_checked.verdict)
 """
 
 

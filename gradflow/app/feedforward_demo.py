@@ -5,8 +5,9 @@ import streamlit as st
 from gradflow.app import url_state
 from gradflow.app.errors import apology, notice
 from gradflow.app.live_chart import draw_chart
+from gradflow.app.ranges import Range
 from gradflow.app.session import keyed
-from gradflow.app.url_codec import Range, read, write
+from gradflow.app.url_codec import read, write
 
 FIELDS = {  # name in the address bar -> (default, what is allowed, label)
     "activation": ("sigmoid", ("sigmoid", "tanh", "relu", "linear"), "Activation"),

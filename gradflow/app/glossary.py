@@ -24,7 +24,7 @@ def definitions(measurement, look):
     """The text, for the lag that is lit.
 
     Args:
-        measurement: what `Scenario.measure` returns.
+        measurement: what `measure` returns.
         look: whose lag is taken.
     """
     reading, t, row = measurement.reading, measurement.t, measurement.log_row

@@ -14,7 +14,8 @@ import streamlit as st
 from gradflow.app.components import range_slider
 from gradflow.app.counterexample import every_cell
 from gradflow.app.errors import apology
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, measured_kinds
+from gradflow.app.measurement import measure, measured_kinds
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES
 from gradflow.app.streamlit_patches import few_arenas, release_memory, send_at_once, unbroken_changes
 
 HERE = Path(__file__).parent
@@ -63,7 +64,7 @@ def live_picture(top, ranges, also, verdict):
 
         moves = range_slider.take()
         look = st.session_state.look
-        measurement = st.session_state.scenario.measure()
+        measurement = measure(st.session_state.scenario)
         markup, shown = prepare(measurement, look, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
         spec = {**charts.specification(look.show, look.stage), "datasets": shown.datasets}
@@ -118,7 +119,7 @@ def get_ready(scenario):
                 from gradflow.engine.compile_cache import keep_compiled
 
                 keep_compiled()
-                each.measure()
+                measure(each)
         line.markdown("Drawing.")
     return place
 
@@ -177,7 +178,7 @@ def frame(chart, measurement, look, kept, moves, last):
     if moves.playing and not (last and last.playing == moves.playing):
         limits = RANGES[moves.playing]
         values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
-        sweep = [replace(measurement.scenario, **{moves.playing: value}).measure() for value in values]
+        sweep = [measure(replace(measurement.scenario, **{moves.playing: value})) for value in values]
         return chart.sweep_frame(look, measurement, kept, *sweep)
     if moves.held and last:
         return last.domain
@@ -189,7 +190,7 @@ def kept_measurement(scenario):
     if scenario is None:
         return None
     if st.session_state.get("kept", (None,))[0] != scenario:
-        st.session_state.kept = scenario, scenario.measure()
+        st.session_state.kept = scenario, measure(scenario)
     return st.session_state.kept[1]
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from gradflow.app import session, url_state
 from gradflow.app.lessons import LESSONS as ALL
-from gradflow.app.view import link_params
+from gradflow.app.url_codec import link_params
 
 EXPLORE, LESSONS = "gradflow/app/pages/explore.py", "gradflow/app/pages/lessons.py"
 

@@ -1,18 +1,16 @@
-"""What the controls set: one flat record, its ranges, its presets, its way into a link and back, its measurement.
+"""What the controls set: one flat record, its ranges and choices, and the problem it stands for.
 
 Every shape is that of `MAX_HORIZON`, of which the horizon takes the first blocks and slices, as causality allows:
 one compilation serves every horizon and every time.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from threading import Lock
+from functools import lru_cache
 
 import numpy as np
 
-from gradflow.app.url_codec import Range, read, short, write
+from gradflow.app.ranges import Range
 from gradflow.sequences import SEQUENCES, sequence
 from gradflow.weights import INITS, SET_BIASES, draw
 
@@ -62,17 +60,6 @@ def pinnable_gates(cell):
     return PINNABLE.get(cell, ())
 
 
-# Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
-# a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
-_TURN, _FIRST, _MEASURED = Lock(), Lock(), set()
-KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
-
-
-def measured_kinds():
-    """The kinds of scenario that are compiled in this process."""
-    return frozenset(_MEASURED)
-
-
 @dataclass(frozen=True)
 class Scenario:
     """Everything a link carries. `parse` makes valid ones out of anything; `Scenario(...)` raises on a bad field."""
@@ -119,21 +106,6 @@ class Scenario:
     def rows(self):
         """The weight and gate that are chosen, as the engine's methods take them."""
         return {"weight": self.weight, "gate": None if self.gate == "all" else self.gate}
-
-    def measure(self):
-        """Compute what the page shows of this scenario, a `Measurement`.
-
-        The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
-        """
-        if self.kind in _MEASURED:
-            with _TURN:
-                return _measure(self)
-        with _FIRST:
-            if self.kind not in _MEASURED and len(_MEASURED) >= KINDS:
-                _forget_compiled()
-            measurement = _measure(self)
-            _MEASURED.add(self.kind)
-            return measurement
 
     @property
     def kind(self):
@@ -225,30 +197,6 @@ def _normal(seed, n):
     return np.random.default_rng([seed, 1]).standard_normal(n).astype(np.float32)
 
 
-_UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
-
-PRESETS: dict[str, Scenario] = {
-    "LSTM at initialisation": Scenario(),
-    "LSTM that remembers": Scenario(forget=0.99, gain=0.4),
-    "LSTM that explodes": Scenario(init="orthogonal", forget=0.9, gain=0.7, input_gain=0.002),  # too small to saturate
-    "Chaotic LSTM": Scenario(gain=12.0),
-    "GRU": Scenario(cell="gru"),
-    "Vanishing": Scenario(**_UNIT, gain=0.8),
-    "Constant": Scenario(**_UNIT, gain=1.0),
-    "Exploding": Scenario(**_UNIT, gain=1.1),
-    "Ignores ten inputs": Scenario(
-        gates="pinned", forget=1.0, input=1.0, output=1.0, write_every=12, gate="cell", horizon=96, gain=0.5
-    ),
-}
-DEFAULT_PRESET = "LSTM at initialisation"
-CUSTOM = "Custom"
-
-
-def preset_of(scenario):
-    """The name of the preset that has exactly these values, or "Custom"."""
-    return next((name for name, preset in PRESETS.items() if preset == scenario), CUSTOM)
-
-
 def defaults(init):
     """Field -> the value of what a link or a file with this `init` leaves out.
 
@@ -262,202 +210,3 @@ def with_init(scenario, init):
     fixed = defaults(init)
     gates = {name: fixed[name] for name in GATE_FIELDS if None in (fixed[name], getattr(scenario, name))}
     return replace(scenario, init=init, **gates)
-
-
-def to_params(scenario, preset=None):
-    """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
-    params = {name: write(value) for name, value in vars(scenario).items()}
-    return {"preset": preset or preset_of(scenario), **params}
-
-
-def parse(params: Mapping[str, str]):
-    """Read a link. A missing field has its default, see `defaults`; a preset alone stands for its own values.
-
-    Args:
-        params: raw text by name; other names than a scenario's are left alone.
-
-    Returns:
-        (scenario, preset name or "Custom", notices): a bad value becomes the default, a number out of range or off
-        the steps the nearest that is neither, and each gives one sentence in `notices`. Never raises.
-    """
-    notices = []
-    name = params.get("preset", CUSTOM)
-    given = {field: params[field] for field in vars(Scenario()) if field in params}
-    if not given and name in PRESETS:
-        return PRESETS[name], name, ()
-    values = {}
-    fixed = defaults(given.get("init", Scenario.init))
-    for field, raw in given.items():
-        values[field], notice = _read(field, str(raw), fixed[field])
-        if notice:
-            notices.append(notice)
-    allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
-    if values.get("gate", "all") not in allowed:
-        notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
-    scenario = Scenario(**fixed | values)
-    preset = preset_of(scenario)
-    if name not in (*PRESETS, CUSTOM):
-        notices.append(f"preset “{short(name)}” is not one of {', '.join(PRESETS)}; it is now {preset}.")
-    elif name not in (preset, CUSTOM):
-        notices.append(f"preset “{name}” has other values than are given beside it, which count; it is now {preset}.")
-    return scenario, preset, tuple(notices)
-
-
-def _read(field, raw, default):
-    """One field from its text: (value, notice or None)."""
-    if field == "gate":
-        return raw, None  # depends on the cell
-    if field == "text":
-        if not raw:
-            return default, f"text is empty; it is now “{default}”."
-        whole = raw.encode("utf-8", "replace").decode()  # a link cannot carry half a character
-        cut = whole[:TEXT_LENGTH]
-        said = f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used." if cut != whole else ""
-        return cut, said or (None if cut == raw else "text has halves of characters; each is now “?”.")
-    return read(field, raw, default, CHOICES.get(field) or RANGES.get(field), optional=field in GATE_FIELDS)
-
-
-# ------------------------------------------------------------------------------------------------ measurement
-
-
-@dataclass(frozen=True, eq=False)
-class Measurement:
-    """What the page shows of a scenario, sliced to its horizon T; t is the chosen time; logarithms are natural.
-
-    −inf is an exact zero, NaN marks the rows from the step at which the forward pass overflows.
-    """
-
-    scenario: Scenario
-    t: int
-    log_terms: np.ndarray  # log ‖dC(t)/dW(t−u)‖ at [t, u], f64[T, T]
-    log_sums: np.ndarray  # log ‖Σ_u dC(t)/dW(t−u)‖, f64[T]
-    log_residual: np.ndarray  # log ‖dC(t)/dh(t)‖, f64[T]
-    cost: np.ndarray  # C(t), [T]
-    log_row: np.ndarray  # the terms of the chosen t by lag, f64[t+1]
-    log_partial: np.ndarray  # log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖, f64[t+1]
-    gates: dict  # mean openness of each sigmoid gate over the units, name -> f[T]
-    labels: tuple  # what was read at each step
-    overflow: int | None  # first step whose forward pass is not finite
-    underflow: int | None  # first step at which a state was flushed to zero
-    reading: "Reading"  # noqa: F821
-    lags: "LagTerms"  # noqa: F821  the terms of the chosen t, to ask for more: entries, factors, chains
-    gmap: "GradientMap"  # noqa: F821
-
-    @property
-    def field(self):
-        """What is chosen, for what needs one field: weight_hh where all four are."""
-        rows = self.scenario.rows
-        return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
-
-    @cached_property
-    def chaos_checked(self):
-        """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
-        from gradflow.reading import read
-
-        numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
-        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.chaotic_from)
-
-    def said(self, at_rest=True):
-        """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
-        return (self.chaos_checked if at_rest else self.reading).verdict
-
-    @cached_property
-    def chains(self):
-        """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
-        return {
-            f"‖dh(t)/d{'(h,c)' if self.scenario.cell == 'lstm' else 'h'}(t−u)‖": self.lags.log_state_sensitivity(),
-            "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
-        }
-
-    @cached_property
-    def log_missing(self):
-        """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
-        with np.errstate(invalid="ignore"):
-            return np.append(self.lags.log_tail_sums(**self.scenario.rows), -np.inf) - self.log_partial[-1]
-
-    @cached_property
-    def whole(self):
-        """dC(t)/dW of the shared weights, by `jax.grad` alone; `Weights`."""
-        from gradflow.engine.reference import whole_gradient
-
-        return whole_gradient(**self.scenario.problem(), t=self.t)
-
-    @cached_property
-    def float32(self):
-        """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
-        rows = self.scenario.rows
-        plain = self.gmap.unscaled_terms(**rows, horizon=len(self.cost))
-        return replace(
-            self,
-            log_terms=np.where(np.tri(*plain.shape, dtype=bool), _plain_logs(plain), -np.inf),
-            log_row=_plain_logs(self.lags.unscaled_terms(**rows)),
-            log_partial=_plain_logs(self.lags.unscaled_partial_sums(**rows)),
-        )
-
-
-def _forget_compiled():
-    from gradflow.engine.compile_cache import forget_compiled
-
-    _MEASURED.clear()
-    forget_compiled()
-
-
-def _plain_logs(values):
-    values = np.asarray(values, float)
-    with np.errstate(divide="ignore"):
-        return np.log(np.where(np.isfinite(values), values, np.nan))
-
-
-@lru_cache(maxsize=8)
-def _measure(scenario):
-    from gradflow.reading import read
-
-    horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
-    rows = scenario.rows
-    core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
-    gmap, (log_terms, log_sums) = _gradient_map(core), _all_times(core, horizon, **rows)
-    lags = _lag_terms(core, t)
-    before = lambda step: step if step is not None and step < horizon else None
-    overflow, underflow = before(gmap.overflow), before(gmap.underflow)
-    log_residual = gmap.log_residual[:horizon]
-    log_row, log_partial = lags.log_terms(**rows), lags.log_partial_sums(**rows)
-    return Measurement(
-        scenario=scenario,
-        t=t,
-        log_terms=log_terms,
-        log_sums=log_sums,
-        log_residual=log_residual,
-        cost=gmap.cost[:horizon],
-        log_row=log_row,
-        log_partial=log_partial,
-        gates={name: gate[:horizon].mean(axis=1) for name, gate in gmap.gates.items()},
-        labels=core.data().labels[:horizon],
-        overflow=overflow,
-        underflow=underflow,
-        reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
-        lags=lags,
-        gmap=gmap,
-    )
-
-
-@lru_cache(maxsize=8)
-def _gradient_map(scenario):
-    """The map of a scenario, whatever its horizon, time, weight and gate."""
-    from gradflow.engine.device import select_device
-    from gradflow.maps import gradient_map
-
-    select_device()
-    return gradient_map(**scenario.problem())
-
-
-@lru_cache(maxsize=8)
-def _all_times(scenario, horizon, weight, gate):
-    """(log_terms, log_sums) of a map, which another time alone does not change."""
-    gmap, of = _gradient_map(scenario), {"weight": weight, "gate": gate, "horizon": horizon}
-    log_sums = gmap.log_sums(**of)  # first: its sweep has the norms as well
-    return gmap.log_terms(**of), log_sums
-
-
-@lru_cache(maxsize=8)
-def _lag_terms(scenario, t):
-    return _gradient_map(scenario).lags(t)

@@ -12,19 +12,10 @@ import streamlit as st
 from gradflow.app import url_state
 from gradflow.app.errors import safely
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import (
-    CUSTOM,
-    DEFAULT_PRESET,
-    PRESETS,
-    RANGES,
-    Scenario,
-    parse,
-    preset_of,
-    to_params,
-    with_init,
-)
-from gradflow.app.url_codec import short, write
-from gradflow.app.view import Look, link_params, parse_look
+from gradflow.app.presets import CUSTOM, DEFAULT_PRESET, PRESETS, preset_of
+from gradflow.app.scenario import RANGES, Scenario, with_init
+from gradflow.app.url_codec import link_params, parse, parse_look, short, to_params, write
+from gradflow.app.view import Look
 
 PAST = 50  # scenarios that can be gone back to
 MENTIONED = 5  # unknown names that a notice repeats

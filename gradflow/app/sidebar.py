@@ -3,7 +3,8 @@
 import streamlit as st
 
 from gradflow.app.components.range_slider import live_ranges
-from gradflow.app.scenario import CHOICES, CUSTOM, PRESETS, RANGES, gate_names, pinnable_gates, preset_of
+from gradflow.app.presets import CUSTOM, PRESETS, preset_of
+from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates
 from gradflow.app.session import choice, described
 
 

@@ -7,7 +7,8 @@ import streamlit as st
 from gradflow.app import export, session
 from gradflow.app.counterexample import difference, opposite
 from gradflow.app.errors import notice, safely
-from gradflow.app.scenario import CUSTOM, preset_of
+from gradflow.app.measurement import measure
+from gradflow.app.presets import CUSTOM, preset_of
 from gradflow.app.session import choice, switch
 from gradflow.app.view import CHOICES, SHOWN
 
@@ -32,7 +33,7 @@ def views():
 
 
 def _largest():
-    measurement = st.session_state.scenario.measure()
+    measurement = measure(st.session_state.scenario)
     row, col = measurement.lags.largest_entry(**measurement.field)
     session.change(row=row, col=col or 0)
     session.settle()
@@ -80,7 +81,7 @@ def _keep():
 
 def _oppose():
     scenario = st.session_state.scenario
-    other = opposite(scenario, scenario.measure().reading.regime)
+    other = opposite(scenario, measure(scenario).reading.regime)
     if other is None:
         why = (
             " A sigmoid passes on at most a quarter, times what W does: it takes a gain of about 10, and another seed."

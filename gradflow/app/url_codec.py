@@ -1,23 +1,17 @@
 """What a field of a link may hold, and how its text is read: one value, or one sentence on why not."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
+
+from gradflow.app.presets import CUSTOM, PRESETS, preset_of
+from gradflow.app.ranges import Range
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
+from gradflow.app.view import CHOICES as VIEW_CHOICES
+from gradflow.app.view import RANGES as VIEW_RANGES
+from gradflow.app.view import Look
 
 INITIAL = "initial"  # the text of None: as initialised
-
-
-class Range(NamedTuple):
-    """The values of a numeric control, ends included."""
-
-    low: float
-    high: float
-    step: float
-
-    def snap(self, value):
-        """The nearest allowed value."""
-        steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
-        value = min(self.low + steps * self.step, self.high)
-        return value if isinstance(self.step, int) else round(value, 6)
 
 
 def write(value):
@@ -70,3 +64,108 @@ def short(text):
     """At most 40 characters of a text, all of which can be drawn, for a notice."""
     drawn = "".join(letter if letter.isprintable() else "�" for letter in text[:40])
     return drawn if len(text) <= 40 else drawn + "…"
+
+
+def to_params(scenario, preset=None):
+    """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
+    params = {name: write(value) for name, value in vars(scenario).items()}
+    return {"preset": preset or preset_of(scenario), **params}
+
+
+def parse(params: Mapping[str, str]):
+    """Read a link. A missing field has its default, see `defaults`; a preset alone stands for its own values.
+
+    Args:
+        params: raw text by name; other names than a scenario's are left alone.
+
+    Returns:
+        (scenario, preset name or "Custom", notices): a bad value becomes the default, a number out of range or off
+        the steps the nearest that is neither, and each gives one sentence in `notices`. Never raises.
+    """
+    notices = []
+    name = params.get("preset", CUSTOM)
+    given = {field: params[field] for field in vars(Scenario()) if field in params}
+    if not given and name in PRESETS:
+        return PRESETS[name], name, ()
+    values = {}
+    fixed = defaults(given.get("init", Scenario.init))
+    for field, raw in given.items():
+        values[field], notice = _read_field(field, str(raw), fixed[field])
+        if notice:
+            notices.append(notice)
+    allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
+    if values.get("gate", "all") not in allowed:
+        notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
+    scenario = Scenario(**fixed | values)
+    preset = preset_of(scenario)
+    if name not in (*PRESETS, CUSTOM):
+        notices.append(f"preset “{short(name)}” is not one of {', '.join(PRESETS)}; it is now {preset}.")
+    elif name not in (preset, CUSTOM):
+        notices.append(f"preset “{name}” has other values than are given beside it, which count; it is now {preset}.")
+    return scenario, preset, tuple(notices)
+
+
+def _read_field(field, raw, default):
+    """One field from its text: (value, notice or None)."""
+    if field == "gate":
+        return raw, None  # depends on the cell
+    if field == "text":
+        if not raw:
+            return default, f"text is empty; it is now “{default}”."
+        whole = raw.encode("utf-8", "replace").decode()  # a link cannot carry half a character
+        cut = whole[:TEXT_LENGTH]
+        said = f"text has {len(raw)} characters; the first {TEXT_LENGTH} are used." if cut != whole else ""
+        return cut, said or (None if cut == raw else "text has halves of characters; each is now “?”.")
+    return read(field, raw, default, CHOICES.get(field) or RANGES.get(field), optional=field in GATE_FIELDS)
+
+
+def look_params(look):
+    """What differs from the first view, as texts by name."""
+    return {name: _write(getattr(look, name)) for name, value in vars(Look()).items() if getattr(look, name) != value}
+
+
+def link_params(scenario, look):
+    """What a link to this look at this scenario carries."""
+    return to_params(scenario) | look_params(look)
+
+
+def parse_look(params):
+    """Read what a link says beside the scenario; other names are left alone. Never raises.
+
+    Returns:
+        (Look, notices): a bad value becomes the default, a number out of range the nearest end, and each gives one
+        sentence.
+    """
+    values, notices = {}, []
+    for name, default in vars(Look()).items():
+        if name not in params:
+            continue
+        raw = str(params[name])
+        read_field = _read_reference if name == "kept" else read
+        values[name], notice = read_field(name, raw, default, VIEW_CHOICES.get(name) or VIEW_RANGES.get(name))
+        if notice:
+            notices.append(notice)
+    return Look(**values), tuple(notices)
+
+
+def _write(value):
+    if not isinstance(value, Scenario):
+        return write(value)
+    missing = defaults(value.init)
+    params = to_params(value)
+    if params["preset"] in PRESETS:
+        return urlencode({"preset": params["preset"]})
+    del params["preset"]
+    return urlencode({name: text for name, text in params.items() if text != write(missing[name])})
+
+
+def _read_reference(name, raw, default, allowed):
+    pairs = parse_qsl(raw, keep_blank_values=True)
+    params = dict(pairs)
+    scenario, _, notices = parse(params)
+    notices += tuple(f"{short(other)} is not a field." for other in params.keys() - to_params(scenario).keys())
+    notices += ("a field is there twice.",) * (len(params) < len(pairs))
+    if not pairs or notices:
+        why = f": {notices[0]}" if notices else "."
+        return default, f"{name} “{short(raw)}” is no scenario, so nothing is kept{why}"
+    return scenario, None

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from gradflow.app.components import range_slider
 from gradflow.app.export import from_json
 from gradflow.app.lessons import LESSONS
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, TEXT_LENGTH, Scenario, parse, to_params
-from gradflow.app.url_codec import INITIAL, short, write
-from gradflow.app.view import Look, look_params, parse_look
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, TEXT_LENGTH, Scenario
+from gradflow.app.url_codec import INITIAL, look_params, parse, parse_look, short, to_params, write
+from gradflow.app.view import Look
 from gradflow.weights import SET_BIASES
 from support.apptest_page import checked, link, new_page, notices, open_explore, open_lessons, shown, verdict, widget
 from support.strategies import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
@@ -112,7 +114,7 @@ def test_the_page_takes_any_link(caplog, params):
     assert link(at).keys() <= {*NAMES}
     assert not notices(checked(at.run())), "the link is not clean"
     assert (shown(at), at.session_state["look"]) == (scenario, look)
-    assert verdict(at) == scenario.measure().said()
+    assert verdict(at) == measure(scenario).said()
     assert not missing_number(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
 

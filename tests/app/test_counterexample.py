@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 
 from gradflow.app.counterexample import difference, opposite
-from gradflow.app.scenario import CHOICES, GATE_FIELDS, PRESETS, Scenario, gate_names, pinnable_gates
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, Scenario, gate_names, pinnable_gates
 from support.strategies import scenarios
 
 MOVED = {"gates", "forget", "update", "gain", "input_gain", "init", "write_every"}  # by `opposite`
@@ -42,7 +44,7 @@ def vanishes(scenario):
 
 @cache
 def regime(scenario):
-    return scenario.measure().reading.regime
+    return measure(scenario).reading.regime
 
 
 def flipped(scenario):
@@ -62,7 +64,7 @@ def test_the_opposite_vanishes_where_this_does_not(scenario):
 def test_a_sigmoid_s_opposite_takes_a_large_gain(seed):
     """Its slope is at most a quarter, but W multiplies as well."""
     other = flipped(Scenario(cell="rnn-sigmoid", seed=seed))
-    assert other.gain >= 8 and other.measure().reading.pace > 0.95
+    assert other.gain >= 8 and measure(other).reading.pace > 0.95
 
 
 @pytest.mark.parametrize("scenario", cases())

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradflow.app.export import CONTENTS, LIMIT, archive, from_json, python, to_json
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, Scenario
 from support.strategies import jsons, scenarios
 from support.subprocesses import output_of, start_python
 
@@ -186,7 +188,7 @@ def load(data):
     ids=["gru", "sentence", "overflow"],
 )
 def test_the_numbers_are_the_page_s(scenario):
-    m, found = scenario.measure(), load(archive(scenario))
+    m, found = measure(scenario), load(archive(scenario))
     for name in ("log_terms", "log_sums", "log_residual", "cost", "log_row", "log_partial", "t"):
         np.testing.assert_array_equal(found[name], getattr(m, name))
     reading = m.chaos_checked
@@ -251,7 +253,7 @@ def run(snippet, paste):
 )
 def test_the_python_prints_what_the_page_shows(scenario, paste):
     printed, verdict = run(python(scenario), paste)
-    m = scenario.measure()
+    m = measure(scenario)
     assert verdict == m.said()
     log = lambda name: np.array(next(v for k, v in printed.items() if name in k).split(",")[0].split(), float)
     np.testing.assert_allclose(log("lags 0, 1, 2"), m.log_row[:6], rtol=1e-4)
@@ -268,7 +270,7 @@ def test_the_python_names_what_differs_and_gives_the_scenario_back(scenario):
     snippet = python(scenario)
     call = next(statement for statement in snippet.split("\nT = ")[0].split("\nscenario = ")[1:])
     names = {}
-    exec(f"from gradflow.app import scenario as gf\nscenario = {call}", names)
+    exec(f"from gradflow.app.scenario import Scenario\nscenario = {call}", names)
     assert names["scenario"] == scenario
     assert all(line.isprintable() for line in snippet.splitlines())
     assert ("cell_path_only=True)\n" in snippet) == (scenario.cell_path_only and scenario.cell == "lstm")

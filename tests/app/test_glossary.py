@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from gradflow.app.glossary import INTRODUCTION, definitions
-from gradflow.app.scenario import CHOICES, PRESETS, Scenario, gate_names
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, Scenario, gate_names
 from gradflow.app.view import Look
 from gradflow.weights import Weights, spectrum
 from support.fits import factor_per_step
@@ -26,7 +28,7 @@ MANTISSA = r"[\d.]+(?:e[+-]\d+)?"
 
 
 def said(scenario, **look):
-    return definitions(scenario.measure(), Look(**look))
+    return definitions(measure(scenario), Look(**look))
 
 
 def paragraph(text, title):
@@ -59,7 +61,7 @@ def test_the_mathematics_and_the_emphasis_are_closed(case):
 @pytest.mark.parametrize("weight", [field for field in CHOICES["weight"] if field != "all"])
 @pytest.mark.parametrize("lag", [0, 3, 19, 255])
 def test_a_term_is_the_product_of_its_factors(weight, lag):
-    measurement = replace(SMALL, weight=weight, time=20).measure()
+    measurement = measure(replace(SMALL, weight=weight, time=20))
     term = paragraph(definitions(measurement, Look(lag=lag)), "**A term**")
     u = min(lag, 20)
     assert f"At t = 20 and lag {u}, of {weight}: " in term
@@ -74,7 +76,7 @@ def test_a_term_is_the_product_of_its_factors(weight, lag):
 
 @every_case
 def test_the_sum_and_what_is_left_after_cancelling(case):
-    measurement = CASES[case].measure()
+    measurement = measure(CASES[case])
     found = paragraph(said(CASES[case]), "**The sum**").split("is ", 1)[1]
     total, added, left = re.fullmatch(
         rf"({MANTISSA})\. The sizes add up to ({MANTISSA}); ({MANTISSA}) % of that is left after the terms cancel\.",
@@ -89,7 +91,7 @@ def test_the_sum_and_what_is_left_after_cancelling(case):
 
 @every_case
 def test_the_nearest_lags_and_the_far_half_hold_what_is_said(case):
-    measurement = CASES[case].measure()
+    measurement = measure(CASES[case])
     sizes, t = np.exp(measurement.log_row), measurement.t
     near = paragraph(said(CASES[case]), "**90 % of the size**")
     fewest = int(re.search(r": (\d+)\.$", near)[1])
@@ -106,7 +108,7 @@ def test_the_nearest_lags_and_the_far_half_hold_what_is_said(case):
 
 @every_case
 def test_the_pace_is_the_slope_of_the_line_through_delta(case):
-    measurement = CASES[case].measure()
+    measurement = measure(CASES[case])
     row = measurement.lags.log_delta(**measurement.scenario.rows)
     lags = np.flatnonzero(np.isfinite(row))
     found = paragraph(said(CASES[case]), "**The pace**")
@@ -126,7 +128,7 @@ def test_the_pace_is_the_slope_of_the_line_through_delta(case):
 
 @every_case
 def test_the_terms_have_a_slope_of_their_own(case):
-    row = CASES[case].measure().log_row
+    row = measure(CASES[case]).log_row
     lags = np.flatnonzero(np.isfinite(row))
     found = paragraph(said(CASES[case]), "**The terms' own slope**")
     if len(lags) < 2:
@@ -137,7 +139,7 @@ def test_the_terms_have_a_slope_of_their_own(case):
 
 @every_case
 def test_growth_and_error_are_those_of_the_measurement(case):
-    measurement, text = CASES[case].measure(), said(CASES[case])
+    measurement, text = measure(CASES[case]), said(CASES[case])
     over = paragraph(text, "**Over time**")
     by_error, itself = over.split("$, is ")[1].split("; the sum itself is ")
     reading = measurement.reading
@@ -155,7 +157,7 @@ def test_growth_and_error_are_those_of_the_measurement(case):
 
 def test_an_overflow_has_no_numbers_but_its_step():
     text = said(OVERFLOWING)
-    step = OVERFLOWING.measure().overflow
+    step = measure(OVERFLOWING).overflow
     assert text.removeprefix(INTRODUCTION).strip() == (
         f"The forward pass overflows at step {step}: there are no numbers."
     )
@@ -228,8 +230,8 @@ def test_where_the_bound_says_that_delta_vanishes_it_does(cell, seed):
     assert "δ must vanish" in said(scenario)
     gamma = 0.25 if cell == "rnn-sigmoid" else 1
     (sigma, _) = stretched(scenario.weights(), ("hidden",))["hidden"]
-    row = scenario.measure().log_row
-    error = scenario.measure().log_residual[-1]
+    row = measure(scenario).log_row
+    error = measure(scenario).log_residual[-1]
     here = np.isfinite(row)
     lags = np.arange(len(row))
     assert (row[here] <= error + (lags * np.log(gamma * sigma) + np.log(gamma) + 1e-4)[here]).all()

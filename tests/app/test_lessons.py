@@ -11,7 +11,7 @@ import pytest
 import streamlit as st
 
 import gradflow as gf
-from gradflow.app import feedforward_demo, live_training, scenario, training
+from gradflow.app import feedforward_demo, live_chart, live_training, measurement, training
 from gradflow.app.charts import clipping, draws, truncation
 from gradflow.app.charts import layers as net
 from gradflow.app.charts.draws import Draws
@@ -26,7 +26,9 @@ from gradflow.app.lessons.training_problem import GAINS, outcome
 from gradflow.app.lessons.training_problem import LSTM as TRAINED
 from gradflow.app.lessons.words import WORDS, explained
 from gradflow.app.live_training import TURN
-from gradflow.app.scenario import CHOICES, GATE_FIELDS, PRESETS, RANGES, Scenario, pinnable_gates
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, pinnable_gates
 from gradflow.app.training import CHUNK, STEPS, learned_at, variants
 from gradflow.app.view import RANGES as LOOK_RANGES
 from gradflow.engine import compile_cache
@@ -79,7 +81,7 @@ def test_a_verdict_says_true_or_false_of_a_claim_and_holds_or_stops_of_a_stateme
 def test_every_wrong_option_says_why(lesson):
     guess = lesson.guess
     if guess.options:
-        found = guess.answer(lesson.scenario.measure())
+        found = guess.answer(measure(lesson.scenario))
         assert [k for k, why in enumerate(guess.why) if not why] == [found]
         assert len(guess.why) == len(guess.options)
         assert all(why.count(".") - len(re.findall(r"\d\.\d", why)) == 1 for why in guess.why if why), "one sentence"
@@ -135,7 +137,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     app = open_lessons(lesson=number)
     assert lesson.title in words(app) and lesson.claim in words(app)
     assert "Measured" not in words(app) and lesson.conclusion not in words(app)
-    measurement = lesson.scenario.measure()
+    measurement = measure(lesson.scenario)
     found = guess.answer(measurement)
     if guess.options:
         app.radio(key=f"guess_{number}").set_value(found).run()
@@ -155,7 +157,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
 @every_lesson
 def test_a_wrong_prediction_is_told_what_was_measured(lesson):
     number, guess = LESSONS.index(lesson) + 1, lesson.guess
-    found = guess.answer(lesson.scenario.measure())
+    found = guess.answer(measure(lesson.scenario))
     wrong = next(k for k in range(len(guess.options)) if k != found) if guess.options else guess.range.high
     app = open_lessons(lesson=number, answers=f"{number}:{wrong:g}")
     assert not app.exception and not app.success
@@ -175,17 +177,17 @@ def test_the_counter_example_and_the_way_back(lesson):
         assert not app.exception
         assert example.says in words(app)
         assert app.session_state.look == (example.look or lesson.look)
-        assert lesson.headline(example.scenario.measure(), app.session_state.look) in words(app)
+        assert lesson.headline(measure(example.scenario), app.session_state.look) in words(app)
     press(app, "Back to the lesson's example")
     assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
 
 
 def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
     """JAX looks once, at the first compilation, whether there is a place to keep it."""
-    order, measure = [], Scenario.measure
+    order = []
     monkeypatch.setattr(compile_cache, "keep_compiled", lambda: order.append("keep"))
-    monkeypatch.setattr(Scenario, "measure", lambda self: order.append("measure") or measure(self))
-    monkeypatch.setattr(scenario, "_MEASURED", set())
+    monkeypatch.setattr(live_chart, "measure", lambda scenario: order.append("measure") or measure(scenario))
+    monkeypatch.setattr(measurement, "_MEASURED", set())
     assert not open_lessons(lesson=5, answers="5:2").exception
     assert order[:2] == ["keep", "measure"]
 
@@ -445,7 +447,7 @@ def test_the_curves_of_clipping_fall_to_nothing_where_no_gradient_is_longer():
 
 def test_what_truncation_leaves_out_is_drawn_and_said():
     app = open_lessons(lesson=8, answers="8:2")
-    measurement = LESSONS[7].scenario.measure()
+    measurement = measure(LESSONS[7].scenario)
     assert truncation.say(measurement) in words(app)
     rows, cols = measurement.scenario.weights().weight_hh.shape
     entries = (measurement.lags.entry("weight_hh", row, col) for row in range(rows) for col in range(cols))
@@ -462,7 +464,7 @@ def test_what_truncation_leaves_out_is_drawn_and_said():
 
 def test_the_whole_gradient_of_every_cell():
     for cell in CHOICES["cell"]:
-        measurement = Scenario(cell=cell, horizon=40).measure()
+        measurement = measure(Scenario(cell=cell, horizon=40))
         total = float(np.linalg.norm(measurement.whole.weight_hh))
         assert np.log(total) == pytest.approx(measurement.reading.log_sum, abs=1e-4)
 
@@ -477,7 +479,7 @@ def test_the_whole_gradient_needs_one_shared_weight():
 
 
 def test_the_entry_that_is_added_up_is_that_of_the_whole_gradient():
-    total, whole = added_up(PRESETS["GRU"].measure())
+    total, whole = added_up(measure(PRESETS["GRU"]))
     assert total == pytest.approx(whole, rel=1e-4)
 
 
@@ -490,7 +492,7 @@ def test_the_mean_shares_of_a_made_up_map():
 
 
 def test_the_mean_shares_of_a_lesson_are_equal():
-    shares = mean_shares(LESSONS[6].scenario.measure())
+    shares = mean_shares(measure(LESSONS[6].scenario))
     assert shares.sum() == pytest.approx(1)
     np.testing.assert_allclose(shares[:12], 1 / 12, atol=1e-12)
 

@@ -15,6 +15,7 @@ from gradflow.app.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
 from gradflow.app.lessons.growing_sum import ORTHOGONAL, laws, ratio, turned
 from gradflow.app.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up
 from gradflow.app.lessons.vanishing_terms import RECURRENT, TURNING, UNIT, in_first_terms, recurrent_sum
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.engine.reference import whole_gradient, whole_gradients
 from gradflow.feedforward import draw_net, layer_gradients, scale_gradients
@@ -23,7 +24,7 @@ SUM, SETTLES, GROWTH, LSTM, DEPTH = LESSONS[:5]
 
 
 def said(lesson, scenario, look=None):
-    return lesson.headline(scenario.measure(), look or lesson.look)
+    return lesson.headline(measure(scenario), look or lesson.look)
 
 
 def slope(log_row):
@@ -51,7 +52,7 @@ def test_all_copies_moved_at_once_move_the_cost_by_the_sum_of_the_terms():
     problem, t = PLAIN.problem(), PLAIN.horizon - 1
     cost = lambda nudge: (problem["readout"] @ states(PLAIN, float, nudge)[t] - problem["targets"][t]) ** 2 / 2
     change = (cost(1e-5) - cost(-1e-5)) / 2e-5
-    assert added_up(PLAIN.measure(), LOOK.row, LOOK.col)[0] == pytest.approx(change, rel=1e-4)
+    assert added_up(measure(PLAIN), LOOK.row, LOOK.col)[0] == pytest.approx(change, rel=1e-4)
     shown = re.findall(r"is (\S+)\.$", said(SUM, PLAIN))
     assert float(shown[0]) == pytest.approx(change, rel=2e-3)
 
@@ -89,7 +90,7 @@ def test_the_headline_of_a_linear_unit_is_the_closed_form():
 
 def test_the_headline_of_a_real_network_is_of_lags_that_are_there():
     """Lag t of weight_hh meets h(−1) = 0: it is no term to speak of."""
-    row = Scenario().measure().log_row
+    row = measure(Scenario()).log_row
     headline = said(SETTLES, Scenario())
     assert row[99] == -np.inf and "lag 98" in headline
     assert float(re.search(r"is (\S+) of the nearest", headline)[1]) == pytest.approx(
@@ -126,7 +127,7 @@ def test_a_sum_near_one_is_as_large_as_is_said():
     values = [float(number) for number in re.findall(r"\d+\.\d+", numbers.split("sum is")[1])]
     assert values[:3] == pytest.approx([10, 20, 33.3], rel=0.01)
     assert values[3:] == pytest.approx([16.2, 45.3, 97.0], rel=0.15)
-    assert recurrent_sum(0.97)[0] > 4 * in_first_terms(replace(UNIT, gain=0.95, horizon=256).measure())
+    assert recurrent_sum(0.97)[0] > 4 * in_first_terms(measure(replace(UNIT, gain=0.95, horizon=256)))
     assert RECURRENT.weight == "weight_hh"
 
 
@@ -185,7 +186,7 @@ def test_the_headline_says_sum_and_sizes():
         assert float(sizes) == pytest.approx(256, rel=5e-3)  # each term is as large as the error
         assert float(left) / 100 == pytest.approx(kept, rel=0.02)
         assert float(now) == pytest.approx(256 * float(left) / 100, rel=0.01)
-    assert ratio(GROWTH.scenario.measure())[-1] == pytest.approx(math.log(100))
+    assert ratio(measure(GROWTH.scenario))[-1] == pytest.approx(math.log(100))
 
 
 def test_the_gradients_of_many_sequences_are_those_of_each():
@@ -248,7 +249,7 @@ def cell_path(scenario):
 @pytest.mark.parametrize("forget", [0.5, 0.9, 1.0])
 def test_on_the_cell_path_the_gate_is_the_pace(forget):
     scenario = replace(CELL_PATH, forget=forget)
-    measured = pace(scenario.measure())
+    measured = pace(measure(scenario))
     assert measured == pytest.approx(math.exp(slope(cell_path(scenario))), abs=1e-4)
     assert measured == pytest.approx(forget, abs=0.003)
     shown = re.search(r"held at (\S+), each step back multiplies the error by (\S+)\. ", said(LSTM, scenario)).groups()
@@ -256,7 +257,7 @@ def test_on_the_cell_path_the_gate_is_the_pace(forget):
 
 
 def test_a_gate_that_is_not_held_is_not_said_to_be():
-    measurement = replace(CELL_PATH, forget=None).measure()
+    measurement = measure(replace(CELL_PATH, forget=None))
     assert LSTM.headline(measurement, LSTM.look) == measurement.reading.verdict
 
 
@@ -289,7 +290,7 @@ def by_torch(torch, scenario):
 def test_the_counter_example_grows_and_no_derivative_is_above_one():
     torch = pytest.importorskip("torch")
     assert EXPLODING.forget == CELL_PATH.forget
-    measured = EXPLODING.measure().reading
+    measured = measure(EXPLODING).reading
     assert measured.pace == pytest.approx(math.exp(slope(by_torch(torch, EXPLODING))), abs=2e-3)
     assert measured.pace > 1.03 and measured.pace_steady
 
@@ -344,9 +345,9 @@ def test_a_layer_of_its_own_weights_gets_its_own_term_alone():
         own.append(np.outer(delta, below))
         delta, after = w_hh.T @ delta, below
     sizes = np.array([np.linalg.norm(one) for one in own]) / np.linalg.norm(np.sum(own, axis=0))
-    measured = np.exp(shares(LAYERS.measure()))
+    measured = np.exp(shares(measure(LAYERS)))
     np.testing.assert_allclose(measured, sizes, rtol=1e-3)
-    assert sizes[-1] == 0 and DEPTH.guess.answer(LAYERS.measure()) == np.sum(sizes >= 0.01) == 3
+    assert sizes[-1] == 0 and DEPTH.guess.answer(measure(LAYERS)) == np.sum(sizes >= 0.01) == 3
 
 
 def backpropagated(activation, net):

@@ -15,6 +15,7 @@ from gradflow.app.lessons.any_cell import DRAWS, HELD, SIX, most_choosing
 from gradflow.app.lessons.credit import LONG, SHORT, truncated
 from gradflow.app.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
 from gradflow.app.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, RECALL_LAG
 from gradflow.app.training import STEPS, learned_at
 from support import oracle
@@ -24,7 +25,7 @@ ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
 
 
 def said(lesson, scenario, **look):
-    return lesson.headline(scenario.measure(), replace(lesson.look, **look))
+    return lesson.headline(measure(scenario), replace(lesson.look, **look))
 
 
 def numbers(pattern, text):
@@ -206,7 +207,7 @@ def delay_line(t):
 
 @pytest.mark.parametrize("t", [3, 11, 12, 40, 95])
 def test_a_delay_line_by_hand(t):
-    measurement = replace(DELAY_LINE, time=t).measure()
+    measurement = measure(replace(DELAY_LINE, time=t))
     by_input, terms = delay_line(t)
     np.testing.assert_allclose(np.exp(measurement.lags.log_input_sensitivity()), by_input, rtol=1e-5)
     np.testing.assert_allclose(np.exp(measurement.log_row), terms, rtol=1e-5)
@@ -246,7 +247,7 @@ def test_sum_reach_and_truncation_in_float64(scenario):
     assert total == pytest.approx(np.linalg.norm(terms.sum(0)), rel=5e-3)
     assert far == pytest.approx(held[50:].sum() / held.sum(), rel=0.02)
     missing = np.linalg.norm(terms[20:].sum(0)) / np.linalg.norm(terms.sum(0))
-    assert truncated(scenario.measure(), 20) == pytest.approx(missing, rel=0.01)
+    assert truncated(measure(scenario), 20) == pytest.approx(missing, rel=0.01)
     if scenario is SHORT:
         assert 0.8 < factor(delta) < 0.86, "a sixth of the error is taken away"
 
@@ -268,7 +269,7 @@ def test_the_credit_of_the_picture_in_float64(scenario):
 
 
 def test_the_marked_term_is_the_largest_at_gain_twelve():
-    row = OTHERWISE.examples[0].scenario.measure().log_row
+    row = measure(OTHERWISE.examples[0].scenario).log_row
     assert np.argmax(row) == RECALL_LAG and np.mean(np.diff(row) > 0) > 0.5
 
 

@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import (
-    CHOICES,
-    DEFAULT_PRESET,
-    GATE_FIELDS,
-    PRESETS,
-    RANGES,
-    Scenario,
-    gate_names,
-    pinnable_gates,
-    to_params,
-)
+from gradflow.app.measurement import measure
+from gradflow.app.presets import DEFAULT_PRESET, PRESETS
+from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates
+from gradflow.app.url_codec import to_params
 from gradflow.app.view import Look
 from support.apptest_page import (
     MORE,
@@ -39,7 +32,7 @@ def test_opens_on_the_default_preset():
     at = open_explore(more=False)
     assert shown(at) == PRESETS[DEFAULT_PRESET]
     assert widget(at, "preset").value == DEFAULT_PRESET
-    assert verdict(at) == PRESETS[DEFAULT_PRESET].measure().said()
+    assert verdict(at) == measure(PRESETS[DEFAULT_PRESET]).said()
     assert not notices(at)
     assert "seed" not in at.session_state  # folded
 
@@ -49,7 +42,7 @@ def test_preset_sets_everything_and_reads_custom_once_a_control_moves(name):
     at = open_explore()
     checked(widget(at, "preset").set_value(name).run())
     assert shown(at) == PRESETS[name]
-    assert verdict(at) == PRESETS[name].measure().said()
+    assert verdict(at) == measure(PRESETS[name]).said()
     drag(at, gain=11.37)
     assert widget(at, "preset").value == "Custom"
     assert shown(at).gain == 11.37
@@ -188,7 +181,7 @@ def test_a_link_gives_the_same_numbers():
     scenario = Scenario(cell="gru", gain=3.21, horizon=61, time=17, seed=5, weight="all", update=0.815)
     at = open_explore(**to_params(scenario))
     assert shown(at) == scenario
-    assert verdict(at) == scenario.measure().said()
+    assert verdict(at) == measure(scenario).said()
 
 
 def test_axes_hold_during_a_drag_and_release():
@@ -204,7 +197,7 @@ def test_overflow_keeps_the_last_good_picture_while_held():
     at = open_explore(cell="rnn-linear", gain="1", horizon="256")
     good = at.session_state["last"].datasets
     drag(at, held="gain", gain=12.0)
-    step = shown(at).measure().overflow
+    step = measure(shown(at)).overflow
     assert step is not None
     assert at.session_state["last"].datasets is good
     assert str(step) in verdict(at)
@@ -216,7 +209,7 @@ def test_an_error_is_a_notice_without_a_traceback(monkeypatch, caplog):
     def broken(self):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(Scenario, "measure", broken)
+    monkeypatch.setattr("gradflow.app.live_chart.measure", broken)
     at = new_page().run()
     assert not at.exception
     (error,) = at.error

@@ -12,9 +12,10 @@ from itertools import combinations, islice, product
 import pyarrow as pa
 import pytest
 
-from gradflow.app.scenario import GATE_FIELDS, GATES, PRESETS, Scenario, parse
-from gradflow.app.url_codec import INITIAL
-from gradflow.app.view import Look, link_params, parse_look
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import GATE_FIELDS, GATES, Scenario
+from gradflow.app.url_codec import INITIAL, link_params, parse, parse_look
+from gradflow.app.view import Look
 from support.apptest_page import MORE, checked, open_explore, shown
 from support.strategies import CHOICES, RANGES, WHOLE
 from support.wording import missing_number

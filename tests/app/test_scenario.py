@@ -8,22 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradflow import maps
+from gradflow.app.measurement import measure
+from gradflow.app.presets import CUSTOM, DEFAULT_PRESET, PRESETS
 from gradflow.app.scenario import (
     CHOICES,
-    CUSTOM,
-    DEFAULT_PRESET,
     DELAY,
     GATE_FIELDS,
     MAX_HORIZON,
-    PRESETS,
     Scenario,
     defaults,
     gate_names,
-    parse,
     pinnable_gates,
-    to_params,
     with_init,
 )
+from gradflow.app.url_codec import parse, to_params
 from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
 from support.strategies import scenarios
@@ -206,9 +204,9 @@ def test_none_is_what_the_init_has_for_a_gate_and_nothing_else():
     """Keras's LSTM is bias 1 on the forget gate; the terms are those of a slider at σ(1), and of one at 0.5."""
     keras = Scenario(init="keras", hidden=4, horizon=30, **dict.fromkeys(GATE_FIELDS))
     by_hand = replace(keras, forget=0.73, input=0.5, output=0.5)  # bias 0.995
-    np.testing.assert_allclose(keras.measure().log_row, by_hand.measure().log_row, atol=0.1)
-    assert not np.allclose(keras.measure().log_row, replace(by_hand, forget=0.5).measure().log_row, atol=0.1)
-    np.testing.assert_allclose(keras.measure().gates["forget"][0], sigmoid(1.0), atol=0.1)
+    np.testing.assert_allclose(measure(keras).log_row, measure(by_hand).log_row, atol=0.1)
+    assert not np.allclose(measure(keras).log_row, measure(replace(by_hand, forget=0.5)).log_row, atol=0.1)
+    np.testing.assert_allclose(measure(keras).gates["forget"][0], sigmoid(1.0), atol=0.1)
 
 
 @pytest.mark.parametrize("init", CHOICES["init"])
@@ -239,12 +237,12 @@ def test_a_delay_line_outputs_its_input_of_eleven_steps_ago():
     np.testing.assert_array_equal(said[:DELAY], 0)
     np.testing.assert_array_equal(said[DELAY:], problem["inputs"][:-DELAY, 0])
     cost = (problem["inputs"][: 60 - DELAY, 0] - problem["targets"][DELAY:60]) ** 2 / 2
-    np.testing.assert_allclose(DELAY_LINE.measure().cost[DELAY:], cost, rtol=1e-5)
+    np.testing.assert_allclose(measure(DELAY_LINE).cost[DELAY:], cost, rtol=1e-5)
 
 
 @pytest.mark.parametrize("t", [0, 5, 10, 11, 12, 30, 59])
 def test_its_output_depends_on_lag_eleven_alone_and_its_matrices_do_not(t):
-    m = replace(DELAY_LINE, time=t).measure()
+    m = measure(replace(DELAY_LINE, time=t))
     alone = np.arange(t + 1) == DELAY
     assert (np.isfinite(m.chains["‖dC(t)/dx(t−u)‖"]) == alone).all()
     assert (np.isfinite(m.lags.entry("weight_ih", 0, 0)[1]) == alone).all()
@@ -267,7 +265,7 @@ def test_the_norms_of_its_matrices_are_level():
     for field in ("weight_hh", "weight_ih", "bias_hh"):
         shares = []
         for t in range(40, 60):
-            terms = np.exp(replace(DELAY_LINE, time=t).measure().lags.log_terms(field))[: DELAY + 1]
+            terms = np.exp(measure(replace(DELAY_LINE, time=t)).lags.log_terms(field))[: DELAY + 1]
             shares.append(terms / terms.sum())
         np.testing.assert_allclose(np.mean(shares, axis=0), 1 / 12, atol=0.015)
 
@@ -282,7 +280,7 @@ def test_a_short_delay_line_is_read_at_its_end_and_one_unit_as_it_is():
 
 
 def readings(name, seeds=8, **changes):
-    return [replace(PRESETS[name], seed=seed, **changes).measure().reading for seed in range(seeds)]
+    return [measure(replace(PRESETS[name], seed=seed, **changes)).reading for seed in range(seeds)]
 
 
 def median(values):
@@ -291,7 +289,7 @@ def median(values):
 
 @pytest.mark.parametrize(("name", "factor"), [("Vanishing", 0.8), ("Constant", 1.0), ("Exploding", 1.1)])
 def test_one_linear_unit_has_exactly_its_factor(name, factor):
-    measurement = PRESETS[name].measure()
+    measurement = measure(PRESETS[name])
     assert measurement.reading.regime == name.lower()
     assert measurement.reading.pace == pytest.approx(factor, rel=1e-5)
     lags = np.arange(measurement.t + 1)
@@ -317,14 +315,14 @@ def test_an_lstm_that_remembers_reaches_far_without_exploding():
 
 
 def test_an_lstm_that_explodes_does():
-    reading = PRESETS["LSTM that explodes"].measure().chaos_checked
+    reading = measure(PRESETS["LSTM that explodes"]).chaos_checked
     assert reading.growth_by_error.said == "explodes" and reading.regime == "exploding" and not reading.chaotic
 
 
 def test_a_chaotic_lstm_is_one():
     chaotic = PRESETS["Chaotic LSTM"]
-    assert chaotic.measure().chaos_checked.chaotic
-    assert not PRESETS[DEFAULT_PRESET].measure().chaos_checked.chaotic
+    assert measure(chaotic).chaos_checked.chaotic
+    assert not measure(PRESETS[DEFAULT_PRESET]).chaos_checked.chaotic
     found = readings("Chaotic LSTM")
     assert median(r.pace for r in found) > 1.05
     assert {r.regime for r in found} <= {"exploding", "mixed"}
@@ -337,7 +335,7 @@ def test_a_gru_vanishes_faster_than_the_lstm():
 def test_an_output_that_ignores_ten_inputs():
     """Just before a write lags 0 … 10 are exact zeros and lag 11 leads; one step later lag 11 is an exact zero."""
     preset = PRESETS["Ignores ten inputs"]
-    before, after = preset.measure(), replace(preset, time=84).measure()
+    before, after = measure(preset), measure(replace(preset, time=84))
     assert (before.t, after.t) == (95, 84)
     assert np.isneginf(before.log_row[:11]).all()
     assert np.argmax(before.log_row) == 11
@@ -352,7 +350,7 @@ def test_an_output_that_ignores_ten_inputs():
 
 @pytest.mark.parametrize("horizon", [2, 17, 100])
 def test_the_horizon_only_slices(horizon):
-    short, long = (Scenario(horizon=h, time=1).measure() for h in (horizon, MAX_HORIZON))
+    short, long = (measure(Scenario(horizon=h, time=1)) for h in (horizon, MAX_HORIZON))
     np.testing.assert_array_equal(short.log_terms, long.log_terms[:horizon, :horizon])
     np.testing.assert_array_equal(short.log_sums, long.log_sums[:horizon])
     np.testing.assert_array_equal(short.log_row, long.log_row)
@@ -361,7 +359,7 @@ def test_the_horizon_only_slices(horizon):
 
 
 def test_the_row_is_the_map_s_and_ends_at_its_sum():
-    measurement = Scenario(horizon=64, time=40).measure()
+    measurement = measure(Scenario(horizon=64, time=40))
     np.testing.assert_allclose(measurement.log_row, measurement.log_terms[40, :41], atol=1e-4)
     assert measurement.log_partial[-1] == pytest.approx(measurement.log_sums[40], abs=1e-4)
 
@@ -369,7 +367,7 @@ def test_the_row_is_the_map_s_and_ends_at_its_sum():
 @pytest.mark.parametrize("cell", CHOICES["cell"])
 @pytest.mark.parametrize("sequence", CHOICES["sequence"])
 def test_every_cell_reads_every_sequence(cell, sequence):
-    measurement = Scenario(cell=cell, sequence=sequence, gain=0.9, horizon=60).measure()
+    measurement = measure(Scenario(cell=cell, sequence=sequence, gain=0.9, horizon=60))
     assert measurement.overflow is None
     assert np.isfinite(measurement.log_sums).any()
     assert measurement.reading.verdict
@@ -377,8 +375,8 @@ def test_every_cell_reads_every_sequence(cell, sequence):
 
 def test_an_overflow_beyond_the_horizon_is_not_mentioned():
     scenario = Scenario(cell="rnn-linear", gain=12.0, horizon=20)
-    assert scenario.measure().overflow is None
-    late = replace(scenario, horizon=MAX_HORIZON).measure()
+    assert measure(scenario).overflow is None
+    late = measure(replace(scenario, horizon=MAX_HORIZON))
     assert 20 < late.overflow < 100
     assert late.reading.regime == "overflow"
 
@@ -393,15 +391,15 @@ def test_unchanged_results_are_not_computed_again(monkeypatch):
     for name in ("block_norms", "block_sums"):
         monkeypatch.setattr(maps, name, counted(name))
     scenario = Scenario(hidden=4, horizon=90, seed=77)
-    scenario.measure()
+    measure(scenario)
     assert set(swept) == {"block_sums"}, "one sweep gives terms and sums"
     swept.clear()
     for moved in ({"time": 10}, {"gate": "forget"}, {"horizon": 40}):
-        replace(scenario, **moved).measure()
+        measure(replace(scenario, **moved))
     assert not swept
-    replace(scenario, horizon=MAX_HORIZON).measure()
+    measure(replace(scenario, horizon=MAX_HORIZON))
     swept.clear()
-    replace(scenario, horizon=200).measure()
+    measure(replace(scenario, horizon=200))
     assert not swept
-    replace(scenario, weight="bias_hh").measure()
+    measure(replace(scenario, weight="bias_hh"))
     assert set(swept) == {"block_sums"}, "other sums, and the norms that are there"

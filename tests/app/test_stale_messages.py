@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from gradflow.app.lessons import LESSONS
 from gradflow.app.live_chart import settle_process
-from gradflow.app.scenario import PRESETS
+from gradflow.app.presets import PRESETS
 from support.apptest_page import (
     button,
     checked,

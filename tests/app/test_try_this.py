@@ -12,6 +12,7 @@ from gradflow.app.lessons.depth import lowest
 from gradflow.app.lessons.growing_sum import ratio
 from gradflow.app.lessons.training_problem import GAINS, outcome
 from gradflow.app.lessons.vanishing_terms import in_first_terms
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES
 from gradflow.app.view import RANGES as LOOK_RANGES
 
@@ -47,7 +48,7 @@ def test_it_can_be_done(lesson):
 @tries("A sum over lags")
 def _(lesson):
     def smaller(row):
-        sign, log = lesson.scenario.measure().lags.entry("weight_hh", row, lesson.look.col)
+        sign, log = measure(lesson.scenario).lags.entry("weight_hh", row, lesson.look.col)
         bars = sign * np.exp(log)
         return abs(bars.sum()) < np.abs([*bars[:12], bars[12:].sum()]).max()
 
@@ -58,7 +59,7 @@ def _(lesson):
 
 @tries("Vanishing terms, a sum that settles")
 def _(lesson):
-    times = lambda **values: in_first_terms(moved(lesson, **values).measure())
+    times = lambda **values: in_first_terms(measure(moved(lesson, **values)))
     for gain, end, first in ((0.95, 18, 45), (0.99, 90, 230)):
         assert 0.9 / (1 - gain) == pytest.approx(end)
         assert times(gain=gain, horizon=first) > end > times(gain=gain, horizon=first - 1)
@@ -67,20 +68,20 @@ def _(lesson):
 
 @tries("Not vanishing is not exploding")
 def _(lesson):
-    logs = {gain: ratio(moved(lesson, gain=gain).measure())[-1] for gain in (1.0, 1.037)}
+    logs = {gain: ratio(measure(moved(lesson, gain=gain)))[-1] for gain in (1.0, 1.037)}
     assert np.exp(logs[1.0]) == pytest.approx(100)
     assert np.exp(logs[1.037]) == pytest.approx(1000, rel=0.01)
 
 
 @tries("“LSTMs are sure to vanish”")
 def _(lesson):
-    paces = [moved(lesson, forget=1.0, gain=gain).measure().reading.pace for gain in np.arange(0, 6.01, 0.5)]
+    paces = [measure(moved(lesson, forget=1.0, gain=gain)).reading.pace for gain in np.arange(0, 6.01, 0.5)]
     assert 0.97 < min(paces) < max(paces) < 1.03 and "3 %" in lesson.try_this
 
 
 @tries("Depth: where vanishing does hurt")
 def _(lesson):
-    share = lambda gain, horizon: np.exp(lowest(moved(lesson, gain=gain, horizon=horizon).measure())[1])
+    share = lambda gain, horizon: np.exp(lowest(measure(moved(lesson, gain=gain, horizon=horizon)))[1])
     assert share(9.5, 12) < 0.1 < share(10.5, 12)
     assert max(share(gain, 30) for gain in np.arange(8, 12.01, 0.25)) < 0.1
 
@@ -89,7 +90,7 @@ def _(lesson):
 def _(lesson):
     vanishing = lambda gain: {
         cell
-        for cell, one in in_every_cell(moved(lesson, gain=gain).measure()).items()
+        for cell, one in in_every_cell(measure(moved(lesson, gain=gain))).items()
         if one.reading.regime == "vanishing"
     }
     assert len(vanishing(1.0)) == 4 and len(vanishing(3.0)) == 2 and vanishing(8.0) == {"rnn-sigmoid"}
@@ -97,7 +98,7 @@ def _(lesson):
 
 @tries("The output that ignores ten inputs")
 def _(lesson):
-    lit = lambda time: np.flatnonzero(np.isfinite(moved(lesson, time=time).measure().log_row)).tolist()
+    lit = lambda time: np.flatnonzero(np.isfinite(measure(moved(lesson, time=time)).log_row)).tolist()
     assert (lit(71), lit(72), lit(84)) == ([11], [0], [0])
 
 
@@ -105,7 +106,7 @@ def _(lesson):
 def _(lesson):
     _, high, step = RANGES["forget"]
     shares = {
-        forget: moved(lesson, forget=forget).measure().reading.far_share
+        forget: measure(moved(lesson, forget=forget)).reading.far_share
         for forget in map(RANGES["forget"].snap, np.arange(0.73, high, step))
     }
     assert 0.85 < min(forget for forget, share in shares.items() if share > 0.1) < 0.95

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario, to_params
-from gradflow.app.url_codec import Range, read, write
-from gradflow.app.view import CHOICES, RANGES, SHOWN, Look, look_params, parse_look
+from gradflow.app.presets import PRESETS
+from gradflow.app.ranges import Range
+from gradflow.app.scenario import GATE_FIELDS, Scenario
+from gradflow.app.url_codec import look_params, parse_look, read, to_params, write
+from gradflow.app.view import CHOICES, RANGES, SHOWN, Look
 from support.strategies import scenarios
 
 steady = settings(derandomize=True, max_examples=200, deadline=None)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from gradflow.app.measurement import measure
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -60,7 +62,7 @@ def parts():
         running = timed("engine: one t, their running sum", lags.log_partial_sums, **GATED.rows)
         delta = timed("engine: one t, ‖δ‖", lags.log_delta, **GATED.rows)
         timed("reading", read, row, delta, running, sums, gmap.log_residual[: GATED.horizon], None, None, t)
-        measurement = scenario.measure()
+        measurement = measure(scenario)
         domain = overview.domain(measurement, look)
         datasets = timed("chart: its numbers", overview.data, measurement, look, None, domain)
         timed("chart: map and strips as images", overview.images, measurement, look, domain)
@@ -87,7 +89,7 @@ async def whole(server):
 def main():
     logging.disable(logging.WARNING)  # Streamlit's, that there is no page here
     keep_compiled()
-    GATED.measure()
+    measure(GATED)
     each = parts()
     with serve(ROOT / "app.py") as server:
         move = wait_for(whole(server))

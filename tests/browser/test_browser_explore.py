@@ -7,7 +7,10 @@ from playwright.sync_api import expect
 
 from gradflow.app.charts.base import PAPERS
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, Scenario, parse, to_params
+from gradflow.app.measurement import measure
+from gradflow.app.presets import DEFAULT_PRESET, PRESETS
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse, to_params
 from support.chromium import CANVAS, CHART, wait_until_at_rest, wait_until_drawn
 from support.page_driver import (
     AXES,
@@ -38,7 +41,7 @@ from support.wording import missing_number
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_first_view_fits_and_can_be_read(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    expect(verdict(page)).to_have_text(PRESETS[DEFAULT_PRESET].measure().said())
+    expect(verdict(page)).to_have_text(measure(PRESETS[DEFAULT_PRESET]).said())
     for element in (CHART, CANVAS):
         assert 0.6 * min(width, 900) < page.locator(element).bounding_box()["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import parse
+from gradflow.app.url_codec import parse
 from support.page_driver import link, measurement, slider, typed, verdict
 
 WORDS = "as initialised"

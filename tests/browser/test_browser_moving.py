@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
-from gradflow.app.scenario import Scenario, to_params
-from gradflow.app.view import parse_look
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse_look, to_params
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest
 from support.page_driver import AXES, finger_on, link, measurement, picture, slider, texts, typed, verdict

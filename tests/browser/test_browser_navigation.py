@@ -4,7 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from gradflow.app.lessons import LESSONS
-from gradflow.app.scenario import Scenario, parse
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse
 from support.apptest_page import notices, open_lessons, shown
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import button, link, measurement, over_the_picture, reveal, slider, typed, verdict
@@ -24,7 +26,7 @@ def stands(page, on_lessons):
 
 
 def on_explore(page, scenario):
-    expect(verdict(page)).to_have_text(scenario.measure().said(True))
+    expect(verdict(page)).to_have_text(measure(scenario).said(True))
     assert parse(link(page))[0] == scenario
     assert not link(page).keys() & {"lesson", "answers"}
 
@@ -78,7 +80,7 @@ def test_by_open_in_explore_and_undo(way):
     way.get_by_text("Look closer", exact=True).click()
     expect(button(way, "Undo")).to_be_enabled()
     button(way, "Undo").click()
-    expect(verdict(way)).to_have_text(EXPLORED.measure().said(True))
+    expect(verdict(way)).to_have_text(measure(EXPLORED).said(True))
     wait_until_at_rest(way)
     assert measurement(link(way)).scenario == EXPLORED
 

@@ -10,8 +10,10 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from gradflow.app.charts import CHARTS
-from gradflow.app.scenario import DEFAULT_PRESET, PRESETS, parse, to_params
-from gradflow.app.view import SHOWN, Look, parse_look
+from gradflow.app.measurement import measure
+from gradflow.app.presets import DEFAULT_PRESET, PRESETS
+from gradflow.app.url_codec import parse, parse_look, to_params
+from gradflow.app.view import SHOWN, Look
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import button, finger_on, link, measurement, slider, texts, verdict
@@ -106,7 +108,7 @@ def test_a_kept_scenario_stays_in_grey_and_in_the_link(visit):
 @pytest.mark.parametrize("preset", ["Vanishing", "LSTM at initialisation", "Exploding"])
 def test_the_opposite_undo_and_back(visit, preset):
     page = visit({"preset": preset, "closer": "true"})
-    before, vanishes = measurement(link(page)).scenario, PRESETS[preset].measure().reading.regime == "vanishing"
+    before, vanishes = measurement(link(page)).scenario, measure(PRESETS[preset]).reading.regime == "vanishing"
     assert before == PRESETS[preset]
     button(page, "Show the opposite").click()
     on_canvas(page, "grey: kept")
@@ -114,16 +116,16 @@ def test_the_opposite_undo_and_back(visit, preset):
     expect(verdict(page)).to_have_text(now.said())
     assert (now.reading.regime == "vanishing") != vanishes
     button(page, "Undo").click()
-    expect(verdict(page)).to_have_text(before.measure().said())
+    expect(verdict(page)).to_have_text(measure(before).said())
     wait_until_at_rest(page)
     assert measurement(link(page)).scenario == before
     slider(page, "gain").press("ArrowRight")
-    expect(verdict(page)).not_to_have_text(before.measure().said())
+    expect(verdict(page)).not_to_have_text(measure(before).said())
     page.wait_for_function("location.search.includes('preset=Custom')")
     page.reload()  # which forgets where it began
     wait_until_drawn(page)
     button(page, "Back to preset").click()
-    expect(verdict(page)).to_have_text(before.measure().said())
+    expect(verdict(page)).to_have_text(measure(before).said())
 
 
 def test_the_switches(visit):
@@ -158,7 +160,7 @@ def test_the_definitions_hold_the_present_numbers_and_follow(visit):
     page = visit()
     button(page, "How these are defined").click()
     words = page.get_by_test_id("stPopoverBody")
-    expect(words).to_contain_text(number(PRESETS[DEFAULT_PRESET].measure().reading.log_sum))
+    expect(words).to_contain_text(number(measure(PRESETS[DEFAULT_PRESET]).reading.log_sum))
     expect(words.locator("table")).to_contain_text("forget")
     assert words.bounding_box()["height"] > 300
     slider(page, "forget").evaluate("""input => {
@@ -242,7 +244,7 @@ def test_on_stage(visit, scheme):
     for keys, place in ((["PageDown"], 1), (["PageDown"], 2), (["PageUp", "PageDown"], 2), (["PageUp"], 1)):
         for key in keys:  # two at once
             page.keyboard.press(key)
-        expect(verdict(page)).to_have_text(PRESETS[order[place]].measure().said())
+        expect(verdict(page)).to_have_text(measure(PRESETS[order[place]]).said())
         wait_until_at_rest(page)
     assert to_params(measurement(link(page)).scenario)["preset"] == order[1]
 

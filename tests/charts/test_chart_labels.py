@@ -9,7 +9,9 @@ import pytest
 import gradflow as gf
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
-from gradflow.app.scenario import PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import Scenario
 from gradflow.app.view import Look
 from support.labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
 from support.strategies import WHOLE
@@ -60,7 +62,7 @@ def test_the_measure_finds_what_collides_and_nothing_else():
 
 
 def test_the_measure_sees_the_texts_of_a_chart():
-    measurement, look = SMALL.measure(), Look(show="terms", closer=True)
+    measurement, look = measure(SMALL), Look(show="terms", closer=True)
     chart = CHARTS["terms"]
     data = chart.data(measurement, look, None, chart.domain(measurement, look))
     spec = charts.specification("terms")
@@ -86,7 +88,7 @@ CASES_OF_DRAWS = [
     for kind, far in (("reflection", 0.0), ("rotation", 5.0))
 ]
 BESIDE = {  # what stands under a lesson: its specification -> its data
-    "truncation": lambda: truncation.data(SMALL.measure()),
+    "truncation": lambda: truncation.data(measure(SMALL)),
     "layers": lambda: layers.data(gf.layer_gradients("sigmoid", 20, 4)),
     "learning": lambda: learning.data(LOSSES, 1.0, 24),
     "draws": lambda: draws.data(

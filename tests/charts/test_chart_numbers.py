@@ -10,7 +10,9 @@ import pytest
 
 import gradflow as gf
 from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
-from gradflow.app.scenario import CHOICES, PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, Scenario
 from gradflow.app.view import Look
 from gradflow.reading import number
 from support.oracle import Answer, costs, plain
@@ -94,7 +96,7 @@ def log10(values):
 
 
 def measured(case, **change):
-    return replace(SCENARIOS[case], **change).measure()
+    return measure(replace(SCENARIOS[case], **change))
 
 
 def drawn(name, measurement, look, kept=None):
@@ -180,7 +182,7 @@ def test_the_words_of_the_sum_are_its_number(case):
 
 
 def test_the_words_of_a_small_term_are_its_number():
-    measurement = Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH).measure()
+    measurement = measure(Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH))
     *_, bars = bars_of(measurement, Look())
     first = measurement.log_row[0]
     size = [abs(shown_number(words)) for words in bars["words"][: waterfall.FIRST]]
@@ -362,7 +364,7 @@ def test_there_is_no_sum_before_the_first_target():
 @pytest.mark.parametrize("name", ["Vanishing", "Constant", "Exploding"])
 def test_one_unit_s_sum_is_the_geometric_series(name):
     preset = replace(PRESETS[name], horizon=60)
-    curve = lines(drawn("growth", preset.measure(), Look())[0])["solid", base.BLUE]
+    curve = lines(drawn("growth", measure(preset), Look())[0])["solid", base.BLUE]
     expected = [np.log10(sum(preset.gain**u for u in range(t + 1))) for t in range(60)]
     np.testing.assert_allclose(curve, expected, atol=1e-4)
 
@@ -427,7 +429,7 @@ def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
 def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
     opening = {"forget": 0.9, "input": 0.7, "output": 0.4}
     scenario = replace(SCENARIOS["pinned"], **opening, time=time)
-    data, _ = drawn("network", scenario.measure(), Look())
+    data, _ = drawn("network", measure(scenario), Look())
     gates = data["gates"]
     steps = [time - int(lag) for lag in gates["lag"]]
     places = list(zip(gates["dx"], gates["dy"], strict=True))
@@ -474,7 +476,7 @@ def test_the_earlier_copies_hold_the_rest_of_the_terms():
 def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
     """A pinned gate is open by its value, except that one write in so many steps shuts or opens it."""
     scenario = Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.8, update=0.8, input=0.6, write_every=5)
-    measurement, look = scenario.measure(), Look(show="cells")
+    measurement, look = measure(scenario), Look(show="cells")
     table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell]
     drawn = {name: table[name].to_numpy() for name in table.column_names}
     for gate in gates:

@@ -15,6 +15,7 @@ from gradflow.app import charts
 from gradflow.app.charts import BUILT, CHARTS
 from gradflow.app.charts.specs import SHOWN as BUILT_BY
 from gradflow.app.charts.specs import every_specification, overview, waterfall
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES
 from gradflow.app.view import SHOWN, Look
 from support.scenarios import EVERY_CELL, OVERFLOWING, RARE, SMALL
@@ -42,7 +43,7 @@ every_chart = pytest.mark.parametrize("name", CHARTS)
 
 @cache
 def measured(scenario):
-    return scenario.measure()
+    return measure(scenario)
 
 
 @cache

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gradflow.app.charts import CHARTS, file_specification, render
 from gradflow.app.charts.specs.overview import SUMS, TERMS
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import Look
 
@@ -29,7 +30,7 @@ every_chart = pytest.mark.parametrize("name", CHARTS)
 
 @cache
 def measurement():
-    return Scenario(hidden=4, horizon=30).measure()
+    return measure(Scenario(hidden=4, horizon=30))
 
 
 @cache

@@ -9,6 +9,7 @@ from gradflow.app.charts import CHARTS, base, overview, waterfall
 from gradflow.app.charts.heatmap import COLOURS, map_pixels
 from gradflow.app.components.range_slider import Moves
 from gradflow.app.live_chart import Shown, frame
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES, Scenario
 from gradflow.app.view import Look
 
@@ -20,7 +21,7 @@ every_chart = pytest.mark.parametrize("name", CHARTS)
 
 def swept(name, scenario, field, last=None):
     """The frame of a chart as a sweep begins, or goes on from what was shown last."""
-    return frame(CHARTS[name], scenario.measure(), Look(show=name), None, Moves(True, field), last)
+    return frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(True, field), last)
 
 
 def height(log, domain):
@@ -39,17 +40,17 @@ def test_a_sweep_has_twenty_decades_at_most(name, scenario, field):
 def test_two_paces_can_be_told_apart():
     """Forget gate 0.83 against 0.37: over 30 lags 1e-2.4 against 1e-13, half the height of the frame."""
     domain = swept("terms", replace(START, gates="pinned"), "forget")
-    rows = [replace(START, gates="pinned", gain=0.2, forget=forget).measure().log_row for forget in (0.83, 0.37)]
+    rows = [measure(replace(START, gates="pinned", gain=0.2, forget=forget)).log_row for forget in (0.83, 0.37)]
     slow, fast = (height(row[30], domain) - height(row[0], domain) for row in rows)
     assert slow - fast > 0.4
 
 
 def test_where_the_terms_explode_those_that_do_not_stay_in_the_frame():
     domain = swept("terms", replace(RELU, gain=12.0), "gain")
-    settled = replace(RELU, gain=1.0).measure()
+    settled = measure(replace(RELU, gain=1.0))
     assert 0 < height(settled.log_row[0], domain) < 1
     assert 0 < height(settled.log_partial[-1], domain) < 1
-    wild = replace(RELU, gain=12.0).measure()
+    wild = measure(replace(RELU, gain=12.0))
     assert height(wild.log_partial[-1], domain) > 1
 
 
@@ -70,13 +71,13 @@ def test_on_the_linear_axis_of_the_waterfall_the_present_bars_stay_visible():
     assert waterfall.bounded(own, (-2, 0.0, 3.0)) == waterfall.widest(own, (-2, 0.0, 3.0))
     assert waterfall.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
     unit, floor, ceiling = swept("entry", replace(RELU, gain=1.0), "gain")
-    _, *ends = waterfall.domain(replace(RELU, gain=1.0).measure(), Look())
+    _, *ends = waterfall.domain(measure(replace(RELU, gain=1.0)), Look())
     assert (ceiling - floor) * 10.0**unit <= 20 * max(abs(end) for end in ends)
 
 
 def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_coloured_so():
     domain = swept("terms", replace(START, gates="pinned"), "forget")
-    measurement = replace(START, gates="pinned", gain=0.2, forget=0.1).measure()
+    measurement = measure(replace(START, gates="pinned", gain=0.2, forget=0.1))
     below = np.isfinite(measurement.log_row) & (measurement.log_row < domain[0] * np.log(10))
     assert below.sum() > 50
     data = base.swept(overview.data(measurement, Look(), None, domain))
@@ -95,17 +96,17 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
 @every_chart
 def test_the_frame_is_chosen_once_and_left_once(name):
     scenario = replace(START, gates="pinned")
-    own = frame(CHARTS[name], scenario.measure(), Look(show=name), None, Moves(False, None), None)
+    own = frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(False, None), None)
     first = swept(name, scenario, "forget")
     shown = Shown(Look(show=name), first, 100, {}, None, {}, "forget")
     for value in RANGES["forget"].low, 0.5, RANGES["forget"].high:
         assert swept(name, replace(scenario, forget=value), "forget", shown) == first
-    assert frame(CHARTS[name], scenario.measure(), Look(show=name), None, Moves(False, None), shown) == own
+    assert frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(False, None), shown) == own
 
 
 @every_chart
 def test_the_chart_says_so_in_one_place(name):
-    measurement, look = START.measure(), Look(show=name)
+    measurement, look = measure(START), Look(show=name)
     plain = CHARTS[name].data(measurement, look, None, CHARTS[name].frame(look, measurement))
     said = base.swept(plain)
     assert {dataset for dataset in plain if plain[dataset] != said[dataset]} == {"frame"}

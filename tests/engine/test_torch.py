@@ -155,7 +155,9 @@ def test_a_tensor_of_integers_is_explained(torch):
 
 def test_pytorch_is_never_imported():
     code = """
-import gradflow as gf, gradflow.problem, gradflow.app.scenario
-gf.Scenario(hidden=2, horizon=5, init="pytorch", forget=None).measure()
+import gradflow.problem
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
+measure(Scenario(hidden=2, horizon=5, init="pytorch", forget=None))
 """
     assert not loaded({"torch"}, code)

@@ -10,7 +10,8 @@ import streamlit as st
 from playwright.sync_api import expect
 
 from gradflow.app import training
-from gradflow.app.scenario import Scenario, to_params
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import to_params
 from support.apptest_page import new_page, press, widget
 from support.chromium import INK, wait_until_at_rest, wait_until_drawn
 from support.paths import ROOT
@@ -55,11 +56,11 @@ def copied(app):
         "gradflow.app.toolbar.bottom",
         "gradflow.app.live_chart.dress",
         "gradflow.app.live_chart.begin",
-        "gradflow.app.scenario.Scenario.measure",
+        "gradflow.app.live_chart.measure",
         "gradflow.app.live_chart.prepare",
         "gradflow.app.components.range_slider.take",
         "gradflow.app.sidebar.live_panels",
-        "gradflow.app.view.look_params",
+        "gradflow.app.url_codec.look_params",
         "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
@@ -90,7 +91,7 @@ def test_a_page_that_cannot_be_loaded_shows_the_error_notice(module, monkeypatch
     assert copied(app) == SET
 
 
-@pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.scenario.Scenario.measure"])
+@pytest.mark.parametrize("where", ["gradflow.app.session.names", "gradflow.app.live_chart.measure"])
 def test_a_broken_lesson_shows_the_error_notice(where, monkeypatch, caplog):
     monkeypatch.setattr(where, broken)
     app = new_page("lessons", **SET, lesson="2").run()

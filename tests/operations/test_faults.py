@@ -13,7 +13,9 @@ import pytest
 from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
-from gradflow.app.scenario import Scenario, to_params
+from gradflow.app.measurement import measure
+from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import to_params
 from support.chromium import INK, wait_until_at_rest, wait_until_drawn
 from support.page_driver import finger_on, link, measurement, slider, verdict
 from support.paths import APP
@@ -193,13 +195,13 @@ def test_two_threads_at_the_same_first_compilation_compile_once():
         if event == "/jax/core/compile/backend_compile_duration":
             compiled.append(fun_name)
 
-    def measure(seed):
+    def measured(seed):
         start.wait()
-        Scenario(cell="gru", hidden=2, seed=seed).measure()
+        measure(Scenario(cell="gru", hidden=2, seed=seed))
 
     jax.clear_caches()
     jax.monitoring.register_event_duration_secs_listener(listen)
-    threads = [threading.Thread(target=measure, args=(seed,)) for seed in (1, 2)]
+    threads = [threading.Thread(target=measured, args=(seed,)) for seed in (1, 2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -237,6 +239,7 @@ def keeping(folder, limit_before="unlimited", limit_after="unlimited"):
     code = f"""
 import json, resource, sys
 from gradflow.engine.compile_cache import keep_compiled
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 def limit(size):
     if size != "unlimited":
@@ -244,10 +247,10 @@ def limit(size):
 limit({limit_before!r})
 kept = keep_compiled()
 limit({limit_after!r})
-print(json.dumps([str(kept), Scenario(cell="rnn-tanh").measure().said()]))
+print(json.dumps([str(kept), measure(Scenario(cell="rnn-tanh")).said()]))
 """
     kept, said = run_python(code, XDG_CACHE_HOME=str(folder))
-    assert said == Scenario(cell="rnn-tanh").measure().said()
+    assert said == measure(Scenario(cell="rnn-tanh")).said()
     return kept
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradflow.app import scenario
+from gradflow.app import measurement
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
 from gradflow.app.streamlit_patches import release_memory
 from gradflow.engine.compile_cache import COMPILED
@@ -35,12 +36,12 @@ def test_another_sessions_numbers_would_be_noticed(server):
 
 
 def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations):
-    scenario._forget_compiled()  # whatever other tests have left
+    measurement._forget_compiled()  # whatever other tests have left
     dice, seen, memory = random.Random(0), set(), []
     for k in range(600):
         one = random_scenario(dice)
         compilations.clear()
-        one.measure()
+        measure(one)
         assert not (one.kind in seen and compilations), f"{one} compiles again: {compilations}"
         seen.add(one.kind)
         if k in (200, 599):
@@ -60,15 +61,15 @@ def random_scenario(dice):
 
 
 def test_the_number_of_compiled_kinds_is_bounded(monkeypatch, compilations):
-    monkeypatch.setattr(scenario, "KINDS", 3)
+    monkeypatch.setattr(measurement, "KINDS", 3)
     sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
-    scenario._forget_compiled()
+    measurement._forget_compiled()
     assert not COMPILED
     for each in sizes:
-        each.measure()
-    assert scenario.measured_kinds() == {sizes[-1].kind}, "the first three are still there"
+        measure(each)
+    assert measurement.measured_kinds() == {sizes[-1].kind}, "the first three are still there"
     compilations.clear()
-    replace(sizes[-1], seed=98).measure()
+    measure(replace(sizes[-1], seed=98))
     assert not compilations
-    again = replace(sizes[0], seed=98).measure()
+    again = measure(replace(sizes[0], seed=98))
     assert compilations and np.isfinite(again.log_row[0])

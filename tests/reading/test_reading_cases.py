@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.app.scenario import PRESETS, Scenario
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import Scenario
 
 
 def claims(reading):
@@ -25,7 +27,7 @@ def drawn(hidden, steps, inputs=4, seed=0):
 
 def test_a_sum_that_rises_over_forty_steps_and_falls_after_them_does_not_explode():
     scenario = Scenario(forget=0.97, seed=10)
-    short, long = (replace(scenario, horizon=horizon).measure() for horizon in (40, 160))
+    short, long = (measure(replace(scenario, horizon=horizon)) for horizon in (40, 160))
     ratio = np.exp(long.log_sums - long.log_residual)
     assert ratio[[39, 79, 159]] == pytest.approx([4.95, 2.03, 1.09], rel=0.01)
     assert "explodes" not in claims(short.chaos_checked)
@@ -35,7 +37,7 @@ def test_a_sum_that_rises_over_forty_steps_and_falls_after_them_does_not_explode
 def test_an_identity_that_keeps_delta_is_not_called_vanishing():
     """Its terms fall by 0.987 a step, because the state grows forwards; δ is level to the last digit."""
     scenario = Scenario(cell="rnn-linear", init="identity", hidden=64, gain=1.0, horizon=150)
-    reading = scenario.measure().chaos_checked
+    reading = measure(scenario).chaos_checked
     assert reading.pace == pytest.approx(1, abs=1e-5) and reading.regime == "constant"
     assert claims(reading)["term_pace"] == pytest.approx(0.987, abs=5e-4)
     assert "error δ by 1.00: δ keeps its size" in reading.verdict
@@ -87,7 +89,7 @@ PROMISES = {
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_makes_the_claim_its_name_promises(name):
-    reading = PRESETS[name].measure().chaos_checked
+    reading = measure(PRESETS[name]).chaos_checked
     if name == "LSTM that remembers":
         assert reading.far_share == claims(reading)["far_share"] > 0.2
         return

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, GATES, Scenario
 from gradflow.app.view import Look
 
@@ -172,8 +173,8 @@ WIDTHS = {"page": (1000, False), "beside the sidebar": (800, False), "phone": (3
 
 def wrong(name, scenario, look, kept, width, stage):
     """What is wrong with the letters of a chart; see `collisions`."""
-    chart, measurement = CHARTS[name], scenario.measure()
-    kept = kept and kept.measure()
+    chart, measurement = CHARTS[name], measure(scenario)
+    kept = kept and measure(kept)
     datasets = chart.data(measurement, look, kept, chart.frame(look, measurement, kept))
     return faults(charts.specification(name, stage), datasets, width)
 

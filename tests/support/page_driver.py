@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import parse
+from gradflow.app.measurement import measure
+from gradflow.app.url_codec import parse
 from gradflow.reading import number
 from support.chromium import CANVAS, CHART, wait_until_at_rest
 
@@ -46,7 +47,7 @@ def link(page):
 def measurement(params):
     scenario, _, notices = parse(params)
     assert not notices
-    return scenario.measure()
+    return measure(scenario)
 
 
 def button(page, name):

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, PRESETS, Scenario
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, Scenario
 
 SMALL = Scenario(hidden=4, horizon=40)
 OVERFLOWING = Scenario(cell="rnn-linear", gain=12.0, horizon=MAX_HORIZON, hidden=4)

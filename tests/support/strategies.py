@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from gradflow.app import scenario
-from gradflow.app.scenario import CUSTOM, GATES, PRESETS, Scenario
+from gradflow.app.presets import CUSTOM, PRESETS
+from gradflow.app.scenario import GATES, Scenario
 from gradflow.app.url_codec import INITIAL
 from gradflow.app.view import CHOICES as LOOK_CHOICES
 from gradflow.app.view import RANGES as LOOK_RANGES

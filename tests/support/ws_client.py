@@ -17,7 +17,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from gradflow.app.charts.base import numbers
-from gradflow.app.scenario import parse, to_params
+from gradflow.app.measurement import measure
+from gradflow.app.url_codec import parse, to_params
 
 BRIEF = 600  # bytes: what ends a run or changes the address is shorter; only such messages are read while others wait
 EARLY = ForwardMsg.FINISHED_EARLY_FOR_RERUN
@@ -117,7 +118,7 @@ def wait_for(coroutine):
 
 def foreign(run, scenario):
     """What of a run is not this scenario's: compared with the engine, in this process."""
-    measurement, tables = scenario.measure(), run.tables()
+    measurement, tables = measure(scenario), run.tables()
     low, high = (tables["frame"][name][0].as_py() for name in ("low", "high"))
     shown, here = tables["sums"]["sum"].to_numpy(), np.clip(measurement.log_partial / np.log(10), low, high)
     same = {

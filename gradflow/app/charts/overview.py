@@ -84,7 +84,7 @@ def data(measurement, look, kept, domain, image=False):
     """The numbers of the picture.
 
     Args:
-        measurement: what `Scenario.measure` returns.
+        measurement: what `measure` returns.
         look: the `Look`.
         kept: the measurement that stays in grey, or None.
         domain: (low, high) in log10; what lies beyond it is marked at the edge.

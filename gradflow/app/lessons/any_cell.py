@@ -10,6 +10,7 @@ from gradflow.app.counterexample import in_every_cell
 from gradflow.app.lessons.evidence import pace, plain, three
 from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, Trial, Verdict, stops
 from gradflow.app.lessons.sources import CHO, HE, HOCHREITER, SAXE
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, Scenario
 from gradflow.app.view import Look
 from gradflow.reading import per_step_factor, regime
@@ -60,7 +61,7 @@ def _what_level_hides(measurement):
 
 def _adds_up():
     worst = 0.0
-    for measurement in in_every_cell(SIX.measure()).values():
+    for measurement in in_every_cell(measure(SIX)).values():
         whole = math.log(float(np.linalg.norm(measurement.whole.weight_hh)))
         worst = max(worst, abs(math.expm1(measurement.reading.log_sum - whole)))
     return Evidence(worst < 1e-4, f"one draw of each: sum and jax.grad differ by at most {plain(worst)} of the value")

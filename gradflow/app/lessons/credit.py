@@ -7,7 +7,8 @@ from gradflow.app.lessons.evidence import plain, three, typical, typically
 from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, JOZEFOWICZ, TALLEC
 from gradflow.app.lessons.training_problem import FIRST_DRAW, GAINS, LSTM, RECALL, outcome
-from gradflow.app.scenario import PRESETS
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
 from gradflow.app.view import Look
 from gradflow.reading import number
 
@@ -73,7 +74,7 @@ HIDES = Lesson(
     reveal=lambda m, look: (
         f"The sum is {number(m.reading.log_sum)}, and the lags from {(m.t + 1) // 2} on hold "
         f"{plain(m.reading.far_share)} of the terms' total size. In the grey network they hold "
-        f"{plain(LONG.measure().reading.far_share)}."
+        f"{plain(measure(LONG).reading.far_share)}."
     ),
     conclusion=(
         "A proper sum can be all short lags. To learn a long dependency, credit has to reach back: that is needed, and "

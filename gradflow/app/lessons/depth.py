@@ -8,8 +8,8 @@ import numpy as np
 from gradflow.app.lessons.evidence import SEEDS, log_sum, pace, plain, typically
 from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, DU, HOCHREITER, HOCHREITER_91, SAXE
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.url_codec import Range
 from gradflow.app.view import Look
 from gradflow.reading import number, per_step_factor
 

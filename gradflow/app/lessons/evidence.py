@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradflow.app.lessons.record import Evidence
+from gradflow.app.measurement import measure
 from gradflow.reading import number
 
 SEEDS = range(8)
@@ -13,7 +14,7 @@ SEEDS = range(8)
 
 def drawn(scenario, seeds=SEEDS):
     """The scenario with other weights and inputs, measured; one for each seed."""
-    return [replace(scenario, seed=seed).measure() for seed in seeds]
+    return [measure(replace(scenario, seed=seed)) for seed in seeds]
 
 
 def rms_by_error(scenario, seeds):

@@ -5,8 +5,9 @@ from dataclasses import replace
 from gradflow.app.lessons.evidence import SEEDS, drawn, pace, plain, spread, term_pace, three, typical, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import GERS, HOCHREITER, JOZEFOWICZ
-from gradflow.app.scenario import GATE_FIELDS, PRESETS, Scenario
-from gradflow.app.url_codec import Range
+from gradflow.app.presets import PRESETS
+from gradflow.app.ranges import Range
+from gradflow.app.scenario import GATE_FIELDS, Scenario
 from gradflow.app.view import Look
 
 CELL_PATH = Scenario(gates="pinned", forget=0.9, cell_path_only=True)

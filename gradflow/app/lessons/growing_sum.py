@@ -11,7 +11,8 @@ from gradflow.app.lessons.evidence import by_error, coherence, drawn, plain, rms
 from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import PASCANU, SAXE, ZUCCHET
 from gradflow.app.lessons.vanishing_terms import MANY, TURNING
-from gradflow.app.scenario import PRESETS
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
 from gradflow.app.view import Look
 from gradflow.reading import number
 
@@ -71,7 +72,7 @@ def _three_laws():
 
 
 def _explodes():
-    growth = by_error(replace(ABOVE, horizon=200).measure())
+    growth = by_error(measure(replace(ABOVE, horizon=200)))
     return Evidence(growth.said == "explodes", f"ρ = 1.1, 200 steps: by its error ×{plain(growth.rate)} a step")
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from gradflow.app.lessons.evidence import drawn, plain, three, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import HOCHREITER
-from gradflow.app.scenario import PRESETS
-from gradflow.app.url_codec import Range
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.ranges import Range
 from gradflow.app.view import Look
 from gradflow.reading import share
 
@@ -88,7 +89,7 @@ def _reappears():
 
 def _keeps_what_it_ignores():
     """Of the delay line, at every time that lag 11 reaches: by the input, by one entry of W, by the whole matrix."""
-    line = DELAY_LINE.measure()
+    line = measure(DELAY_LINE)
     by_input, by_entry = [], []
     for t in range(EVERY - 1, DELAY_LINE.horizon):
         lags = line.gmap.lags(t)

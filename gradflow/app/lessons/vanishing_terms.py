@@ -8,8 +8,10 @@ import numpy as np
 from gradflow.app.lessons.evidence import by_error, coherence, drawn, plain, rms_by_error, spread, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, PASCANU, WERBOS, ZUCCHET
-from gradflow.app.scenario import PRESETS, Scenario
-from gradflow.app.url_codec import Range
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.ranges import Range
+from gradflow.app.scenario import Scenario
 from gradflow.app.view import Look
 from gradflow.reading import number, share
 
@@ -63,7 +65,7 @@ def _reveal(measurement, look):
 
 def _geometric():
     rhos = 0.5, 0.8, 0.9
-    ratios = [in_first_terms(replace(UNIT, gain=rho).measure()) for rho in rhos]
+    ratios = [in_first_terms(measure(replace(UNIT, gain=rho))) for rho in rhos]
     true = all(abs(ratio * (1 - rho) - 1) < 1e-3 for ratio, rho in zip(ratios, rhos, strict=True))
     return Evidence(true, "ρ = 0.5, 0.8, 0.9: " + ", ".join(map(plain, ratios)) + " times the nearest term")
 
@@ -93,7 +95,7 @@ def _recurrent():
 
 def _near_one():
     rhos = 0.9, 0.95, 0.97
-    bias = [in_errors(replace(UNIT, gain=rho, horizon=256).measure()) for rho in rhos]
+    bias = [in_errors(measure(replace(UNIT, gain=rho, horizon=256))) for rho in rhos]
     both = [recurrent_sum(rho) for rho in rhos]
     true = all(abs(measured / formula - 1) < 0.15 for measured, formula in both)
     true &= all(abs(value * (1 - rho) - 1) < 1e-2 for value, rho in zip(bias, rhos, strict=True))
@@ -127,7 +129,7 @@ def _turning():
 
 
 def _no_reach():
-    far = float(share(UNIT.measure().log_row)[50])
+    far = float(share(measure(UNIT).log_row)[50])
     return Evidence(far < 1e-4, f"ρ = 0.8: lags of 50 and more hold {plain(far)} of the terms' size")
 
 

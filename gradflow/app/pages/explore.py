@@ -5,6 +5,7 @@ import streamlit as st
 from gradflow.app import session, toolbar
 from gradflow.app.errors import notice
 from gradflow.app.live_chart import begin, dress, kept_measurement
+from gradflow.app.measurement import measure
 from gradflow.app.sidebar import live_panels, sidebar
 
 
@@ -71,7 +72,7 @@ def files():
     scenario, look = st.session_state.scenario, st.session_state.look  # no callable below has a session
 
     def drawn(form):
-        chart, measurement, kept = charts.CHARTS[look.show], scenario.measure(), kept_measurement(look.kept)
+        chart, measurement, kept = charts.CHARTS[look.show], measure(scenario), kept_measurement(look.kept)
         domain = chart.frame(look, measurement, kept)
         image = {"image": True} if look.show == "terms" else {}
         datasets = chart.data(measurement, look, kept, domain, **image)

@@ -13,6 +13,7 @@ from gradflow.app.lessons.record import COLOURS, STANCES
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import begin, draw_chart, dress, get_ready
 from gradflow.app.live_training import TURN, learning, visitor
+from gradflow.app.measurement import measure
 from gradflow.app.navigation import carrier
 from gradflow.app.url_codec import short
 
@@ -165,7 +166,7 @@ def settled(lesson, number, answers):
     """The prediction against the measurement."""
     guess, said = lesson.guess, answers[number]
     with st.spinner("Measuring. This happens once."):
-        found = guess.answer(lesson.scenario.measure())
+        found = guess.answer(measure(lesson.scenario))
     if guess.options:
         right, yours, truth = said == found, guess.options[int(said)], guess.options[found]
     else:

@@ -7,10 +7,11 @@ import streamlit as st
 
 from gradflow.app import url_state
 from gradflow.app.labels import LABELS
-from gradflow.app.scenario import INPUTS, RANGES, gate_names, parse, preset_of
+from gradflow.app.presets import preset_of
+from gradflow.app.scenario import INPUTS, RANGES, gate_names
 from gradflow.app.session import change, settle, showing
+from gradflow.app.url_codec import parse, parse_look
 from gradflow.app.view import RANGES as LOOK_RANGES
-from gradflow.app.view import parse_look
 
 _HTML = '<div class="ranges"></div>'
 _text = lambda name: Path(__file__).with_name(name).read_text(encoding="utf-8")

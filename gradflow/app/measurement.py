@@ -1,0 +1,182 @@
+"""What the page shows of a scenario, measured; with all caches and locks, and what is compiled.
+
+Every shape is that of `MAX_HORIZON`, of which the horizon takes the first blocks and slices, as causality allows: one
+compilation serves every horizon and every time.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from threading import Lock
+
+import numpy as np
+
+from gradflow.app.scenario import MAX_HORIZON, Scenario
+
+# Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
+# a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
+_TURN, _FIRST, _MEASURED = Lock(), Lock(), set()
+KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
+
+
+def measured_kinds():
+    """The kinds of scenario that are compiled in this process."""
+    return frozenset(_MEASURED)
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What the page shows of a scenario, sliced to its horizon T; t is the chosen time; logarithms are natural.
+
+    −inf is an exact zero, NaN marks the rows from the step at which the forward pass overflows.
+    """
+
+    scenario: Scenario
+    t: int
+    log_terms: np.ndarray  # log ‖dC(t)/dW(t−u)‖ at [t, u], f64[T, T]
+    log_sums: np.ndarray  # log ‖Σ_u dC(t)/dW(t−u)‖, f64[T]
+    log_residual: np.ndarray  # log ‖dC(t)/dh(t)‖, f64[T]
+    cost: np.ndarray  # C(t), [T]
+    log_row: np.ndarray  # the terms of the chosen t by lag, f64[t+1]
+    log_partial: np.ndarray  # log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖, f64[t+1]
+    gates: dict  # mean openness of each sigmoid gate over the units, name -> f[T]
+    labels: tuple  # what was read at each step
+    overflow: int | None  # first step whose forward pass is not finite
+    underflow: int | None  # first step at which a state was flushed to zero
+    reading: "Reading"  # noqa: F821
+    lags: "LagTerms"  # noqa: F821  the terms of the chosen t, to ask for more: entries, factors, chains
+    gmap: "GradientMap"  # noqa: F821
+
+    @property
+    def field(self):
+        """What is chosen, for what needs one field: weight_hh where all four are."""
+        rows = self.scenario.rows
+        return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
+
+    @cached_property
+    def chaos_checked(self):
+        """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
+        from gradflow.reading import read
+
+        numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
+        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.divergence)
+
+    def said(self, at_rest=True):
+        """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
+        return (self.chaos_checked if at_rest else self.reading).verdict
+
+    @cached_property
+    def chains(self):
+        """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
+        return {
+            f"‖dh(t)/d{'(h,c)' if self.scenario.cell == 'lstm' else 'h'}(t−u)‖": self.lags.log_state_sensitivity(),
+            "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
+        }
+
+    @cached_property
+    def log_missing(self):
+        """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
+        with np.errstate(invalid="ignore"):
+            return np.append(self.lags.log_tail_sums(**self.scenario.rows), -np.inf) - self.log_partial[-1]
+
+    @cached_property
+    def whole(self):
+        """dC(t)/dW of the shared weights, by `jax.grad` alone; `Weights`."""
+        from gradflow.engine.reference import whole_gradient
+
+        return whole_gradient(**self.scenario.problem(), t=self.t)
+
+    @cached_property
+    def float32(self):
+        """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
+        rows = self.scenario.rows
+        plain = self.gmap.unscaled_terms(**rows, horizon=len(self.cost))
+        return replace(
+            self,
+            log_terms=np.where(np.tri(*plain.shape, dtype=bool), _plain_logs(plain), -np.inf),
+            log_row=_plain_logs(self.lags.unscaled_terms(**rows)),
+            log_partial=_plain_logs(self.lags.unscaled_partial_sums(**rows)),
+        )
+
+
+def measure(scenario):
+    """Compute what the page shows of a scenario, a `Measurement`.
+
+    The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
+    """
+    if scenario.kind in _MEASURED:
+        with _TURN:
+            return _measure(scenario)
+    with _FIRST:
+        if scenario.kind not in _MEASURED and len(_MEASURED) >= KINDS:
+            _forget_compiled()
+        measurement = _measure(scenario)
+        _MEASURED.add(scenario.kind)
+        return measurement
+
+
+def _forget_compiled():
+    from gradflow.engine.compile_cache import forget_compiled
+
+    _MEASURED.clear()
+    forget_compiled()
+
+
+def _plain_logs(values):
+    values = np.asarray(values, float)
+    with np.errstate(divide="ignore"):
+        return np.log(np.where(np.isfinite(values), values, np.nan))
+
+
+@lru_cache(maxsize=8)
+def _measure(scenario):
+    from gradflow.reading import read
+
+    horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
+    rows = scenario.rows
+    core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
+    gmap, (log_terms, log_sums) = _gradient_map(core), _all_times(core, horizon, **rows)
+    lags = _lag_terms(core, t)
+    before = lambda step: step if step is not None and step < horizon else None
+    overflow, underflow = before(gmap.overflow), before(gmap.underflow)
+    log_residual = gmap.log_residual[:horizon]
+    log_row, log_partial = lags.log_terms(**rows), lags.log_partial_sums(**rows)
+    return Measurement(
+        scenario=scenario,
+        t=t,
+        log_terms=log_terms,
+        log_sums=log_sums,
+        log_residual=log_residual,
+        cost=gmap.cost[:horizon],
+        log_row=log_row,
+        log_partial=log_partial,
+        gates={name: gate[:horizon].mean(axis=1) for name, gate in gmap.gates.items()},
+        labels=core.data().labels[:horizon],
+        overflow=overflow,
+        underflow=underflow,
+        reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
+        lags=lags,
+        gmap=gmap,
+    )
+
+
+@lru_cache(maxsize=8)
+def _gradient_map(scenario):
+    """The map of a scenario, whatever its horizon, time, weight and gate."""
+    from gradflow.engine.device import select_device
+    from gradflow.maps import gradient_map
+
+    select_device()
+    return gradient_map(**scenario.problem())
+
+
+@lru_cache(maxsize=8)
+def _all_times(scenario, horizon, weight, gate):
+    """(log_terms, log_sums) of a map, which another time alone does not change."""
+    gmap, of = _gradient_map(scenario), {"weight": weight, "gate": gate, "horizon": horizon}
+    log_sums = gmap.log_sums(**of)  # first: its sweep has the norms as well
+    return gmap.log_terms(**of), log_sums
+
+
+@lru_cache(maxsize=8)
+def _lag_terms(scenario, t):
+    return _gradient_map(scenario).lags(t)
