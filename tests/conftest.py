@@ -17,18 +17,21 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 expect.set_options(timeout=1000 * PATIENCE)
 
 
-def pytest_collection_modifyitems(items):
-    """Mark what needs a browser or a server; with several processes, each file goes to one, those with a browser first.
+FIRST = ("browser", "operations", "app", "engine")  # folders, the longest tests first
 
-    Each process has a server and a browser of its own, from the first test on that asks for one.
+
+def pytest_collection_modifyitems(items):
+    """Mark what needs a browser or a server, and begin with what takes longest.
+
+    With --dist loadfile each file goes to one process, where what is compiled or trained for it is so once. Each
+    process has a server and a browser of its own, from the first test on that asks for one.
     """
     for item in items:
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
         elif {"server", "fresh"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
-    items.sort(key=lambda item: item.path.parent.name != "browser")
+    items.sort(key=lambda item: FIRST.index(folder) if (folder := item.path.parent.name) in FIRST else len(FIRST))
 
 
 @pytest.fixture
