@@ -74,8 +74,8 @@ def drawn(name, scenario, look, kept=None):
 
 def every_drawing(name, case):
     """(which, datasets) with every look, alone and beside what is kept."""
-    for (view, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
-        yield f"{view}, kept: {beside}", drawn(name, SCENARIOS[case], look, kept)
+    for (angle, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
+        yield f"{angle}, kept: {beside}", drawn(name, SCENARIOS[case], look, kept)
 
 
 def uses(spec, dataset=None):
