@@ -61,13 +61,13 @@ def copied(app):
         "gradflow.app.session.read_link",
         "gradflow.app.sidebar.sidebar",
         "gradflow.app.toolbar.bottom",
-        "gradflow.app.live_chart.dress",
+        "gradflow.app.live_chart.inject_css",
         "gradflow.app.live_chart.begin",
         "gradflow.app.live_chart.measure",
         "gradflow.app.live_chart.prepare",
         "gradflow.app.components.range_slider.take",
         "gradflow.app.sidebar.live_panels",
-        "gradflow.app.url_codec.look_params",
+        "gradflow.app.url_codec.view_params",
         "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
@@ -155,7 +155,7 @@ def test_a_training_that_cannot_even_be_offered_does_not_go_round_in_circles(mon
 def test_what_escapes_every_apology_is_not_shown_either(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
     monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
-    monkeypatch.setattr("gradflow.app.errors._apologise", broken)
+    monkeypatch.setattr("gradflow.app.errors._show_errors", broken)
     app = opened()
     assert len(app.exception) == 1
     shown = everything(app)
