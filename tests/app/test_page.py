@@ -13,7 +13,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import DEFAULT_PRESET, PRESETS
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates
 from gradflow.app.url_codec import to_params
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from support.apptest_page import (
     MORE,
     checked,
@@ -221,7 +221,7 @@ def test_an_error_is_a_notice_without_a_traceback(monkeypatch, caplog):
 
 
 def test_every_range_has_words():
-    fields = RANGES.keys() | CHOICES.keys() | vars(Look()).keys() | {"preset", "text", "gate", "cell_path_only"}
+    fields = RANGES.keys() | CHOICES.keys() | vars(View()).keys() | {"preset", "text", "gate", "cell_path_only"}
     assert fields - {"kept"} == LABELS.keys()
 
 
