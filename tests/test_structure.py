@@ -31,6 +31,7 @@ ALLOWED = {  # library -> the modules that may import it
     "altair": {"gradflow.app.charts.specs"},
     "optax": {"gradflow.app.training"},
     "jax": {
+        "gradflow.activations",
         "gradflow.cells",
         "gradflow.maps",
         "gradflow.lags",
@@ -43,6 +44,7 @@ LIBRARY = (
     "caching",
     "weights",
     "sequences",
+    "activations",
     "cells",
     "problem",
     "reading",

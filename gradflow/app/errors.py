@@ -38,14 +38,14 @@ def safely(work):
     broken = _broken()
 
     @wraps(work)
-    def guarded(*args):
+    def wrapper(*args):
         try:
             catch_up()
             return work(*args)
         except Exception:
             broken.append(log())
 
-    return guarded
+    return wrapper
 
 
 def own_up():

@@ -140,7 +140,7 @@ def python(scenario):
     if len(call) > 60:
         call = "".join(f"\n    {line}," for line in given) + "\n"
     rows = f"{scenario.weight!r}, gate={None if scenario.gate == 'all' else scenario.gate!r}"
-    path = ", cell_path_only=True" if scenario.cell == "lstm" and scenario.cell_path_only else ""
+    path = ", cell_path_only=True" if scenario.truncated else ""
     return f"""\
 # Start Python where gradflow can be imported, for example in its repository.
 import numpy as np

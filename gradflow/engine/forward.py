@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradflow.cells import Cell, openness
+from gradflow.activations import openness
+from gradflow.cells import Cell
 from gradflow.engine.scaling import dot, log_total, power_of_two, scaled_whole
 from gradflow.problem import check, check_rows
 from gradflow.weights import Weights

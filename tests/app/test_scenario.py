@@ -22,7 +22,6 @@ from gradflow.app.scenario import (
     with_init,
 )
 from gradflow.app.url_codec import parse, to_params
-from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
 from support.strategies import scenarios
 
@@ -143,13 +142,6 @@ def test_a_scenario_made_by_hand_is_checked(bad):
     (field,) = bad
     with pytest.raises(ValueError, match=f"^{field} is "):
         Scenario(**bad)
-
-
-def test_the_facts_about_cells_without_jax_match_the_cells():
-    assert CHOICES["cell"] == tuple(CELLS)
-    for name, cell in CELLS.items():
-        assert gate_names(name) == cell.gates
-        assert set(pinnable_gates(name)) == set(cell.pinnable)
 
 
 # ------------------------------------------------------------------------------------------- as initialised

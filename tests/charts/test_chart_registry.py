@@ -57,8 +57,8 @@ def datasets(name, scenario, look, kept=None):
 
 def every_dataset(name, case):
     """(which, datasets) with every look, alone and beside what is kept."""
-    for (view, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
-        yield f"{view}, kept: {beside}", datasets(name, SCENARIOS[case], look, kept)
+    for (angle, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
+        yield f"{angle}, kept: {beside}", datasets(name, SCENARIOS[case], look, kept)
 
 
 def differences(one, other, path=()):

@@ -180,9 +180,9 @@ def unguarded(tree):
         if name(call.func) == "download_button":
             handed += [("on_click", word.value) for word in call.keywords if word.arg == "data"]
     for word, value in handed:
-        guarded = isinstance(value, ast.Call) and name(value.func) == "safely"
+        wrapped = isinstance(value, ast.Call) and name(value.func) == "guarded"
         if word in ("on_click", "on_change", "on_submit", "on_select") and not (
-            guarded or isinstance(value, ast.Constant)
+            wrapped or isinstance(value, ast.Constant)
         ):
             yield ast.unparse(value)
 
