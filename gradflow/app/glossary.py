@@ -20,17 +20,17 @@ $$\frac{dC(t)}{dW} = \sum_{u=0}^{t} \frac{dC(t)}{dW(t-u)}$$
 """
 
 
-def definitions(measurement, look):
+def definitions(measurement, view):
     """The text, for the lag that is lit.
 
     Args:
         measurement: what `measure` returns.
-        look: whose lag is taken.
+        view: whose lag is taken.
     """
     reading, t, row = measurement.reading, measurement.t, measurement.log_row
     if np.isnan(row).any():
         return INTRODUCTION + f"\n\nThe forward pass overflows at step {measurement.overflow}: there are no numbers."
-    u = min(look.lag, t)
+    u = min(view.lag, t)
     weight = measurement.field["weight"]
     delta, other = measurement.lags.log_factors(**measurement.field)
     met = rf" \cdot \|{OTHER[weight]}\|" if OTHER[weight] else ""

@@ -19,8 +19,8 @@ from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import GATE_FIELDS, TEXT_LENGTH, Scenario
-from gradflow.app.url_codec import INITIAL, look_params, parse, parse_look, short, to_params, write
-from gradflow.app.view import Look
+from gradflow.app.url_codec import INITIAL, parse, parse_view, short, to_params, view_params, write
+from gradflow.app.view import View
 from gradflow.weights import SET_BIASES
 from support.apptest_page import checked, link, new_page, notices, open_explore, open_lessons, shown, verdict, widget
 from support.strategies import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
@@ -47,14 +47,14 @@ def taken(name, raw, value):
 @examples(300, 100_000)
 def test_every_change_to_a_link_has_a_notice(params):
     scenario, preset, notices = parse(params)
-    look, more = parse_look(params)
+    view, more = parse_view(params)
     said = [*notices, *more]
-    clean = to_params(scenario) | look_params(look)
-    now = vars(scenario) | vars(look)
+    clean = to_params(scenario) | view_params(view)
+    now = vars(scenario) | vars(view)
     whole = params.get("preset") in PRESETS and not params.keys() & vars(Scenario()).keys()
     for name in params.keys() & {*NAMES}:
         if name == "kept":
-            same = look.kept is not None
+            same = view.kept is not None
         elif name == "preset":
             same = params[name] in (preset, "Custom")
         else:
@@ -62,11 +62,11 @@ def test_every_change_to_a_link_has_a_notice(params):
         own = [sentence for sentence in said if sentence.startswith(f"{name} ")]
         assert len(own) == (not same), (name, params[name], said)
     assert len(said) == len({sentence.split()[0] for sentence in said})
-    usual = vars(Look()) | vars(Scenario()) | (dict.fromkeys(GATE_FIELDS) if scenario.init in SET_BIASES else {})
+    usual = vars(View()) | vars(Scenario()) | (dict.fromkeys(GATE_FIELDS) if scenario.init in SET_BIASES else {})
     for name in usual.keys() - params.keys():
         assert whole or now[name] == usual[name], name
     assert parse(clean) == (scenario, preset, ())
-    assert parse_look(clean) == (look, ())
+    assert parse_view(clean) == (view, ())
     for sentence in said:
         sentence.encode()
         assert len(sentence) < 400 and sentence.isprintable()
@@ -105,15 +105,15 @@ def test_the_page_takes_any_link(caplog, params):
     caplog.clear()
     checked(at.run())
     scenario, _, said = parse(params)
-    look, more = parse_look(params)
-    assert (shown(at), at.session_state["look"]) == (scenario, look)
+    view, more = parse_view(params)
+    assert (shown(at), at.session_state["view"]) == (scenario, view)
     unknown = params.keys() - {*NAMES}
     assert len(notices(at)) == bool(said or more or unknown)
     for sentence in (*said, *more):
         assert sentence in notices(at)[0]
     assert link(at).keys() <= {*NAMES}
     assert not notices(checked(at.run())), "the link is not clean"
-    assert (shown(at), at.session_state["look"]) == (scenario, look)
+    assert (shown(at), at.session_state["view"]) == (scenario, view)
     assert verdict(at) == measure(scenario).said()
     assert not missing_number(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
@@ -205,7 +205,7 @@ def test_a_report_of_a_range_is_taken():
     at.session_state["ranges"] = {"moved": moved}
     checked(at.run())
     assert shown(at) == Scenario(gain=2.5)
-    assert at.session_state["look"].kept is None and range_slider.PANELS == ("ranges", "more_ranges")
+    assert at.session_state["view"].kept is None and range_slider.PANELS == ("ranges", "more_ranges")
 
 
 # ----------------------------------------------------------------------------------------------- the lessons
@@ -248,5 +248,5 @@ def test_a_link_to_a_lesson_with_a_preset_or_a_look_shows_them():
 
 def test_the_strategies_cover_every_field_of_a_link():
     at = open_explore()
-    assert {*NAMES} == to_params(shown(at)).keys() | vars(Look()).keys()
+    assert {*NAMES} == to_params(shown(at)).keys() | vars(View()).keys()
     assert RANGES.keys() | CHOICES.keys() <= {*NAMES}

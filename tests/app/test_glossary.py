@@ -10,7 +10,7 @@ from gradflow.app.glossary import INTRODUCTION, definitions
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, gate_names
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.weights import Weights, spectrum
 from support.fits import factor_per_step
 from support.scenarios import EVERY_CELL, OVERFLOWING, RARE, SMALL
@@ -27,8 +27,8 @@ every_case = pytest.mark.parametrize("case", CASES)
 MANTISSA = r"[\d.]+(?:e[+-]\d+)?"
 
 
-def said(scenario, **look):
-    return definitions(measure(scenario), Look(**look))
+def said(scenario, **view):
+    return definitions(measure(scenario), View(**view))
 
 
 def paragraph(text, title):
@@ -62,7 +62,7 @@ def test_the_mathematics_and_the_emphasis_are_closed(case):
 @pytest.mark.parametrize("lag", [0, 3, 19, 255])
 def test_a_term_is_the_product_of_its_factors(weight, lag):
     measurement = measure(replace(SMALL, weight=weight, time=20))
-    term = paragraph(definitions(measurement, Look(lag=lag)), "**A term**")
+    term = paragraph(definitions(measurement, View(lag=lag)), "**A term**")
     u = min(lag, 20)
     assert f"At t = 20 and lag {u}, of {weight}: " in term
     factors, product = term.rstrip(".").split(": ")[-1].split(" = ")

@@ -30,7 +30,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, pinnable_gates
 from gradflow.app.training import CHUNK, STEPS, learned_at, variants
-from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.engine import compile_cache
 from gradflow.feedforward import draw_net, layer_gradients
 from support.apptest_page import notices, open_lessons, press, widget
@@ -59,11 +59,11 @@ def test_a_lesson_is_short_and_complete(lesson):
     assert sum(len(text.split()) for text in lesson.asks(lesson.scenario)) <= 150
     assert "$dC(t)/dW(t-u)$" in lesson.text(lesson.scenario), "the picture's own term is not named"
     assert lesson.sources and lesson.verdicts
-    shown = [(example.scenario, example.look or lesson.look) for example in lesson.examples]
-    assert len({(lesson.scenario, lesson.look), *shown}) == 1 + len(shown)
+    shown = [(example.scenario, example.view or lesson.view) for example in lesson.examples]
+    assert len({(lesson.scenario, lesson.view), *shown}) == 1 + len(shown)
     assert lesson.examples[-1].label == "Show where it stops"
     for field in lesson.controls:
-        assert field in RANGES.keys() | LOOK_RANGES.keys()
+        assert field in RANGES.keys() | VIEW_RANGES.keys()
         assert field not in ("forget", "input", "output") or field in pinnable_gates(lesson.scenario.cell)
     assert bool(lesson.guess.options) != bool(lesson.guess.range)
 
@@ -148,7 +148,7 @@ def test_the_prediction_is_asked_first_and_then_scored(lesson):
     assert not app.exception
     assert len(app.success) == 1 and not app.info
     assert lesson.conclusion in words(app)
-    assert lesson.headline(measurement, lesson.look) in words(app)
+    assert lesson.headline(measurement, lesson.view) in words(app)
     for verdict in lesson.verdicts:
         assert verdict.case in words(app)
     assert "not seen here" not in words(app)
@@ -176,10 +176,10 @@ def test_the_counter_example_and_the_way_back(lesson):
         assert app.session_state.scenario == example.scenario
         assert not app.exception
         assert example.says in words(app)
-        assert app.session_state.look == (example.look or lesson.look)
-        assert lesson.headline(measure(example.scenario), app.session_state.look) in words(app)
+        assert app.session_state.view == (example.view or lesson.view)
+        assert lesson.headline(measure(example.scenario), app.session_state.view) in words(app)
     press(app, "Back to the lesson's example")
-    assert (app.session_state.scenario, app.session_state.look) == (lesson.scenario, lesson.look)
+    assert (app.session_state.scenario, app.session_state.view) == (lesson.scenario, lesson.view)
 
 
 def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):

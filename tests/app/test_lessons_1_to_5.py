@@ -23,8 +23,8 @@ from gradflow.feedforward import draw_net, layer_gradients, scale_gradients
 SUM, SETTLES, GROWTH, LSTM, DEPTH = LESSONS[:5]
 
 
-def said(lesson, scenario, look=None):
-    return lesson.headline(measure(scenario), look or lesson.look)
+def said(lesson, scenario, view=None):
+    return lesson.headline(measure(scenario), view or lesson.view)
 
 
 def slope(log_row):
@@ -258,7 +258,7 @@ def test_on_the_cell_path_the_gate_is_the_pace(forget):
 
 def test_a_gate_that_is_not_held_is_not_said_to_be():
     measurement = measure(replace(CELL_PATH, forget=None))
-    assert LSTM.headline(measurement, LSTM.look) == measurement.reading.verdict
+    assert LSTM.headline(measurement, LSTM.view) == measurement.reading.verdict
 
 
 def deltas(torch, cell, weights, inputs, readout, target):
@@ -325,7 +325,7 @@ def test_pinned_gates_shut_more_paths_than_the_cell_path_leaves():
         for gates in ("pinned", "learned")
     )
     assert abs(held - free) > 0.01
-    assert LSTM.look.kept is None and LSTM.examples[1].scenario.gates == "learned"
+    assert LSTM.view.kept is None and LSTM.examples[1].scenario.gates == "learned"
 
 
 # ---------------------------------------------------------------------------------------------------------- 5, depth

@@ -24,8 +24,8 @@ from support.pytorch_training import pytorch, torch_losses
 ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
 
 
-def said(lesson, scenario, **look):
-    return lesson.headline(measure(scenario), replace(lesson.look, **look))
+def said(lesson, scenario, **view):
+    return lesson.headline(measure(scenario), replace(lesson.view, **view))
 
 
 def numbers(pattern, text):
@@ -213,7 +213,7 @@ def test_a_delay_line_by_hand(t):
     np.testing.assert_allclose(np.exp(measurement.log_row), terms, rtol=1e-5)
     sign = measurement.lags.entry("weight_ih", 0, 0)[0]
     assert np.count_nonzero(sign) == (t >= 11) and (t < 11 or np.flatnonzero(sign)[0] == 11)
-    text = IGNORES.headline(measurement, IGNORES.examples[-1].look)
+    text = IGNORES.headline(measurement, IGNORES.examples[-1].view)
     if t < 11:
         assert "nothing has come through" in text
     else:

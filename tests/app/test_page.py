@@ -13,7 +13,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import DEFAULT_PRESET, PRESETS
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates
 from gradflow.app.url_codec import to_params
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from support.apptest_page import (
     MORE,
     checked,
@@ -221,7 +221,7 @@ def test_an_error_is_a_notice_without_a_traceback(monkeypatch, caplog):
 
 
 def test_every_range_has_words():
-    fields = RANGES.keys() | CHOICES.keys() | vars(Look()).keys() | {"preset", "text", "gate", "cell_path_only"}
+    fields = RANGES.keys() | CHOICES.keys() | vars(View()).keys() | {"preset", "text", "gate", "cell_path_only"}
     assert fields - {"kept"} == LABELS.keys()
 
 
@@ -249,7 +249,7 @@ def test_the_shell_is_painted_before_jax_is_there(monkeypatch):
     for module in [name for name in sys.modules if name.partition(".")[0] == "gradflow"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "jax", None)  # an import of it raises
-    at = AppTest.from_file(str(APP), default_timeout=120).run()
+    at = new_page().run()
     assert not at.exception and len(at.error) == 1, "the picture alone is missing"
     (cell,) = (box for box in at.selectbox if box.label == "Cell")
     assert cell.options == list(CHOICES["cell"])

@@ -14,8 +14,8 @@ import pytest
 
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import GATE_FIELDS, Scenario, gate_names
-from gradflow.app.url_codec import INITIAL, link_params, parse, parse_look
-from gradflow.app.view import Look
+from gradflow.app.url_codec import INITIAL, link_params, parse, parse_view
+from gradflow.app.view import View
 from support.apptest_page import MORE, checked, open_explore, shown
 from support.strategies import CHOICES, RANGES, WHOLE
 from support.wording import missing_number
@@ -23,7 +23,7 @@ from support.wording import missing_number
 
 def ends():
     """Field -> its extreme values, as a link has them."""
-    flags = {name for name, value in (vars(Scenario()) | vars(Look())).items() if isinstance(value, bool)}
+    flags = {name for name, value in (vars(Scenario()) | vars(View())).items() if isinstance(value, bool)}
     found = {name: (limits.low, limits.high) for name, limits in RANGES.items()} | CHOICES
     found |= dict.fromkeys(flags, ("false", "true"))
     found["gate"] = tuple(dict.fromkeys(gate for cell in CHOICES["cell"] for gate in ("all", *gate_names(cell))))
@@ -88,7 +88,7 @@ def test_every_pair_of_extreme_values(walker):
         walker.query_params.clear()
         walker.query_params.update(row)
         inspect(checked(walker.run()))
-        assert (shown(walker), walker.session_state["look"]) == (parse(row)[0], parse_look(row)[0])
+        assert (shown(walker), walker.session_state["view"]) == (parse(row)[0], parse_view(row)[0])
 
 
 def test_a_random_walk_over_extreme_values(walker):
@@ -97,7 +97,7 @@ def test_a_random_walk_over_extreme_values(walker):
     turn, held, playing = 0, None, None
     for _ in range(1500 if WHOLE else 25):
         if chance.random() < 0.3:
-            row = link_params(shown(walker), walker.session_state["look"])
+            row = link_params(shown(walker), walker.session_state["view"])
             row |= {name: chance.choice(fields[name]) for name in chance.sample(sorted(fields), 3)}
             walker.query_params.clear()
             walker.query_params.update({name: text for name, text in row.items() if name != "preset"})

@@ -14,7 +14,7 @@ from gradflow.app.lessons.training_problem import GAINS, outcome
 from gradflow.app.lessons.vanishing_terms import in_first_terms
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES
-from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.view import RANGES as VIEW_RANGES
 
 TRIES = {}  # title -> test
 
@@ -35,9 +35,9 @@ def moved(lesson, start=None, **values):
 def looked(lesson, **values):
     """The lesson's look after its own controls were set to these values."""
     for name, value in values.items():
-        low, high, _ = LOOK_RANGES[name]
+        low, high, _ = VIEW_RANGES[name]
         assert name in lesson.controls and low <= value <= high
-    return replace(lesson.look, **values)
+    return replace(lesson.view, **values)
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
@@ -48,11 +48,11 @@ def test_it_can_be_done(lesson):
 @tries("A sum over lags")
 def _(lesson):
     def smaller(row):
-        sign, log = measure(lesson.scenario).lags.entry("weight_hh", row, lesson.look.col)
+        sign, log = measure(lesson.scenario).lags.entry("weight_hh", row, lesson.view.col)
         bars = sign * np.exp(log)
         return abs(bars.sum()) < np.abs([*bars[:12], bars[12:].sum()]).max()
 
-    assert not smaller(lesson.look.row)
+    assert not smaller(lesson.view.row)
     found = [row for row in range(lesson.scenario.hidden) if smaller(looked(lesson, row=row).row)]
     assert 3 <= len(found) <= 13
 

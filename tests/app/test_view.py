@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import GATE_FIELDS, Scenario
-from gradflow.app.url_codec import look_params, parse_look, read, to_params, write
-from gradflow.app.view import CHOICES, RANGES, SHOWN, Look
+from gradflow.app.url_codec import parse_view, read, to_params, view_params, write
+from gradflow.app.view import CHOICES, RANGES, SHOWN, View
 from support.strategies import scenarios
 
 steady = settings(derandomize=True, max_examples=200, deadline=None)
@@ -22,7 +22,7 @@ def looks(draw):
     values = {name: draw(st.booleans()) for name in FLAGS}
     values |= {name: draw(st.sampled_from(choices)) for name, choices in CHOICES.items()}
     values |= {name: draw(st.integers(limits.low, limits.high)) for name, limits in RANGES.items()}
-    return Look(**values, kept=draw(st.none() | st.sampled_from([*PRESETS.values()]) | scenarios()))
+    return View(**values, kept=draw(st.none() | st.sampled_from([*PRESETS.values()]) | scenarios()))
 
 
 @st.composite
@@ -35,44 +35,44 @@ def ranges(draw):
 
 @given(looks())
 @steady
-def test_a_view_survives_a_link(look):
-    params = look_params(look)
+def test_a_view_survives_a_link(view):
+    params = view_params(view)
     assert all(isinstance(text, str) for text in params.values())
-    assert parse_look(params) == (look, ())
+    assert parse_view(params) == (view, ())
 
 
 @given(looks(), scenarios())
 @steady
-def test_look_and_scenario_share_a_link_without_a_clash(look, scenario):
-    assert not look_params(look).keys() & to_params(scenario).keys()
-    assert parse_look(look_params(look) | to_params(scenario)) == (look, ())
+def test_look_and_scenario_share_a_link_without_a_clash(view, scenario):
+    assert not view_params(view).keys() & to_params(scenario).keys()
+    assert parse_view(view_params(view) | to_params(scenario)) == (view, ())
 
 
 @given(looks())
 @steady
-def test_a_link_says_what_differs_from_the_first_view_and_no_more(look):
-    initial = vars(Look())
-    assert look_params(look).keys() == {name for name, value in vars(look).items() if value != initial[name]}
+def test_a_link_says_what_differs_from_the_first_view_and_no_more(view):
+    initial = vars(View())
+    assert view_params(view).keys() == {name for name, value in vars(view).items() if value != initial[name]}
 
 
 def test_the_first_view_adds_nothing_to_a_link():
-    assert look_params(Look()) == {}
-    assert parse_look({}) == (Look(), ())
+    assert view_params(View()) == {}
+    assert parse_view({}) == (View(), ())
 
 
 def test_the_strategy_covers_every_field():
-    assert {*FLAGS, *CHOICES, *RANGES, "kept"} == set(vars(Look()))
+    assert {*FLAGS, *CHOICES, *RANGES, "kept"} == set(vars(View()))
     assert CHOICES["show"] == tuple(SHOWN)
 
 
-@given(st.dictionaries(st.sampled_from([*vars(Look()), "other", "gain"]), st.text(max_size=12)))
+@given(st.dictionaries(st.sampled_from([*vars(View()), "other", "gain"]), st.text(max_size=12)))
 @steady
 def test_no_link_raises_and_no_field_has_two_sentences(params):
-    look, notices = parse_look(params)
-    assert parse_look(look_params(look)) == (look, ())
+    view, notices = parse_view(params)
+    assert parse_view(view_params(view)) == (view, ())
     said = [notice.split()[0] for notice in notices]
     assert len(set(said)) == len(said)
-    assert set(said) <= vars(Look()).keys() & params.keys()
+    assert set(said) <= vars(View()).keys() & params.keys()
 
 
 @pytest.mark.parametrize(
@@ -96,44 +96,44 @@ def test_no_link_raises_and_no_field_has_two_sentences(params):
     ],
 )
 def test_a_bad_value_gives_the_default_and_one_sentence(field, raw, says):
-    look, (notice,) = parse_look({field: raw, "stage": "true"})
-    assert look == Look(stage=True), "the other fields stand"
+    view, (notice,) = parse_view({field: raw, "stage": "true"})
+    assert view == View(stage=True), "the other fields stand"
     assert notice.startswith(f"{field} “{raw}”") and says in notice and notice.endswith(".")
 
 
 @pytest.mark.parametrize(("field", "raw", "end"), [("row", "256", 255), ("col", "-1", 0), ("lag", "1e9", 255)])
 def test_a_number_out_of_range_becomes_the_nearest_end(field, raw, end):
-    look, (notice,) = parse_look({field: raw, "stage": "true"})
-    assert look == Look(stage=True, **{field: end})
+    view, (notice,) = parse_view({field: raw, "stage": "true"})
+    assert view == View(stage=True, **{field: end})
     assert notice == f"{field} “{raw}” is {'above' if end else 'below'} {end}; it is now {end}."
 
 
 def test_every_bad_field_has_a_sentence_of_its_own():
-    _, notices = parse_look(dict.fromkeys(vars(Look()), "?"))
-    assert [notice.split()[0] for notice in notices] == [*vars(Look())]
+    _, notices = parse_view(dict.fromkeys(vars(View()), "?"))
+    assert [notice.split()[0] for notice in notices] == [*vars(View())]
 
 
 def test_a_very_long_value_is_not_repeated_in_full():
-    _, (notice,) = parse_look({"show": "x" * 5000})
+    _, (notice,) = parse_view({"show": "x" * 5000})
     assert len(notice) < 200
 
 
 def test_a_kept_preset_is_carried_by_its_name():
-    assert look_params(Look(kept=PRESETS["GRU"])) == {"kept": "preset=GRU"}
+    assert view_params(View(kept=PRESETS["GRU"])) == {"kept": "preset=GRU"}
 
 
 def test_a_kept_scenario_is_carried_by_what_it_changes():
     kept = Scenario(gain=2.5, text="a&b=c+d %é")
-    (text,) = look_params(Look(kept=kept)).values()
+    (text,) = view_params(View(kept=kept)).values()
     assert "gain=2.5" in text and "forget" not in text
-    assert parse_look({"kept": text})[0].kept == kept
+    assert parse_view({"kept": text})[0].kept == kept
 
 
 def test_a_kept_scenario_has_its_gates_as_its_init_leaves_them_or_as_it_says():
     for gates, said in (({}, "init=keras"), ({"forget": Scenario.forget}, "forget=0.73&init=keras")):
         kept = Scenario(init="keras", **dict.fromkeys(GATE_FIELDS) | gates)
-        assert look_params(Look(kept=kept)) == {"kept": said}
-        assert parse_look({"kept": said})[0].kept == kept
+        assert view_params(View(kept=kept)) == {"kept": said}
+        assert parse_view({"kept": said})[0].kept == kept
 
 
 # ------------------------------------------------------------------------------------------------ any field

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from gradflow.app.charts.base import PAPERS
+from gradflow.app.charts.base import BACKGROUNDS
 from gradflow.app.labels import LABELS
 from gradflow.app.measurement import measure
 from gradflow.app.presets import DEFAULT_PRESET, PRESETS
@@ -51,7 +51,7 @@ def test_the_first_view_fits_and_can_be_read(visit, width, scheme):
     background = page.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
     paper = luminance([int(channel) for channel in re.findall(r"\d+", background)[:3]])
     assert (paper > 0.5) == (scheme == "light")
-    assert paper == luminance([int(PAPERS[scheme == "dark"][k : k + 2], 16) for k in (1, 3, 5)])
+    assert paper == luminance([int(BACKGROUNDS[scheme == "dark"][k : k + 2], 16) for k in (1, 3, 5)])
     for ink in page.evaluate("ink()"):
         letters = luminance([int(ink["color"][k : k + 2], 16) for k in (1, 3, 5)])
         contrast = (max(letters, paper) + 0.05) / (min(letters, paper) + 0.05)

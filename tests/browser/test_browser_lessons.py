@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from gradflow.app.charts import layers as net
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import measure
-from gradflow.app.url_codec import parse, parse_look
+from gradflow.app.url_codec import parse, parse_view
 from gradflow.feedforward import layer_gradients
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import FARES, button, link, over_the_picture, reveal, slider, texts, verdict
@@ -27,7 +27,7 @@ def test_from_first_to_last_by_keyboard(visit):
     for number, lesson in enumerate(LESSONS, 1):
         expect(page.get_by_role("heading", name=f"{number}. {lesson.title}")).to_be_visible()
         wait_until_drawn(page)
-        assert parse(link(page))[0] == lesson.scenario and parse_look(link(page))[0] == lesson.look
+        assert parse(link(page))[0] == lesson.scenario and parse_view(link(page))[0] == lesson.view
         expect(over_the_picture(page)).to_have_text("")
         if lesson.guess.options:
             expect(page.get_by_role("radio")).to_have_count(len(lesson.guess.options))
@@ -39,7 +39,7 @@ def test_from_first_to_last_by_keyboard(visit):
         wait_until_at_rest(page)
         button(page, "Show what is measured").press("Enter")
         expect(over_the_picture(page)).to_have_text(
-            lesson.headline(measure(lesson.scenario), lesson.look), timeout=90_000
+            lesson.headline(measure(lesson.scenario), lesson.view), timeout=90_000
         )
         expect(page.get_by_role("heading", name=FARES)).to_be_visible()
         wait_until_at_rest(page)
@@ -110,7 +110,7 @@ def test_an_example_is_seen_without_scrolling_back(visit):
     expect(page.get_by_role("heading", name=FARES)).to_be_visible(timeout=90_000)
     for example in LESSONS[1].examples:
         button(page, example.label).click()
-        said = LESSONS[1].headline(measure(example.scenario), example.look or LESSONS[1].look)
+        said = LESSONS[1].headline(measure(example.scenario), example.view or LESSONS[1].view)
         expect(over_the_picture(page)).to_have_text(said)
         expect(page.locator(CANVAS).first).to_be_in_viewport(ratio=0.5)
         wait_until_at_rest(page)

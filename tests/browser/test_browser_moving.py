@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
+from gradflow.app.charts.overview import IMAGE_LAYOUTS, PADDING, RIGHT
 from gradflow.app.scenario import Scenario
-from gradflow.app.url_codec import parse_look, to_params
+from gradflow.app.url_codec import parse_view, to_params
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest
 from support.page_driver import AXES, finger_on, link, measurement, picture, slider, texts, typed, verdict
@@ -128,7 +128,7 @@ def test_a_sweep_leaves_alone_what_is_changed_beside_it(visit):
 @pytest.mark.parametrize(("width", "stage"), [(1280, "false"), (1280, "true"), (390, "false")])
 def test_a_click_on_the_map_sets_time_and_lag(visit, width, stage):
     page = visit({"closer": "true", "stage": stage}, viewport={"width": width, "height": 900})
-    area, box = PLACES[stage == "true"], page.locator(CANVAS).bounding_box()
+    area, box = IMAGE_LAYOUTS[stage == "true"], page.locator(CANVAS).bounding_box()
     top, bottom = area.map[width == 390]
     across = box["width"] - area.left - RIGHT - PADDING
     horizon, time, lag = 100, 70, 31
@@ -156,14 +156,14 @@ def test_a_click_on_the_map_sets_time_and_lag(visit, width, stage):
 
 def test_a_click_beside_the_map_or_above_its_diagonal_is_harmless(visit):
     page = visit({"closer": "true"})
-    box, (top, bottom) = page.locator(CANVAS).bounding_box(), PLACES[False].map[0]
+    box, (top, bottom) = page.locator(CANVAS).bounding_box(), IMAGE_LAYOUTS[False].map[0]
     page.locator(CANVAS).click(position={"x": 0.6 * box["width"], "y": top - 60})
     page.wait_for_timeout(300)
     assert "lag" not in link(page)
     page.locator(CANVAS).click(position={"x": box["width"] - 40, "y": top + 0.4 * (bottom - top)})
     page.wait_for_function("location.search.includes('lag=')")
-    look, _ = parse_look(link(page))
-    assert look.lag <= int(link(page)["time"]), "no lag before the first step"
+    view, _ = parse_view(link(page))
+    assert view.lag <= int(link(page)["time"]), "no lag before the first step"
 
 
 def test_fast_input_rebuilds_neither_range_nor_chart(visit):

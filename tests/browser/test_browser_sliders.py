@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from gradflow.app.charts.overview import PADDING, PLACES, RIGHT
+from gradflow.app.charts.overview import IMAGE_LAYOUTS, PADDING, RIGHT
 from gradflow.app.labels import LABELS
 from support.chromium import CANVAS, wait_until_at_rest
 from support.page_driver import finger_on, link, measurement, slider, typed, verdict
@@ -161,7 +161,7 @@ def test_a_track_ends_where_the_data_end_and_a_larger_value_is_kept(visit):
 @pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
 def test_on_the_first_view_too_a_click_on_the_map_sets_the_time(visit, options):
     page = visit(**options)
-    box, area = page.locator(CANVAS).bounding_box(), PLACES[False]
+    box, area = page.locator(CANVAS).bounding_box(), IMAGE_LAYOUTS[False]
     top, bottom = area.map[bool(options)]
     down = PADDING + top + (70 + 0.5) / 100 * (bottom - top)
     across = area.left + 0.315 * (box["width"] - area.left - RIGHT - PADDING)

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from gradflow.app.charts import CHARTS
 from gradflow.app.measurement import measure
 from gradflow.app.presets import DEFAULT_PRESET, PRESETS
-from gradflow.app.url_codec import parse, parse_look, to_params
-from gradflow.app.view import SHOWN, Look
+from gradflow.app.url_codec import parse, parse_view, to_params
+from gradflow.app.view import SHOWN, View
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import button, finger_on, link, measurement, slider, texts, verdict
@@ -55,8 +55,8 @@ def test_each_view_says_its_point_and_fits(visit, width):
         page.get_by_role("radio", name=label, exact=True).click()
         on_canvas(page, TITLES[show])
         wait_until_at_rest(page)
-        assert said(page) == CHARTS[show].say(measurement({}), Look(closer=True, show=show))
-        assert parse_look(link(page))[0].show == show
+        assert said(page) == CHARTS[show].say(measurement({}), View(closer=True, show=show))
+        assert parse_view(link(page))[0].show == show
         assert page.locator(CANVAS).bounding_box()["width"] > 0.75 * min(width, 900)
         assert page.locator(CANVAS).evaluate(OUTSIDE) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -68,10 +68,10 @@ def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
     slider(page, "row").press("PageUp")
     slider(page, "col").press("ArrowRight")
     page.wait_for_function("location.search.includes('row=') && location.search.includes('col=')")
-    look, now = parse_look(link(page))[0], measurement(link(page))
-    sign, log = now.lags.entry("weight_hh", look.row, look.col)
+    view, now = parse_view(link(page))[0], measurement(link(page))
+    sign, log = now.lags.entry("weight_hh", view.row, view.col)
     total = float(np.sum(sign * np.exp(log)))
-    on_canvas(page, f"weight_hh[{look.row}, {look.col}]")
+    on_canvas(page, f"weight_hh[{view.row}, {view.col}]")
     on_canvas(page, ("−" if total < 0 else "") + number(np.log(abs(total))))
     button(page, "Largest").click()
     row, col = now.lags.largest_entry("weight_hh")
@@ -97,7 +97,7 @@ def test_a_kept_scenario_stays_in_grey_and_in_the_link(visit):
     for label in list(SHOWN.values())[1:]:
         page.get_by_role("radio", name=label, exact=True).click()
         on_canvas(page, words)
-    assert parse_look(link(page))[0].kept == kept
+    assert parse_view(link(page))[0].kept == kept
     page.reload()
     on_canvas(page, words)
     button(page, "Stop comparing").click()

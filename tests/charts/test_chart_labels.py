@@ -12,7 +12,7 @@ from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from support.labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
 from support.strategies import WHOLE
 
@@ -62,9 +62,9 @@ def test_the_measure_finds_what_collides_and_nothing_else():
 
 
 def test_the_measure_sees_the_texts_of_a_chart():
-    measurement, look = measure(SMALL), Look(show="terms", closer=True)
+    measurement, view = measure(SMALL), View(show="terms", closer=True)
     chart = CHARTS["terms"]
-    data = chart.data(measurement, look, None, chart.domain(measurement, look))
+    data = chart.data(measurement, view, None, chart.domain(measurement, view))
     spec = charts.specification("terms")
     assert not faults(spec, data, 1000)
     crowded = charts.base.framed(data, note=200 * "crowded", total="sum\n" * 9, time=60 * "wide ")
@@ -76,7 +76,7 @@ def test_the_measure_sees_the_texts_of_a_chart():
 def test_no_label_prints_over_another(name, case):
     scenario, ways, other = CASES[case]
     for view, (width, stage, compared) in VIEWS.items():
-        found = wrong(name, scenario, Look(show=name, **ways), other if compared else None, width, stage)
+        found = wrong(name, scenario, View(show=name, **ways), other if compared else None, width, stage)
         assert not found, f"{view}: {found}"
 
 

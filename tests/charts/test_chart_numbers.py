@@ -13,7 +13,7 @@ from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number
 from support.oracle import Answer, costs, plain
 
@@ -99,9 +99,9 @@ def measured(case, **change):
     return measure(replace(SCENARIOS[case], **change))
 
 
-def drawn(name, measurement, look, kept=None):
-    frame = CHARTS[name].domain(measurement, look)
-    tables = CHARTS[name].data(measurement, look, kept, frame)
+def drawn(name, measurement, view, kept=None):
+    frame = CHARTS[name].domain(measurement, view)
+    tables = CHARTS[name].data(measurement, view, kept, frame)
     return {dataset: table.to_pydict() for dataset, table in tables.items()}, frame
 
 
@@ -121,9 +121,9 @@ def entries(field, scenario):
     return places
 
 
-def bars_of(measurement, look):
+def bars_of(measurement, view):
     """(names, starts, stops) of the bars, as numbers, and all that is drawn."""
-    data, (unit, _, _) = drawn("entry", measurement, look)
+    data, (unit, _, _) = drawn("entry", measurement, view)
     bars = data["bars"]
     return list(bars["name"]), *(np.array(bars[end]) * 10.0**unit for end in ("start", "stop")), bars
 
@@ -134,7 +134,7 @@ def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
     measurement = measured(case, weight=field)
     expected = gradient(measurement, field)
     for row, col in entries(field, measurement.scenario):
-        names, start, stop, _ = bars_of(measurement, Look(row=row, col=col or 0))
+        names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
         total = expected[row if col is None else (row, col)]
         reach = np.abs([start, stop]).max()
         assert names[-1] == "sum" and start[-1] == 0
@@ -147,7 +147,7 @@ def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
 def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
     measurement = measured(case, weight=field)
     for row, col in entries(field, measurement.scenario):
-        names, start, stop, _ = bars_of(measurement, Look(row=row, col=col or 0))
+        names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
         term = terms(measurement, field)[(slice(None), row, *([] if col is None else [col]))]
         first, reach = min(len(term), waterfall.FIRST), np.abs([start, stop]).max() + 1e-30
         assert names[:first] == [str(u) for u in range(first)]
@@ -159,7 +159,7 @@ def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
 @every_scenario
 def test_one_bar_holds_all_that_is_not_among_the_first(case):
     measurement = measured(case, weight="bias_ih")
-    names, start, stop, bars = bars_of(measurement, Look(row=1))
+    names, start, stop, bars = bars_of(measurement, View(row=1))
     lags = measurement.t + 1
     if lags <= waterfall.FIRST:
         assert names == [*map(str, range(lags)), "sum"]
@@ -174,16 +174,16 @@ def test_one_bar_holds_all_that_is_not_among_the_first(case):
 @every_scenario
 def test_the_words_of_the_sum_are_its_number(case):
     measurement = measured(case, weight="bias_hh")
-    *_, bars = bars_of(measurement, Look(row=2))
+    *_, bars = bars_of(measurement, View(row=2))
     assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, "bias_hh")[2], rel=0.06)
-    said = CHARTS["entry"].say(measurement, Look(row=2))
+    said = CHARTS["entry"].say(measurement, View(row=2))
     assert f"bias_hh[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
     assert bars["words"][-1] in said
 
 
 def test_the_words_of_a_small_term_are_its_number():
     measurement = measure(Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH))
-    *_, bars = bars_of(measurement, Look())
+    *_, bars = bars_of(measurement, View())
     first = measurement.log_row[0]
     size = [abs(shown_number(words)) for words in bars["words"][: waterfall.FIRST]]
     np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(waterfall.FIRST), rtol=0.06)
@@ -196,7 +196,7 @@ def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_i
     chosen = FIELDS if field == "all" else (field,)
     size = sizes(measurement, *chosen)
     total = np.sqrt(sum(np.sum(gradient(measurement, name) ** 2) for name in chosen))
-    names, start, stop, bars = bars_of(measurement, Look(whole=True, row=3))
+    names, start, stop, bars = bars_of(measurement, View(whole=True, row=3))
     assert names[-2:] == ["Σ‖·‖", "‖Σ‖"] and (start[-2:] == 0).all()
     assert stop[-1] == pytest.approx(total, rel=1e-4)
     assert stop[-2] == pytest.approx(size.sum(), rel=1e-4)
@@ -210,8 +210,8 @@ def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_i
 def test_an_entry_beyond_the_weight_is_its_last(case, field):
     measurement = measured(case, weight=field)
     shape = getattr(measurement.scenario.weights(), field).shape
-    corner = Look(row=shape[0] - 1, col=shape[-1] - 1)
-    beyond = Look(row=255, col=63)
+    corner = View(row=shape[0] - 1, col=shape[-1] - 1)
+    beyond = View(row=255, col=63)
     assert drawn("entry", measurement, beyond) == drawn("entry", measurement, corner)
 
 
@@ -219,7 +219,7 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
     measurement = measured("lstm")
     for row in range(16):
         gate = gf.CELLS["lstm"].gates[row // 4]
-        assert waterfall.called(measurement, Look(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+        assert waterfall.called(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
 @every_scenario
@@ -227,8 +227,8 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
 def test_the_axis_holds_every_bar_and_its_foot_and_is_not_far_too_long(case, whole):
     measurement = measured(case)
     for row in (0, 2):
-        _, start, stop, _ = bars_of(measurement, Look(row=row, whole=whole))
-        unit, floor, ceiling = waterfall.domain(measurement, Look(row=row, whole=whole))
+        _, start, stop, _ = bars_of(measurement, View(row=row, whole=whole))
+        unit, floor, ceiling = waterfall.domain(measurement, View(row=row, whole=whole))
         values = np.array([*start, *stop]) / 10.0**unit
         if not values.any():
             assert (unit, floor, ceiling) == (0, 0, 1)
@@ -246,7 +246,7 @@ def test_the_axis_ends_at_one_of_a_few_lengths():
         sign, log = np.ones(1, np.int8), np.log([value])
         lags = type("Lags", (), {"entry": lambda *_, pair=(sign, log): pair})()
         measurement = type("One", (), {"lags": lags, "field": {"weight": "bias_hh"}, "scenario": Scenario()})()
-        found.add(waterfall.domain(measurement, Look())[2])
+        found.add(waterfall.domain(measurement, View())[2])
     assert found <= set(waterfall.LENGTHS)
 
 
@@ -254,22 +254,22 @@ def test_the_axis_ends_at_one_of_a_few_lengths():
 def test_the_lit_bar_is_that_of_the_lag(time):
     measurement = measured("lstm", time=time)
     for lag in range(time + 1):
-        data, _ = drawn("entry", measurement, Look(closer=True, lag=lag))
+        data, _ = drawn("entry", measurement, View(closer=True, lag=lag))
         assert data["frame"]["lit"] == [min(lag, waterfall.FIRST)]
-    assert drawn("entry", measurement, Look(lag=2))[0]["frame"]["lit"] == [-1]
+    assert drawn("entry", measurement, View(lag=2))[0]["frame"]["lit"] == [-1]
 
 
 def test_a_lag_beyond_t_lights_the_last_bar_of_a_lag():
-    data, _ = drawn("entry", measured("lstm", time=3), Look(closer=True, lag=200))
+    data, _ = drawn("entry", measured("lstm", time=3), View(closer=True, lag=200))
     assert data["frame"]["lit"] == [3]
 
 
 def test_the_kept_waterfall_stands_at_its_own_ends():
     measurement, kept = measured("lstm"), measured("lstm", seed=1)
-    look = Look(row=1, col=1)
-    frame = waterfall.widest(waterfall.domain(measurement, look), waterfall.domain(kept, look))
-    bars = waterfall.data(measurement, look, kept, frame)["bars"].to_pydict()
-    own = waterfall.data(kept, look, None, frame)["bars"].to_pydict()
+    view = View(row=1, col=1)
+    frame = waterfall.widest(waterfall.domain(measurement, view), waterfall.domain(kept, view))
+    bars = waterfall.data(measurement, view, kept, frame)["bars"].to_pydict()
+    own = waterfall.data(kept, view, None, frame)["bars"].to_pydict()
     np.testing.assert_allclose(bars["kept"], own["stop"], rtol=1e-6)
 
 
@@ -291,7 +291,7 @@ FACTORS = [(case, field) for case in SCENARIOS for field in FIELDS]
 @pytest.mark.parametrize(("case", "field"), FACTORS)
 def test_the_two_factors_multiply_to_the_term(case, field):
     measurement = measured(case, weight=field)
-    found = lines(drawn("factors", measurement, Look())[0])
+    found = lines(drawn("factors", measurement, View())[0])
     sent, met = found["solid", base.BLUE], found["dashed", base.PURPLE]
     expected = log10(sizes(measurement, field))
     seen = np.isfinite(sent) & np.isfinite(met)
@@ -304,7 +304,7 @@ def test_the_two_factors_multiply_to_the_term(case, field):
 def test_what_a_term_meets_is_the_state_the_input_or_one(case):
     scenario, met = SCENARIOS[case], {}
     for field in FIELDS:
-        data, _ = drawn("factors", measured(case, weight=field), Look())
+        data, _ = drawn("factors", measured(case, weight=field), View())
         met[field] = lines(data)["dashed", base.PURPLE]
     t = measured(case).t
     inputs = scenario.data().inputs[t::-1]
@@ -317,7 +317,7 @@ def test_what_a_term_meets_is_the_state_the_input_or_one(case):
 def test_relative_divides_what_is_sent_by_the_error(case):
     measurement = measured(case)
     (sent, met, term), (absolute, same, whole) = (
-        line.factors(measurement, Look(relative=relative)) for relative in (True, False)
+        line.factors(measurement, View(relative=relative)) for relative in (True, False)
     )
     scenario, t = measurement.scenario, measurement.t
     error = measurement.cost[t]  # ½ e², and dC/dh = e · readout
@@ -331,8 +331,8 @@ def test_relative_divides_what_is_sent_by_the_error(case):
 
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
     measurement = measured("gru")
-    data, _ = drawn("factors", measurement, Look())
-    delta, other, term = line.factors(measurement, Look())
+    data, _ = drawn("factors", measurement, View())
+    delta, other, term = line.factors(measurement, View())
     for u, words in enumerate(data["columns"]["words"]):
         assert (
             words == f"lag {u} (step {measurement.t - u}): {number(delta[u])} × {number(other[u])} = {number(term[u])}"
@@ -343,7 +343,7 @@ def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
 @every_field
 def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
     measurement = measured(case, weight=field)
-    found = lines(drawn("growth", measurement, Look())[0])
+    found = lines(drawn("growth", measurement, View())[0])
     thin, thick = found["thin", base.PURPLE], found["solid", base.BLUE]
     for t in range(0, LENGTH, 4):
         size = np.linalg.norm(gradient(measurement, field, t))
@@ -356,7 +356,7 @@ def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
 
 
 def test_there_is_no_sum_before_the_first_target():
-    found = lines(drawn("growth", measured("recall"), Look())[0])
+    found = lines(drawn("growth", measured("recall"), View())[0])
     for stroke in (("thin", base.PURPLE), ("solid", base.BLUE)):
         np.testing.assert_array_equal(np.isfinite(found[stroke]), np.arange(LENGTH) >= 20)
 
@@ -364,7 +364,7 @@ def test_there_is_no_sum_before_the_first_target():
 @pytest.mark.parametrize("name", ["Vanishing", "Constant", "Exploding"])
 def test_one_unit_s_sum_is_the_geometric_series(name):
     preset = replace(PRESETS[name], horizon=60)
-    curve = lines(drawn("growth", measure(preset), Look())[0])["solid", base.BLUE]
+    curve = lines(drawn("growth", measure(preset), View())[0])["solid", base.BLUE]
     expected = [np.log10(sum(preset.gain**u for u in range(t + 1))) for t in range(60)]
     np.testing.assert_allclose(curve, expected, atol=1e-4)
 
@@ -396,7 +396,7 @@ def test_a_reference_passes_over_what_is_no_number():
 @every_scenario
 def test_an_arrow_is_as_wide_as_its_term_is_large(case):
     measurement = measured(case)
-    data, domain = drawn("network", measurement, Look())
+    data, domain = drawn("network", measurement, View())
     arrows = data["arrows"]
     size, wide = sizes(measurement, "weight_hh")[arrows["lag"]], np.array(arrows["wide"])
     assert ((wide > 0) == (size > 0)).all()
@@ -414,7 +414,7 @@ def test_an_arrow_is_as_wide_as_its_term_is_large(case):
 @every_scenario
 def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
     measurement = measured(case)
-    data, _ = drawn("network", measurement, Look())
+    data, _ = drawn("network", measurement, View())
     lags = list(range(min(network.STEPS, measurement.t + 1)))
     assert len(lags) <= 12
     assert data["units"]["lag"] == data["arrows"]["lag"] == lags
@@ -429,7 +429,7 @@ def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
 def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
     opening = {"forget": 0.9, "input": 0.7, "output": 0.4}
     scenario = replace(SCENARIOS["pinned"], **opening, time=time)
-    data, _ = drawn("network", measure(scenario), Look())
+    data, _ = drawn("network", measure(scenario), View())
     gates = data["gates"]
     steps = [time - int(lag) for lag in gates["lag"]]
     places = list(zip(gates["dx"], gates["dy"], strict=True))
@@ -444,7 +444,7 @@ def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
 
 def test_a_learned_gate_is_as_open_as_the_measurement_says():
     measurement = measured("gru", time=9)
-    data, _ = drawn("network", measurement, Look())
+    data, _ = drawn("network", measurement, View())
     gates = data["gates"]
     for name in ("reset", "update"):
         here = [
@@ -455,12 +455,12 @@ def test_a_learned_gate_is_as_open_as_the_measurement_says():
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-linear"])
 def test_a_plain_network_has_no_gates(cell):
-    assert drawn("network", measured(cell), Look())[0]["gates"]["open"] == []
+    assert drawn("network", measured(cell), View())[0]["gates"]["open"] == []
 
 
 def test_the_earlier_copies_hold_the_rest_of_the_terms():
     measurement = measured("lstm")
-    data, _ = drawn("network", measurement, Look())
+    data, _ = drawn("network", measurement, View())
     size = sizes(measurement, "weight_hh")
     part = 100 * size[network.STEPS :].sum() / size.sum()
     (words,) = data["frame"]["earlier"]
@@ -476,8 +476,8 @@ def test_the_earlier_copies_hold_the_rest_of_the_terms():
 def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
     """A pinned gate is open by its value, except that one write in so many steps shuts or opens it."""
     scenario = Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.8, update=0.8, input=0.6, write_every=5)
-    measurement, look = measure(scenario), Look(show="cells")
-    table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell]
+    measurement, view = measure(scenario), View(show="cells")
+    table = cells.data(measurement, view, None, cells.domain(measurement, view))[cell]
     drawn = {name: table[name].to_numpy() for name in table.column_names}
     for gate in gates:
         foot = pinnable_gates(cell).index(gate) + 1

@@ -17,16 +17,16 @@ from gradflow.app.charts.specs import SHOWN as BUILT_BY
 from gradflow.app.charts.specs import every_specification, overview, waterfall
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES
-from gradflow.app.view import SHOWN, Look
+from gradflow.app.view import SHOWN, View
 from support.scenarios import EVERY_CELL, OVERFLOWING, RARE, SMALL
 from support.specifications import looked_up, size, uses
 
 SCENARIOS = {**EVERY_CELL, "overflow": OVERFLOWING, **RARE}
 KEPT = {"nothing": None, "other": replace(SMALL, cell="gru", horizon=64, gain=2.0), "overflow": OVERFLOWING}
 LOOKS = {
-    "first view": Look(),
-    "closer": Look(closer=True, lag=5, row=1, col=2, relative=True, chains=True),
-    "beyond": Look(closer=True, lag=255, row=255, col=63, whole=True, float32=True, chains=True),
+    "first view": View(),
+    "closer": View(closer=True, lag=5, row=1, col=2, relative=True, chains=True),
+    "beyond": View(closer=True, lag=255, row=255, col=63, whole=True, float32=True, chains=True),
 }
 
 
@@ -47,18 +47,18 @@ def measured(scenario):
 
 
 @cache
-def datasets(name, scenario, look, kept=None):
+def datasets(name, scenario, view, kept=None):
     """The datasets of a chart, as on the page."""
     chart, measurement = CHARTS[name], measured(scenario)
     kept = kept and measured(kept)
-    frame = chart.frame(look, measurement, kept)
-    return chart.data(measurement, look, kept, frame)
+    frame = chart.frame(view, measurement, kept)
+    return chart.data(measurement, view, kept, frame)
 
 
 def every_dataset(name, case):
     """(which, datasets) with every look, alone and beside what is kept."""
-    for (angle, look), (beside, kept) in product(LOOKS.items(), KEPT.items()):
-        yield f"{angle}, kept: {beside}", datasets(name, SCENARIOS[case], look, kept)
+    for (angle, view), (beside, kept) in product(LOOKS.items(), KEPT.items()):
+        yield f"{angle}, kept: {beside}", datasets(name, SCENARIOS[case], view, kept)
 
 
 def differences(one, other, path=()):
@@ -141,7 +141,7 @@ def test_the_data_are_small(name, case):
 @pairs()
 def test_the_columns_keep_their_kinds_whatever_is_shown(name, case):
     """A dataset without rows, or a field without a value, must not become another kind of field."""
-    usual = datasets(name, SMALL, Look(closer=True), SMALL)
+    usual = datasets(name, SMALL, View(closer=True), SMALL)
     for which, tables in every_dataset(name, case):
         for dataset, table in tables.items():
             assert table.column_names == usual[dataset].column_names, f"{which}: {dataset}"
@@ -174,8 +174,8 @@ def test_an_alarm_is_raised_where_the_forward_pass_is_broken_and_nowhere_else(na
 @every_chart
 def test_without_anything_kept_the_frame_is_the_measurement_s_own(name):
     chart = CHARTS[name]
-    for scenario, look in product(SCENARIOS.values(), LOOKS.values()):
-        frame = chart.domain(measured(scenario), look)
+    for scenario, view in product(SCENARIOS.values(), LOOKS.values()):
+        frame = chart.domain(measured(scenario), view)
         assert chart.widest(frame) == frame
         low, high = ends(frame)
         assert np.isfinite([low, high]).all() and low < high
@@ -191,7 +191,7 @@ def ends(frame, unit=0):
 @every_chart
 def test_the_widest_frame_holds_each_and_no_more(name):
     chart = CHARTS[name]
-    frames = {chart.domain(measured(scenario), look) for scenario in SCENARIOS.values() for look in LOOKS.values()}
+    frames = {chart.domain(measured(scenario), view) for scenario in SCENARIOS.values() for view in LOOKS.values()}
     assert len(frames) > 2
     for pair in combinations(sorted(frames), 2):
         unit = max(frame[0] for frame in pair) if len(pair[0]) == 3 else 0
@@ -217,8 +217,8 @@ def test_nothing_stands_beyond_the_axis_however_long_what_is_kept_is(name):
 @pairs()
 def test_what_it_says_is_a_sentence_with_numbers(name, case):
     measurement = measured(SCENARIOS[case])
-    for look in LOOKS.values():
-        said = CHARTS[name].say(measurement, look)
+    for view in LOOKS.values():
+        said = CHARTS[name].say(measurement, view)
         assert said[0].isupper() and said.endswith(".") and 20 < len(said) < 400
         assert not re.search(r"\b(nan|inf|none)\b|—|[{}]", said.replace("inf or NaN", ""), re.IGNORECASE), said
         if np.isfinite(measurement.log_row).sum() > 1:
@@ -231,12 +231,12 @@ def test_what_it_says_is_a_sentence_with_numbers(name, case):
 )
 def test_an_overflow_is_said_with_its_step(name):
     measurement = measured(OVERFLOWING)
-    for look in LOOKS.values():
-        said = CHARTS[name].say(measurement, look)
+    for view in LOOKS.values():
+        said = CHARTS[name].say(measurement, view)
         assert "overflow" in said and str(measurement.overflow) in said
 
 
 @every_chart
 def test_what_it_says_is_of_this_scenario(name):
-    said = {CHARTS[name].say(measured(replace(SMALL, cell=cell)), Look()) for cell in CHOICES["cell"]}
+    said = {CHARTS[name].say(measured(replace(SMALL, cell=cell)), View()) for cell in CHOICES["cell"]}
     assert len(said) == len(CHOICES["cell"])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from gradflow.app.charts import base, heatmap, overview, specification
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number, per_step_factor, read
 from support.page_driver import luminance
 from support.specifications import size, uses
@@ -47,7 +47,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
 
 def frame_of(measurement):
     """The decades that hold a measurement."""
-    return overview.domain(measurement, Look())
+    return overview.domain(measurement, View())
 
 
 def geometric(horizon, slope):
@@ -101,7 +101,7 @@ def measurement(request):
 
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
-    tables = overview.data(measurement, Look(), None, domain or frame_of(measurement))
+    tables = overview.data(measurement, View(), None, domain or frame_of(measurement))
     return {name: table.to_pydict() for name, table in tables.items()}
 
 
@@ -112,7 +112,7 @@ def image_of(measurement, domain):
 
 def test_what_is_made_up_is_drawn_too(measurement):
     """As `test_chart_registry` asks of every chart and scenario."""
-    tables = overview.data(measurement, Look(), None, frame_of(measurement))
+    tables = overview.data(measurement, View(), None, frame_of(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
     assert size(tables) <= 40_000
     for name, field in uses(specification("terms")):
@@ -177,12 +177,12 @@ def test_the_map_is_scaled_from_low_to_high():
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("colour", base.INKS)
+@pytest.mark.parametrize("colour", base.TEXT_COLOURS)
 def test_letters_can_be_read_also_on_the_lit_column(colour, dark):
     channels = lambda code: np.array([int(code[k : k + 2], 16) for k in (1, 3, 5)], float)
-    paper = channels(base.PAPERS[dark])
-    letters = luminance(channels(base.INKS[colour][dark]))
-    for ground in (paper, (1 - base.LIT) * paper + base.LIT * channels(base.ORANGE)):
+    paper = channels(base.BACKGROUNDS[dark])
+    letters = luminance(channels(base.TEXT_COLOURS[colour][dark]))
+    for ground in (paper, (1 - base.HIGHLIGHT_OPACITY) * paper + base.HIGHLIGHT_OPACITY * channels(base.ORANGE)):
         low, high = sorted((letters, luminance(ground)))
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
@@ -285,7 +285,7 @@ def test_the_strips_show_the_gates_of_step_t_minus_u():
 
 
 def test_the_images_lie_under_their_panels():
-    for large, places in overview.PLACES.items():
+    for large, places in overview.IMAGE_LAYOUTS.items():
         signals = {each["name"]: each["expr"] for each in specification("terms", large)["params"] if "expr" in each}
         for k in (0, 1):
             for name in ("strips", "map"):

@@ -13,9 +13,9 @@ from gradflow.app.charts import CHARTS, file_specification, render
 from gradflow.app.charts.specs.overview import SUMS, TERMS
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
-LOOK = Look(closer=True, lag=3, chains=True)
+LOOK = View(closer=True, lag=3, chains=True)
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 WORDS = {
     "terms": (TERMS.title, SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),

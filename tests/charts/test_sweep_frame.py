@@ -11,7 +11,7 @@ from gradflow.app.components.range_slider import Moves
 from gradflow.app.live_chart import Shown, frame
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES, Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 START = Scenario(hidden=4, horizon=100)
 RELU = replace(START, cell="rnn-relu")
@@ -21,7 +21,7 @@ every_chart = pytest.mark.parametrize("name", CHARTS)
 
 def swept(name, scenario, field, last=None):
     """The frame of a chart as a sweep begins, or goes on from what was shown last."""
-    return frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(True, field), last)
+    return frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(True, field), last)
 
 
 def height(log, domain):
@@ -71,7 +71,7 @@ def test_on_the_linear_axis_of_the_waterfall_the_present_bars_stay_visible():
     assert waterfall.bounded(own, (-2, 0.0, 3.0)) == waterfall.widest(own, (-2, 0.0, 3.0))
     assert waterfall.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
     unit, floor, ceiling = swept("entry", replace(RELU, gain=1.0), "gain")
-    _, *ends = waterfall.domain(measure(replace(RELU, gain=1.0)), Look())
+    _, *ends = waterfall.domain(measure(replace(RELU, gain=1.0)), View())
     assert (ceiling - floor) * 10.0**unit <= 20 * max(abs(end) for end in ends)
 
 
@@ -80,7 +80,7 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
     measurement = measure(replace(START, gates="pinned", gain=0.2, forget=0.1))
     below = np.isfinite(measurement.log_row) & (measurement.log_row < domain[0] * np.log(10))
     assert below.sum() > 50
-    data = base.swept(overview.data(measurement, Look(), None, domain))
+    data = base.swept(overview.data(measurement, View(), None, domain))
     (note,) = data["frame"]["note"].to_pylist()
     assert note.startswith("axis fixed for this sweep   ") and "▼ below the frame" in note
     marked = {
@@ -96,18 +96,18 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
 @every_chart
 def test_the_frame_is_chosen_once_and_left_once(name):
     scenario = replace(START, gates="pinned")
-    own = frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(False, None), None)
+    own = frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(False, None), None)
     first = swept(name, scenario, "forget")
-    shown = Shown(Look(show=name), first, 100, {}, None, {}, "forget")
+    shown = Shown(View(show=name), first, 100, {}, None, {}, "forget")
     for value in RANGES["forget"].low, 0.5, RANGES["forget"].high:
         assert swept(name, replace(scenario, forget=value), "forget", shown) == first
-    assert frame(CHARTS[name], measure(scenario), Look(show=name), None, Moves(False, None), shown) == own
+    assert frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(False, None), shown) == own
 
 
 @every_chart
 def test_the_chart_says_so_in_one_place(name):
-    measurement, look = measure(START), Look(show=name)
-    plain = CHARTS[name].data(measurement, look, None, CHARTS[name].frame(look, measurement))
+    measurement, view = measure(START), View(show=name)
+    plain = CHARTS[name].data(measurement, view, None, CHARTS[name].frame(view, measurement))
     said = base.swept(plain)
     assert {dataset for dataset in plain if plain[dataset] != said[dataset]} == {"frame"}
     (before,), (after,) = (tables["frame"].to_pylist() for tables in (plain, said))

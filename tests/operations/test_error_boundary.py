@@ -54,13 +54,13 @@ def copied(app):
         "gradflow.app.session.read_link",
         "gradflow.app.sidebar.sidebar",
         "gradflow.app.toolbar.bottom",
-        "gradflow.app.live_chart.dress",
+        "gradflow.app.live_chart.inject_css",
         "gradflow.app.live_chart.begin",
         "gradflow.app.live_chart.measure",
         "gradflow.app.live_chart.prepare",
         "gradflow.app.components.range_slider.take",
         "gradflow.app.sidebar.live_panels",
-        "gradflow.app.url_codec.look_params",
+        "gradflow.app.url_codec.view_params",
         "gradflow.app.scenario.Scenario.__hash__",
     ],
 )
@@ -148,7 +148,7 @@ def test_a_training_that_cannot_start_does_not_rerun_forever(monkeypatch, caplog
 def test_an_error_outside_the_boundary_shows_no_details(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
     monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
-    monkeypatch.setattr("gradflow.app.errors._apologise", broken)
+    monkeypatch.setattr("gradflow.app.errors._show_errors", broken)
     app = new_page().run()
     assert len(app.exception) == 1
     shown = everything(app)

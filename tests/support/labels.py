@@ -22,7 +22,7 @@ from gradflow.app import charts
 from gradflow.app.charts import CHARTS
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, Scenario, gate_names
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 (PAGE_FONT,) = Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -171,11 +171,11 @@ def looks(rng):
 WIDTHS = {"page": (1000, False), "beside the sidebar": (800, False), "phone": (358, False), "stage": (1200, True)}
 
 
-def wrong(name, scenario, look, kept, width, stage):
+def wrong(name, scenario, view, kept, width, stage):
     """What is wrong with the letters of a chart; see `collisions`."""
     chart, measurement = CHARTS[name], measure(scenario)
     kept = kept and measure(kept)
-    datasets = chart.data(measurement, look, kept, chart.frame(look, measurement, kept))
+    datasets = chart.data(measurement, view, kept, chart.frame(view, measurement, kept))
     return faults(charts.specification(name, stage), datasets, width)
 
 
@@ -196,7 +196,7 @@ def main(count, seed=0):
     total = 0
     for k, (scenario, ways, other) in zip(range(count), random_cases(seed), strict=False):
         for name, kept, (where, (width, stage)) in product(CHARTS, (None, other), WIDTHS.items()):
-            for fault in wrong(name, scenario, Look(show=name, **ways), kept, width, stage):
+            for fault in wrong(name, scenario, View(show=name, **ways), kept, width, stage):
                 total += 1
                 print(f"{k} {name}, {where}{', kept' if kept else ''}: {fault}", flush=True)
     print(f"{total} faults in {count} scenarios")

@@ -9,14 +9,14 @@ from gradflow.app import scenario
 from gradflow.app.presets import CUSTOM, PRESETS
 from gradflow.app.scenario import Scenario, gate_names
 from gradflow.app.url_codec import INITIAL
-from gradflow.app.view import CHOICES as LOOK_CHOICES
-from gradflow.app.view import RANGES as LOOK_RANGES
-from gradflow.app.view import Look
+from gradflow.app.view import CHOICES as VIEW_CHOICES
+from gradflow.app.view import RANGES as VIEW_RANGES
+from gradflow.app.view import View
 
 WHOLE = "GRADFLOW_WHOLE" in os.environ
-RANGES = scenario.RANGES | LOOK_RANGES
-CHOICES = scenario.CHOICES | LOOK_CHOICES
-NAMES = ("preset", *vars(Scenario()), *vars(Look()))
+RANGES = scenario.RANGES | VIEW_RANGES
+CHOICES = scenario.CHOICES | VIEW_CHOICES
+NAMES = ("preset", *vars(Scenario()), *vars(View()))
 
 NASTY = (
     "",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradflow.app.charts import base, cells, line, network, overview, waterfall
-from gradflow.caching import once
+from gradflow.caching import threadsafe_cache
 
 __all__ = ["BUILT", "CHARTS", "Chart", "file_specification", "specification"]
 
@@ -21,19 +21,19 @@ BUILT = Path(__file__).parent / "built"  # by `specs`
 class Chart(NamedTuple):
     """A way to look at a measurement."""
 
-    domain: Callable  # (measurement, look) -> the frame that holds it
-    data: Callable  # (measurement, look, kept, domain) -> name -> Arrow table
-    say: Callable  # (measurement, look) -> its message, with numbers
+    domain: Callable  # (measurement, view) -> the frame that holds it
+    data: Callable  # (measurement, view, kept, domain) -> name -> Arrow table
+    say: Callable  # (measurement, view) -> its message, with numbers
     widest: Callable = base.widest  # (*frames) -> the frame that holds them all
     bounded: Callable = base.bounded  # (*frames) -> one for all of them in which each can still be told from another
 
-    def frame(self, look, *measurements):
+    def frame(self, view, *measurements):
         """The frame that holds these measurements; None among them is nothing."""
-        return self.widest(*(self.domain(each, look) for each in measurements if each))
+        return self.widest(*(self.domain(each, view) for each in measurements if each))
 
-    def sweep_frame(self, look, *measurements):
+    def sweep_frame(self, view, *measurements):
         """The frame that stands while these and what lies between them pass; what lies beyond is drawn at its edge."""
-        return self.bounded(*(self.domain(each, look) for each in measurements if each))
+        return self.bounded(*(self.domain(each, view) for each in measurements if each))
 
 
 CHARTS = {
@@ -46,7 +46,7 @@ CHARTS = {
 }
 
 
-@once
+@threadsafe_cache
 def specification(name, large=False):
     """The specification of a chart on the page; large: for a stage."""
     return json.loads((BUILT / f"{name}{'_on_stage' if large else ''}.json").read_text("utf-8"))

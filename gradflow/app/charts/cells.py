@@ -14,7 +14,7 @@ GATED = tuple(k for k, cell in enumerate(CELLS) if pinnable_gates(cell))
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 
 
-def domain(measurement, look):
+def domain(measurement, view):
     return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
 
 
@@ -31,7 +31,7 @@ def _factor(measurement):
     return "δ: no one pace"
 
 
-def data(measurement, look, kept, domain):
+def data(measurement, view, kept, domain):
     each = in_every_cell(measurement)
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     steps = base.steps_back(measurement)
@@ -41,7 +41,7 @@ def data(measurement, look, kept, domain):
         "high": domain[1],
         "horizon": len(measurement.cost),
         "corner": -0.5,
-        "lit": min(look.lag, measurement.t) if look.closer else -1,
+        "lit": min(view.lag, measurement.t) if view.closer else -1,
         "title": "Each term by lag, cell by cell",
         "subtitle": "same inputs, same scale of weights",
         "kept": base.kept_words(measurement, kept),
@@ -95,7 +95,7 @@ def _gates(measurement):
     )
 
 
-def say(measurement, look):
+def say(measurement, view):
     """How fast the terms of each cell fall, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

@@ -65,31 +65,31 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
 # ------------------------------------------------------------------------------------------------ two factors
 
 
-def factors(measurement, look):
+def factors(measurement, view):
     """(log ‖δ‖, log ‖z‖, log of the terms), by lag; where it is wanted, without the size of the error."""
     delta, other = measurement.lags.log_factors(**measurement.field)
-    if relative(measurement, look):
+    if relative(measurement, view):
         delta = delta - measurement.log_residual[measurement.t]
     return delta, other, delta + other
 
 
-def relative(measurement, look):
+def relative(measurement, view):
     """Whether δ is divided by the size of the error: it is wanted, and there is one."""
-    return look.relative and np.isfinite(measurement.log_residual[measurement.t])
+    return view.relative and np.isfinite(measurement.log_residual[measurement.t])
 
 
-def factors_domain(measurement, look):
-    return base.decades(*factors(measurement, look))
+def factors_domain(measurement, view):
+    return base.decades(*factors(measurement, view))
 
 
 OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1", "bias_hh": "1"}
 
 
-def factors_data(measurement, look, kept, domain):
-    delta, other, terms = factors(measurement, look)
-    sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, look) else "‖δ(t,s)‖"
+def factors_data(measurement, view, kept, domain):
+    delta, other, terms = factors(measurement, view)
+    sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, view) else "‖δ(t,s)‖"
     steps = len(measurement.cost)  # what is kept may be longer
-    grey = [("", each[:steps], GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
+    grey = [("", each[:steps], GREY, "thin") for each in factors(kept, view)[:2]] if kept else []
     curves = [
         *grey,
         ("their product, the term", terms, GREY, "dotted"),
@@ -108,16 +108,16 @@ def factors_data(measurement, look, kept, domain):
         length=steps,
         title="What a term is made of",
         subtitle=f"{sent} times {OTHER[measurement.field['weight']]}, s = t−u",
-        lit=min(look.lag, measurement.t),
+        lit=min(view.lag, measurement.t),
         words=said,
         kept=kept,
         alarm=base.overflowed(measurement),
     )
 
 
-def factors_say(measurement, look):
+def factors_say(measurement, view):
     """What the curves show, in a sentence with numbers."""
-    delta, other, _ = factors(measurement, look)
+    delta, other, _ = factors(measurement, view)
     here = np.flatnonzero(np.isfinite(delta + other))
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
@@ -155,13 +155,13 @@ def references(values):
     }
 
 
-def growth_domain(measurement, look):
+def growth_domain(measurement, view):
     raw, values = sums(measurement)
     shapes = references(values)
     return base.decades(raw, values, shapes["bounded"], shapes["linear"])
 
 
-def growth_data(measurement, look, kept, domain):
+def growth_data(measurement, view, kept, domain):
     raw, values = sums(measurement)
     grey = [("", sums(kept)[1][: len(values)], GREY, "thin")] if kept else []
     colours = (GREEN, ORANGE, RED)
@@ -188,7 +188,7 @@ def growth_data(measurement, look, kept, domain):
     )
 
 
-def growth_say(measurement, look):
+def growth_say(measurement, view):
     """What the curve shows, in a sentence with numbers."""
     growth, (raw, values) = measurement.reading.growth_by_error, sums(measurement)
     here = np.flatnonzero(np.isfinite(values))

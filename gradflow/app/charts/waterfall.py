@@ -20,24 +20,24 @@ FIRST = 12  # lags shown one by one
 LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
 
 
-def called(measurement, look):
+def called(measurement, view):
     """The entry's name: "weight_hh[3, 5], forget gate"."""
-    field, row, col = place(measurement, look)
+    field, row, col = place(measurement, view)
     gates = gate_names(measurement.scenario.cell)
     of = f", {gates[row // measurement.scenario.hidden]} gate" if len(gates) > 1 else ""
     return f"{field}[{row}]{of}" if col is None else f"{field}[{row}, {col}]{of}"
 
 
-def terms(measurement, look):
+def terms(measurement, view):
     """(sign, natural log) of what is added, by lag: one entry's terms, or the norms of the whole matrix's."""
-    if look.whole:
+    if view.whole:
         return np.ones(len(measurement.log_row)), measurement.log_row
-    return measurement.lags.entry(*place(measurement, look))
+    return measurement.lags.entry(*place(measurement, view))
 
 
-def domain(measurement, look):
+def domain(measurement, view):
     """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
-    rows, top = bars(measurement, look)
+    rows, top = bars(measurement, view)
     shown = np.array([0.0, *(stop for _, _, stop, _ in rows[:-1])])  # the last stands no higher than the one before
     reach = np.abs(shown).max() or 1.0
     unit = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
@@ -59,9 +59,9 @@ def bounded(own, *others):
     return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
 
 
-def bars(measurement, look):
+def bars(measurement, view):
     """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
-    sign, log = terms(measurement, look)
+    sign, log = terms(measurement, view)
     top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
     values = np.where(np.isfinite(log), sign * np.exp(np.where(np.isfinite(log), log - top, 0.0)), 0.0)
     sums = np.append(0.0, np.cumsum(values))
@@ -69,7 +69,7 @@ def bars(measurement, look):
     rows = [(str(u), sums[u], sums[u + 1], values[u]) for u in range(first)]
     if len(values) > first:
         rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1], values[first:].sum()))
-    if look.whole:
+    if view.whole:
         rows.append(("Σ‖·‖", 0.0, sums[-1], sums[-1]))
         left = math.exp(min(measurement.log_partial[-1] - top, 700))
         rows.append(("‖Σ‖", 0.0, left, left))
@@ -78,21 +78,21 @@ def bars(measurement, look):
     return rows, top
 
 
-def data(measurement, look, kept, domain):
+def data(measurement, view, kept, domain):
     unit, floor, ceiling = domain
     alarm = base.overflowed(measurement)
-    rows, top = ([], 0.0) if alarm else bars(measurement, look)
+    rows, top = ([], 0.0) if alarm else bars(measurement, view)
     scale = math.exp(min(top - unit * math.log(10), 700))
     clip = lambda value: float(np.clip(value * scale, floor, ceiling))
     grey = {}
     if kept and not base.overflowed(kept):
-        before, kept_top = bars(kept, look)
+        before, kept_top = bars(kept, view)
         kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
         grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end, _ in before}
     drawn = []
     for x, (name, start, stop, change) in enumerate(rows):
-        last = x >= len(rows) - (2 if look.whole else 1)
-        colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
+        last = x >= len(rows) - (2 if view.whole else 1)
+        colour = GREY if view.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
         end = clip(stop) if change else clip(start)
         down = change < 0
         if down and end - floor < 0.25 * (ceiling - floor):  # no room under the bar
@@ -108,7 +108,7 @@ def data(measurement, look, kept, domain):
                 "label": end,
                 "down": down,
                 "color": colour,
-                "words": signed(change, top, plus=not (last or look.whole), text=number if last else short),
+                "words": signed(change, top, plus=not (last or view.whole), text=number if last else short),
                 "said": _said(name, change, stop, top, last),
                 "kept": grey.get(name.partition("–")[0]),
             }
@@ -116,15 +116,15 @@ def data(measurement, look, kept, domain):
     links = [
         {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
     ]
-    lit = min(look.lag, measurement.t, FIRST) if look.closer and rows else -1
+    lit = min(view.lag, measurement.t, FIRST) if view.closer and rows else -1
     notes = [f"pale orange: lag {lit}"] if lit >= 0 else []
-    if look.whole:
+    if view.whole:
         weight, gate = measurement.scenario.weight, measurement.scenario.gate
         rows_of = "" if gate == "all" else f", {gate} gate"
         title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
         subtitle = "; ".join(["grey: added up", *notes])
     else:
-        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, look), *notes])
+        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, view), *notes])
     frame = {
         "floor": floor,
         "ceiling": ceiling,
@@ -183,12 +183,12 @@ def short(log):
     return f"{1:.{places}f}e{exponent + 1:+d}" if float(digits) == 10 else f"{digits}e{exponent:+d}"
 
 
-def say(measurement, look):
+def say(measurement, view):
     """What the waterfall shows, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
-    rows, top = bars(measurement, look)
-    if look.whole:
+    rows, top = bars(measurement, view)
+    if view.whole:
         total, left = rows[-2][2], rows[-1][2]
         kept = f"{100 * left / total:.3g} %" if total else "nothing"
         return (
@@ -197,4 +197,4 @@ def say(measurement, look):
         )
     near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
     rest = f"; the nearest {FIRST} copies alone give {signed(near, top, False)}" if near is not None else ""
-    return f"The terms of {called(measurement, look)} add up to {signed(rows[-1][2], top, False)}{rest}."
+    return f"The terms of {called(measurement, view)} add up to {signed(rows[-1][2], top, False)}{rest}."

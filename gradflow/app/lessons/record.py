@@ -7,7 +7,7 @@ from typing import NamedTuple
 from gradflow.app.counterexample import difference
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 STANCES = {"statement": "A statement", "claim": "A claim people make: is it so?"}  # said before the quoted sentence
 WORDS_OF = {  # stance -> what a verdict on it may say -> its colour
@@ -42,7 +42,7 @@ class Example(NamedTuple):
     label: str
     scenario: Scenario
     says: str  # what there is to see
-    look: Look | None = None  # None: the lesson's
+    view: View | None = None  # None: the lesson's
 
 
 class Verdict(NamedTuple):
@@ -85,10 +85,10 @@ class Lesson:
     claim: str  # the sentence
     prose: str | Callable  # or scenario -> text, where it has numbers that a control moves
     scenario: Scenario
-    look: Look
+    view: View
     controls: tuple[str, ...]  # the ranges that stay live
     guess: Guess
-    reveal: Callable  # (measurement, look) -> what was measured, in plain words
+    reveal: Callable  # (measurement, view) -> what was measured, in plain words
     conclusion: str
     verdicts: tuple[Verdict, ...]
     examples: tuple[Example, ...]  # the last is the counter-example
@@ -109,12 +109,12 @@ class Lesson:
         """All that is read before something is revealed."""
         return self.claim, self.text(scenario), self.guess.question, *self.guess.options
 
-    def headline(self, measurement, look: Look, at_rest: bool = True) -> str:
+    def headline(self, measurement, view: View, at_rest: bool = True) -> str:
         """The sentence over the picture; where nothing moves it is asked whether the network is chaotic, or nearly."""
         reading = measurement.chaos_checked if at_rest else measurement.reading
         if measurement.overflow is not None or (reading.near_chaos and not self.reveal_in_chaos):
             return reading.verdict
-        return (self.reveal_in_chaos if reading.chaotic else self.reveal)(measurement, look)
+        return (self.reveal_in_chaos if reading.chaotic else self.reveal)(measurement, view)
 
     def changes(self, scenario: Scenario) -> str:
         """How a scenario differs from the lesson's own, in words: "gain 1.00 → 12.00"; "" where nothing does."""
