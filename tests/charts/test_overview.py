@@ -22,7 +22,7 @@ from support.subprocesses import loaded
 LN10 = np.log(10)
 
 
-def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underflow=None):
+def record(log_terms, t=None, *, cell="lstm", gates=None, labels=None, overflow=None, underflow=None):
     """A measurement with these terms f[T, T], all of one sign."""
     horizon = len(log_terms)
     t = horizon - 1 if t is None else t
@@ -31,7 +31,7 @@ def record(log_terms, t=None, *, gates=None, labels=None, overflow=None, underfl
         partial = np.logaddexp.accumulate(row)
     log_sums, log_residual = np.zeros(horizon), np.zeros(horizon)
     return SimpleNamespace(
-        scenario=Scenario(),
+        scenario=Scenario(cell=cell),
         t=t,
         log_terms=log_terms,
         log_row=row,
@@ -271,7 +271,7 @@ def test_an_overflow_says_its_step_and_draws_nothing():
 
 def test_the_strips_show_the_gates_of_step_t_minus_u():
     opening = np.linspace(0, 1, 9)
-    measurement = record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening})
+    measurement = record(geometric(9, -1.0), 5, gates={"reset": opening, "update": 1 - opening}, cell="gru")
     pixels = heatmap.strip_pixels(measurement.gates, 5, 9, 3).reshape(3, heatmap.STRIP, 9)
     heights = pixels.sum(1) / (0.8 * heatmap.STRIP)
     np.testing.assert_allclose(heights[0, :6], opening[5::-1], atol=0.5 / (0.8 * heatmap.STRIP))
