@@ -51,6 +51,7 @@ def flipped(scenario):
     return opposite(scenario, regime(scenario))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", cases())
 def test_the_opposite_vanishes_where_this_does_not(scenario):
     other = flipped(scenario)
@@ -67,6 +68,7 @@ def test_a_sigmoid_s_opposite_takes_a_large_gain(seed):
     assert other.gain >= 8 and measure(other).reading.pace > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", cases())
 def test_the_opposite_of_the_opposite_is_back(scenario):
     other = flipped(scenario)
@@ -74,6 +76,7 @@ def test_the_opposite_of_the_opposite_is_back(scenario):
         assert vanishes(flipped(other)) == vanishes(scenario) != vanishes(other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", cases())
 def test_the_opposite_moves_the_network_alone(scenario):
     other = flipped(scenario)

@@ -242,6 +242,7 @@ def run(snippet, paste):
     return dict(line.split(": ", 1) for line in lines), verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "paste"),
     [

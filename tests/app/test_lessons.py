@@ -35,6 +35,8 @@ from gradflow.engine import compile_cache
 from gradflow.feedforward import draw_net, layer_gradients
 from support.apptest_page import notices, open_lessons, press, widget
 
+pytestmark = pytest.mark.slow
+
 every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.title)
 
 

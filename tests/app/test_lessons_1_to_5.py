@@ -20,6 +20,8 @@ from gradflow.app.scenario import Scenario
 from gradflow.engine.reference import whole_gradient, whole_gradients
 from gradflow.feedforward import draw_net, layer_gradients, scale_gradients
 
+pytestmark = pytest.mark.slow
+
 SUM, SETTLES, GROWTH, LSTM, DEPTH = LESSONS[:5]
 
 

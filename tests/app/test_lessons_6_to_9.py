@@ -21,6 +21,8 @@ from gradflow.app.training import STEPS, learned_at
 from support import oracle
 from support.pytorch_training import pytorch, torch_losses
 
+pytestmark = pytest.mark.slow
+
 ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
 
 

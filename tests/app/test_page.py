@@ -62,6 +62,7 @@ def test_live_range_moves_the_scenario_while_it_is_held(field):
     assert link(at)[field] == f"{value:g}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", CHOICES)
 def test_discrete_control_moves_the_scenario_and_the_link(field):
     at = open_explore()
@@ -225,6 +226,7 @@ def test_every_range_has_words():
     assert fields - {"kept"} == LABELS.keys()
 
 
+@pytest.mark.slow
 def test_no_control_recompiles(compilations):
     jax.clear_caches()
     at = open_explore(cell="lstm", hidden="8", seed="998")

@@ -20,6 +20,8 @@ from support.apptest_page import MORE, checked, open_explore, shown
 from support.strategies import CHOICES, RANGES, WHOLE
 from support.wording import missing_number
 
+pytestmark = pytest.mark.slow
+
 
 def ends():
     """Field -> its extreme values, as a link has them."""

@@ -31,6 +31,8 @@ from gradflow.app.training import (
 from support import oracle
 from support.pytorch_training import pytorch, torch_losses
 
+pytestmark = pytest.mark.slow
+
 HIDDEN, LAG = 5, 6
 GATED = ("lstm", "gru")
 

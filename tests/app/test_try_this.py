@@ -16,6 +16,8 @@ from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES
 from gradflow.app.view import RANGES as VIEW_RANGES
 
+pytestmark = pytest.mark.slow
+
 TRIES = {}  # title -> test
 
 

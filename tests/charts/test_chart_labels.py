@@ -16,6 +16,8 @@ from gradflow.app.view import View
 from support.labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
 from support.strategies import WHOLE
 
+pytestmark = pytest.mark.slow
+
 SMALL = Scenario(hidden=4)
 CASES = {  # scenario, look without a chart, what is kept
     "default": (SMALL, {}, replace(SMALL, forget=0.9, gain=2.0)),

@@ -17,6 +17,8 @@ from gradflow.app.view import View
 from gradflow.reading import number
 from support.oracle import Answer, costs, plain
 
+pytestmark = pytest.mark.slow
+
 LN10 = np.log(10)
 LENGTH = 24  # of all, so that the plain pass is compiled once a cell
 SCENARIOS = {

@@ -15,6 +15,8 @@ from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
 
+pytestmark = pytest.mark.slow
+
 LOOK = View(closer=True, lag=3, chains=True)
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 WORDS = {

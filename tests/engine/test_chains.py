@@ -28,6 +28,8 @@ from support.problems import (
     unit,
 )
 
+pytestmark = pytest.mark.slow
+
 # the two factors of a term
 
 

@@ -13,6 +13,8 @@ from support import oracle
 from support.fits import factor_per_step
 from support.problems import assert_logs
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 16  # one width for most tests, since each one compiles
 SEEDS = range(8)
 

@@ -192,6 +192,7 @@ def test_the_count_of_compilations_counts(compilations):
 # where it runs
 
 
+@pytest.mark.slow
 def test_the_work_goes_to_the_default_device_or_to_where_the_arrays_are():
     seen = run_python(
         """
@@ -216,6 +217,7 @@ print(json.dumps([[str(device) for device in devices], here, chosen, placed]))
     assert answers[0][1:] == answers[1][1:] == answers[2][1:]
 
 
+@pytest.mark.slow
 def test_a_missing_accelerator_falls_back_with_a_notice():
     code = "import json; from gradflow.engine.device import select_device; print(json.dumps(select_device()))"
     device, notice = run_python(code, JAX_PLATFORMS="cpu")
@@ -226,6 +228,7 @@ def test_a_missing_accelerator_falls_back_with_a_notice():
     assert "cuda" in notice.lower()
 
 
+@pytest.mark.slow
 def test_it_still_computes_after_falling_back():
     code = """
 import json, gradflow as gf

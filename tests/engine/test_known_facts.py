@@ -7,6 +7,8 @@ import gradflow as gf
 from support import oracle
 from support.fits import factor_per_step
 
+pytestmark = pytest.mark.slow
+
 
 def normal_layer(cell, hidden, inputs, seed, *, gain=1.0, forget_bias=0.0, copies=None):
     """W ~ N(0, 1/fan_in), W_hh times the gain, no bias but the forget gate's."""

@@ -26,6 +26,8 @@ from support.problems import (
     unit,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @double
 @every_few

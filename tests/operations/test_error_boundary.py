@@ -123,6 +123,7 @@ def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, cap
     assert app.header[0].value.startswith("2. ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["begin", "credit", "advance", "chunk_means"])
 def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
     app = new_page("lessons", lesson="8", answers="8:0").run()

@@ -23,6 +23,8 @@ from support.server import PATIENCE, free_port, serve
 from support.subprocesses import run_python
 from support.ws_client import Visitor, foreign, wait_for
 
+pytestmark = pytest.mark.slow
+
 DROPS = 15
 RUNS = """() => {  // window.ran: whether a script has begun to run since
   const app = document.querySelector("[data-test-script-state]");

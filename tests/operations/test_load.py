@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from gradflow.app import measurement
 from gradflow.app.measurement import measure
@@ -13,6 +14,8 @@ from gradflow.app.streamlit_patches import release_memory
 from gradflow.engine.compile_cache import COMPILED
 from support.load import load
 from support.memory import resident
+
+pytestmark = pytest.mark.slow
 
 SIZES = (4, 16)
 FLAT = 20  # MB

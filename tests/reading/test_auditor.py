@@ -30,6 +30,8 @@ from gradflow.app.url_codec import parse
 from support import oracle
 from support.plain_network import FIELDS, GATES, PINNABLE, Network
 
+pytestmark = pytest.mark.slow
+
 LAGS = np.arange(100)
 
 
