@@ -149,6 +149,7 @@ def test_late_imports_go_through_the_package():
                 assert folder == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
 
 
+@pytest.mark.slow
 def test_a_page_loads_nothing_that_only_builds():
     """Altair has built its specifications before, and no table is pandas'."""
     code = f"""

@@ -95,6 +95,7 @@ def test_a_large_file_is_refused_by_its_size(data):
 # ----------------------------------------------------------------------------------------------- on the page
 
 
+@pytest.mark.slow
 @given(links(most=12))
 @examples(10, 2_000)
 def test_the_page_takes_any_link(caplog, params):
@@ -172,6 +173,7 @@ def test_typed_text_is_shown_unchanged(text):
                 assert re.fullmatch("[^<>]*", body.removesuffix("</div>").partition(">")[2])
 
 
+@pytest.mark.slow
 @given(reports, reports)
 @example(
     {"values": {}, "turn": 1, "held": "gain", "playing": "lag"}, {"values": {}, "turn": 2, "held": [], "playing": 3}
@@ -211,6 +213,7 @@ def test_a_report_of_a_range_is_taken():
 # ----------------------------------------------------------------------------------------------- the lessons
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["lesson", "answers", "preset", "gain", "stage", "x"]), texts))
 @examples(6, 300)
 def test_the_lessons_take_any_link(params):
@@ -232,6 +235,7 @@ def test_the_lessons_take_any_link(params):
     assert at.query_params.get("lesson", "1") in numbers
 
 
+@pytest.mark.slow
 def test_repeated_or_invalid_answers_have_a_notice_and_the_others_stay():
     at = open_lessons(lesson="2", answers="1:0,3:7e9,2:0,1:1")
     (notice,) = notices(at)

@@ -145,6 +145,7 @@ def test_a_gate_that_one_cell_has_is_a_difference():
     assert difference(Scenario(update=0.1), Scenario(cell="gru")) == "cell lstm → gru, update 0.10 → 0.50"
 
 
+@pytest.mark.slow
 @given(scenarios(), scenarios())
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_a_difference_is_short_and_there_from_both_sides(kept, now):

@@ -126,6 +126,7 @@ def test_the_labels_describe_the_initialisations_correctly():
     assert np.mean([biases("pytorch", seed)[forget] for seed in range(40)]) == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_gate_rows_of_every_cell():
     for cell in CHOICES["cell"]:
         at = open_explore(cell=cell, gate=gate_names(cell)[-1])

@@ -80,6 +80,7 @@ def test_a_chart_can_be_chosen_and_a_choice_is_a_chart():
     assert tuple(CHARTS) == tuple(SHOWN) == tuple(BUILT_BY)
 
 
+@pytest.mark.slow
 def test_the_files_are_what_altair_builds():
     """Else: python -m gradflow.app.charts.specs"""
     built = every_specification()

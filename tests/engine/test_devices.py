@@ -13,12 +13,12 @@ from gradflow.engine.reference import whole_gradient
 from support import oracle
 from support.subprocesses import json_of, start_python
 
+pytestmark = pytest.mark.slow
+
 ASK = """
 import json, sys, jax, numpy as np, gradflow as gf
 from support import oracle
 from jax.sharding import Mesh
-
-pytestmark = pytest.mark.slow
 arrays = jax.tree.map(np.float32, oracle.draw("lstm", steps=150, hidden=4))
 def answer(mesh=None):
     gmap = gf.gradient_map("lstm", *arrays, mesh=mesh)

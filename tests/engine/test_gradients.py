@@ -154,6 +154,7 @@ def pytorch_cell(cell, hidden, inputs):
     return torch, make[cell](inputs, hidden, dtype=torch.float64, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-relu", "lstm", "gru"])
 def test_pytorch(cell):
     """Costs, and dC(t)/dW of the shared weights, at every t."""
@@ -177,6 +178,7 @@ def test_pytorch(cell):
 # the shape of the map
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_long_horizons(cell):
     """Long enough for any grouping of rows or steps to have several groups and a ragged last one."""
@@ -279,6 +281,7 @@ SHAPES = st.sampled_from([(STEPS, 3, 2, None), (4, 1, 3, 2)])  # (T, n, m, k): f
 PIN = st.one_of(st.just(np.nan), st.sampled_from([0.0, 1.0]), st.floats(0, 1))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_any_problem(data):

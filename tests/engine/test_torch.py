@@ -8,6 +8,8 @@ import pytest
 import gradflow as gf
 from support.subprocesses import loaded
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     "rnn-tanh": ("RNN", {}),
     "rnn-relu": ("RNN", {"nonlinearity": "relu"}),

@@ -112,6 +112,7 @@ def pytorch_draws(cell, hidden, inputs, draws):
     return gf.Weights(*(np.stack([np.float64(p.detach()) for p in field]) for field in zip(*layers, strict=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("hidden", [16, 64])
 def test_pytorch_is_pytorch_s_own_draw(cell, hidden):

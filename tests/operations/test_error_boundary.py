@@ -115,6 +115,7 @@ def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     assert app.session_state["scenario"] == Scenario(gain=3.21, cell="gru")
 
 
+@pytest.mark.slow
 def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = new_page("lessons", lesson="2", answers="2:0").run()
     monkeypatch.setattr("gradflow.app.session.settle", broken)
