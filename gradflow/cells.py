@@ -33,7 +33,7 @@ class Cell(NamedTuple):
     carry: tuple[str, ...]  # names of the states, h first, each f[n]
     step: Callable
     pinnable: tuple[str, ...] = ()  # the sigmoid gates
-    separate: tuple[str, ...] = ()  # gates that do not see a_x + a_h alone, so that dC/da_x and dC/da_h differ
+    split_bias_gates: tuple[str, ...] = ()  # gates that use a_x and a_h apart: dC/da_x and dC/da_h, so dC/db, differ
 
 
 @jax.custom_jvp
@@ -59,13 +59,13 @@ def _sech2(z):
 tanh.defjvps(lambda dz, out, z: dz * _sech2(z))
 
 
-def openness(z, pin):
-    """How open a sigmoid gate is: the pinned value, or σ(z)."""
+def gate_value(z, pin):
+    """The value of a sigmoid gate: the pinned one, or σ(z)."""
     return jnp.where(pin.mask, pin.value, sigmoid(z))
 
 
-def shutness(z, pin):
-    """1 − openness, without rounding a nearly open gate to open: σ(−z)."""
+def one_minus_gate(z, pin):
+    """1 − `gate_value`, without rounding a nearly open gate to open: σ(−z)."""
     return jnp.where(pin.mask, 1 - pin.value, sigmoid(-z))
 
 
@@ -79,15 +79,15 @@ def _rnn(activation):
 def _lstm(a_x, a_h, carry, pins):
     _, c = carry
     i, f, g, o = a_x + a_h
-    c = openness(f, pins["forget"]) * c + openness(i, pins["input"]) * tanh(g)
-    return openness(o, pins["output"]) * tanh(c), c
+    c = gate_value(f, pins["forget"]) * c + gate_value(i, pins["input"]) * tanh(g)
+    return gate_value(o, pins["output"]) * tanh(c), c
 
 
 def _gru(a_x, a_h, carry, pins):
     (h,) = carry
     r, z, _ = a_x + a_h
-    new = tanh(a_x[2] + openness(r, pins["reset"]) * a_h[2])
-    return (shutness(z, pins["update"]) * new + openness(z, pins["update"]) * h,)
+    new = tanh(a_x[2] + gate_value(r, pins["reset"]) * a_h[2])
+    return (one_minus_gate(z, pins["update"]) * new + gate_value(z, pins["update"]) * h,)
 
 
 def _plain(kind, title, activation, latex, source):
@@ -136,7 +136,7 @@ h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
             carry=("h",),
             step=_gru,
             pinnable=("reset", "update"),
-            separate=("new",),
+            split_bias_gates=("new",),
         ),
     )
 }

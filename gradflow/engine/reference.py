@@ -8,8 +8,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from gradflow.engine.unroll import unroll
 from gradflow.problem import check, check_time
 from gradflow.weights import Weights
 
@@ -68,19 +68,10 @@ def _gradients(inputs, targets, fixed, t, *, cell):
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
 def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_path_only):
-    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
     known = ~jnp.isnan(targets[t]).any()
 
     def cost(weights):
-        def step(carry, now):
-            x, pin = now
-            h = lax.stop_gradient(carry[0]) if cell_path_only else carry[0]
-            a_x = split(weights.weight_ih @ x + weights.bias_ih)
-            a_h = split(weights.weight_hh @ h + weights.bias_hh)
-            carry = cell.step(a_x, a_h, carry, pin)
-            return carry, carry[0]
-
-        _, h = lax.scan(step, carry, (inputs, pins))
+        h = unroll(cell, weights, inputs, pins, carry, cell_path_only).after[0]
         return jnp.sum(jnp.where(known, readout @ h[t] - targets[t], 0) ** 2) / 2
 
     return jax.grad(cost)(weights)
