@@ -11,7 +11,7 @@ from gradflow.engine.emitters import block_norms, norm_over_gates
 from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
 from gradflow.engine.recurrent_product import choose_block_size
 from gradflow.engine.scaling import LN2, log_norm, log_total, logs, norm_over_fields, unscaled_norm
-from gradflow.engine.schedule import ROOM, BlockCache, blocks
+from gradflow.engine.schedule import BlockCache, blocks
 from gradflow.engine.unscaled import block_squares
 from gradflow.lags import lag_terms_of
 from gradflow.problem import check_selection
@@ -84,7 +84,7 @@ class GradientMap:
         """
         check_selection(self._fwd.cell, weight, gate)
         steps, states, D, n = self._fwd.tape.jacobians.preact.shape
-        block_size = min(self._block_size, max(8, ROOM // (4 * steps * states * n)))  # it needs ct itself at every step
+        block_size = self._cache.fit(self._block_size, 4 * steps * states * n)  # it needs ct itself at every step
 
         def by_row(name):
             sums = np.empty((len(self.cost[:horizon]), D))

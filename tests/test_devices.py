@@ -83,8 +83,7 @@ print(json.dumps(answer(Mesh(np.array(jax.devices()), "t"))))
 def test_the_size_of_a_block_and_what_is_kept_change_nothing(cell, block_size, room, monkeypatch):
     arrays = jax.tree.map(np.float32, oracle.draw(cell, steps=40))
     whole = gf.gradient_map(cell, *arrays)
-    for module in (maps, schedule):
-        monkeypatch.setattr(module, "ROOM", room)
+    monkeypatch.setattr(schedule, "ROOM", room)
     monkeypatch.setattr(maps, "choose_block_size", lambda n, steps: block_size)
     cut = gf.gradient_map(cell, *arrays)
     for _ in range(2):

@@ -38,6 +38,11 @@ class BlockCache:
         """low -> result of the blocks computed for a question; None where nothing is kept."""
         return None if self._kept is None else self._kept[question]
 
+    @staticmethod
+    def fit(block_size, bytes_each):
+        """The block size, or fewer costs where they need more than `ROOM`."""
+        return min(block_size, max(8, ROOM // bytes_each))
+
     def end(self, steps):
         """Where the last block ends, if times below `steps` are asked for."""
         if self._kept is None:
