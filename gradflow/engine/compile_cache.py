@@ -9,7 +9,7 @@ import jax
 
 from gradflow.caching import threadsafe_cache
 
-COMPILED = set()  # the kinds of block that this process has compiled; see `flow.blocks`
+COMPILED = set()  # the kinds of block that this process has compiled; see `engine.schedule`
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 

@@ -291,7 +291,7 @@ def test_a_shorter_horizon_is_the_corner():
     whole, part = (gf.gradient_map("gru", *arrays) for _ in range(2))
     corner = part.unscaled_terms("all", horizon=50)
     assert corner.shape == (50, 50)
-    assert max(part._squares) + part._rows == 50  # nothing beyond was computed
+    assert max(part._cache.results("squares")) + part._block_size == 50  # nothing beyond was computed
     np.testing.assert_array_equal(corner, whole.unscaled_terms("all")[:50, :50])
     np.testing.assert_allclose(gf.lag_terms("gru", *arrays, 110).unscaled_terms("all"),
                                whole.unscaled_terms("all")[110, :111], rtol=1e-4, atol=1e-18)  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 import gradflow as gf
 from gradflow import maps
+from gradflow.engine import schedule
 from gradflow.engine.reference import whole_gradient
 from support import oracle
 from support.subprocesses import json_of, start_python
@@ -65,13 +66,13 @@ print(json.dumps(answer(Mesh(np.array(jax.devices()), "t"))))
 
 
 @pytest.mark.parametrize("room", [0, 2**28])
-@pytest.mark.parametrize("rows", [1, 7, 16, 64])
+@pytest.mark.parametrize("block_size", [1, 7, 16, 64])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn-tanh"])
-def test_the_size_of_a_block_and_what_is_kept_change_nothing(cell, rows, room, monkeypatch):
+def test_the_size_of_a_block_and_what_is_kept_change_nothing(cell, block_size, room, monkeypatch):
     arrays = jax.tree.map(np.float32, oracle.draw(cell, steps=40))
     whole = gf.gradient_map(cell, *arrays)
-    monkeypatch.setattr(maps, "ROOM", room)
-    monkeypatch.setattr(maps, "rows_of", lambda n, steps: rows)
+    monkeypatch.setattr(schedule, "ROOM", room)
+    monkeypatch.setattr(maps, "choose_block_size", lambda n, steps: block_size)
     cut = gf.gradient_map(cell, *arrays)
     for _ in range(2):
         for weight in ("weight_hh", "all"):
@@ -79,7 +80,7 @@ def test_the_size_of_a_block_and_what_is_kept_change_nothing(cell, rows, room, m
             np.testing.assert_allclose(cut.log_terms(weight), whole.log_terms(weight), rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(cut.unscaled_terms(weight), whole.unscaled_terms(weight), rtol=1e-4)
         np.testing.assert_allclose(cut.log_terms(horizon=23), whole.log_terms()[:23, :23], rtol=1e-5, atol=1e-5)
-    assert bool(cut._norms) == (room > 0)
+    assert bool(cut._cache.results("norms")) == (room > 0)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn-tanh"])
