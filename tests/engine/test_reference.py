@@ -2,11 +2,11 @@
 
 import jax
 import numpy as np
-import oracle
 import pytest
 
 import gradflow as gf
 from gradflow.engine.reference import all_terms
+from support import oracle
 
 VARIANTS = {
     "plain": {},
