@@ -68,7 +68,8 @@ def inspect(at):
                         assert all(abs(value) < 1e30 for value in values), (dataset.name, name)
                     assert not any(missing_number(value) for value in values if isinstance(value, str)), name
         elif element.type != "code":  # the Python speaks of inf
-            said = re.sub("<.*?>", " ", str(proto))
+            told = proto.json if element.type == "bidi_component" else str(proto)  # and so does the component's code
+            said = re.sub("<.*?>", " ", told)
             assert not missing_number(said), said
     assert charts
 

@@ -34,7 +34,7 @@ from support.page_driver import (
     typed,
     verdict,
 )
-from support.wording import missing_number
+from support.wording import missing_value
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -181,7 +181,7 @@ def test_an_overflow_is_a_sentence(visit):
     page = visit({"cell": "rnn-linear", "gain": "12", "horizon": "256"})
     expect(verdict(page)).to_contain_text("overflows at step")
     for text in (page.locator("body").inner_text(), *texts(page)):
-        assert not missing_number(text)
+        assert not missing_value(text)
 
 
 def test_dragging_into_an_overflow_keeps_the_last_picture_greyed(visit):
@@ -192,7 +192,7 @@ def test_dragging_into_an_overflow_keeps_the_last_picture_greyed(visit):
         expect(verdict(page)).to_contain_text("overflows at step")
         expect(chart).to_have_css("opacity", "0.35")
         numbers = [text for text in texts(page) if text.startswith("sum ")]
-        assert numbers and not any(map(missing_number, texts(page)))
+        assert numbers and not any(map(missing_value, texts(page)))
         kept = picture(page)
         drag(0.98)
         page.wait_for_timeout(300)

@@ -12,7 +12,7 @@ from gradflow.app.url_codec import parse, parse_view
 from gradflow.feedforward import layer_gradients
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import FARES, button, link, over_the_picture, reveal, slider, texts, verdict
-from support.wording import missing_number
+from support.wording import missing_value
 
 
 def lessons(visit, **how):
@@ -44,7 +44,7 @@ def test_from_first_to_last_by_keyboard(visit):
         expect(page.get_by_role("heading", name=FARES)).to_be_visible()
         wait_until_at_rest(page)
         assert page.locator(CANVAS).first.bounding_box()["width"] > 600
-        assert not any(map(missing_number, texts(page)))
+        assert not any(map(missing_value, texts(page)))
         page.keyboard.press("PageDown")
     assert [part.split(":")[0] for part in link(page)["answers"].split(",")] == [
         str(number) for number in range(1, len(LESSONS) + 1)
@@ -99,7 +99,7 @@ def test_the_net_follows_its_controls(visit):
     expect(page.get_by_text(net.say(layer_gradients("relu", 2, 64)))).to_be_visible(timeout=90_000)
     wait_until_at_rest(page)
     assert (link(page)["activation"], link(page)["width"], link(page)["depth"]) == ("relu", "64", "2")
-    assert not any(map(missing_number, texts(page)))
+    assert not any(map(missing_value, texts(page)))
 
 
 def test_an_example_is_seen_without_scrolling_back(visit):

@@ -17,7 +17,7 @@ from gradflow.app.view import SHOWN, View
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest, wait_until_drawn
 from support.page_driver import button, finger_on, link, measurement, slider, texts, verdict
-from support.wording import missing_number
+from support.wording import missing_value
 
 TITLES = {
     "terms": "Each term: ‖dC(t)/dW(t−u)‖",
@@ -60,7 +60,7 @@ def test_each_view_says_its_point_and_fits(visit, width):
         assert page.locator(CANVAS).bounding_box()["width"] > 0.75 * min(width, 900)
         assert page.locator(CANVAS).evaluate(OUTSIDE) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert not any(map(missing_number, texts(page)))
+        assert not any(map(missing_value, texts(page)))
 
 
 def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
