@@ -20,9 +20,12 @@ from pathlib import Path
 import altair as alt
 import numpy as np
 
-import gradflow as gf
-from engine import CELL, ROOT, problem
-from support.memory import resident
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import gradflow as gf  # noqa: E402
+from engine import CELL, problem  # noqa: E402
+from support.memory import resident  # noqa: E402
 
 STEPS = {"n": 64, "T": (128, 256, 512, 1024, 2048, 4096)}  # T grows, n stands
 UNITS = {"T": 256, "n": (16, 32, 64, 128, 256, 512, 1024)}
