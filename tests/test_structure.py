@@ -3,9 +3,12 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import gradflow
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
@@ -105,9 +108,19 @@ def place(module):
     return next((ORDER.index(name) for name in names if name in ORDER), None)
 
 
+def nodes(path):
+    """Every node of a file's syntax but those that type checkers alone read."""
+    left = [ast.parse(path.read_text(encoding="utf-8"))]
+    while left:
+        node = left.pop()
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            left += ast.iter_child_nodes(node)
+
+
 def imported(path):
-    """Every module a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Every module a file imports when it runs, wherever in the file."""
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -139,11 +152,21 @@ def test_the_front_door_pulls_nothing_heavy_in():
     assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
 
 
+def test_editors_know_the_names_that_are_looked_up_late():
+    """The imports for type checkers say of each public name what its lookup does, and `dir` lists them all."""
+    tree = ast.parse((ROOT / "gradflow/__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname: node.module for node in block.body for alias in node.names if alias.name == alias.asname}
+    assert seen == {name: f"gradflow.{home}" for name, home in gradflow._HOMES.items()}
+    assert set(gradflow.__all__) <= set(dir(gradflow))
+    assert all(getattr(gradflow, name) is getattr(import_module(home), name) for name, home in seen.items())
+
+
 def test_what_is_imported_late_is_a_package_first():
     """Two visitors may import at once: from inside a package and from outside, they would wait for one another."""
     for path in SOURCES:
         room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = "gradflow.app.charts"
                 assert room == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
