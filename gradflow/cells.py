@@ -6,20 +6,22 @@ A step is written for a single example. It receives the two pre-activations
 
 and turns them, with the carry of the step before, into the next carry. Every unit depends on its own column
 alone; whatever mixes units happens in W. A new cell is one function and one entry of `CELLS`.
+
+What is read here needs no JAX, which takes half a second to import: only a step imports it, when it is traced.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import jax
-import jax.numpy as jnp
+if TYPE_CHECKING:
+    import jax
 
 
 class Pin(NamedTuple):
     """A gate held at a constant: `value` where `mask` is true, the network's own gate elsewhere."""
 
-    mask: jax.Array  # bool, f[] in a step, [T] over a sequence
-    value: jax.Array  # in [0, 1]
+    mask: "jax.Array"  # bool, f[] in a step, [T] over a sequence
+    value: "jax.Array"  # in [0, 1]
 
 
 class Cell(NamedTuple):
@@ -32,51 +34,35 @@ class Cell(NamedTuple):
     gates: tuple[str, ...]  # PyTorch's order of the G blocks of rows
     carry: tuple[str, ...]  # names of the states, h first, each f[n]
     step: Callable
-    pinnable: tuple[str, ...] = ()  # the sigmoid gates
+    pinnable: tuple[str, ...] = ()  # the sigmoid gates, in alphabetical order
     separate: tuple[str, ...] = ()  # gates that do not see a_x + a_h alone, so that dC/da_x and dC/da_h differ
+    keep_gate: str | None = None  # the sigmoid gate that the state is multiplied by
+    write_gate: str | None = None  # the one that new input is multiplied by, if it is another
+    labels: tuple[tuple[str, str], ...] = ()  # (gate, what the page calls it), where that is another word
+    max_slope: float | None = None  # γ, the largest derivative of a plain RNN's activation
 
+    @property
+    def has_cell_path(self):
+        """Whether a cell state c goes its own way beside h."""
+        return self.carry == ("h", "c")
 
-@jax.custom_jvp
-def sigmoid(z):
-    """σ(z) with the derivative σ(z) σ(−z), which float32 measures down to |z| = 87, where it becomes zero."""
-    return jax.nn.sigmoid(z)
-
-
-sigmoid.defjvps(lambda dz, out, z: dz * out * jax.nn.sigmoid(-z))
-
-
-@jax.custom_jvp
-def tanh(z):
-    """tanh(z) with the derivative sech²(z), which float32 measures down to |z| = 44, where it becomes zero."""
-    return jnp.tanh(z)
-
-
-def _sech2(z):
-    decay = jnp.exp(-2 * jnp.abs(z))
-    return 4 * decay / (1 + decay) ** 2
-
-
-tanh.defjvps(lambda dz, out, z: dz * _sech2(z))
-
-
-def openness(z, pin):
-    """How open a sigmoid gate is: the pinned value, or σ(z)."""
-    return jnp.where(pin.mask, pin.value, sigmoid(z))
-
-
-def shutness(z, pin):
-    """1 − openness, without rounding a nearly open gate to open: σ(−z)."""
-    return jnp.where(pin.mask, 1 - pin.value, sigmoid(-z))
+    def label(self, gate):
+        """What the page calls a gate."""
+        return dict(self.labels).get(gate, gate)
 
 
 def _rnn(activation):
     def step(a_x, a_h, carry, pins):
-        return (activation((a_x + a_h)[0]),)
+        from gradflow import activations
+
+        return (getattr(activations, activation)((a_x + a_h)[0]),)
 
     return step
 
 
 def _lstm(a_x, a_h, carry, pins):
+    from gradflow.activations import openness, tanh
+
     _, c = carry
     i, f, g, o = a_x + a_h
     c = openness(f, pins["forget"]) * c + openness(i, pins["input"]) * tanh(g)
@@ -84,31 +70,34 @@ def _lstm(a_x, a_h, carry, pins):
 
 
 def _gru(a_x, a_h, carry, pins):
+    from gradflow.activations import openness, shutness, tanh
+
     (h,) = carry
     r, z, _ = a_x + a_h
     new = tanh(a_x[2] + openness(r, pins["reset"]) * a_h[2])
     return (shutness(z, pins["update"]) * new + openness(z, pins["update"]) * h,)
 
 
-def _plain(kind, title, activation, latex, source):
+def _plain(activation, title, latex, max_slope, source):
     return Cell(
-        name=f"rnn-{kind}",
+        name=f"rnn-{activation}",
         title=title,
         equation=rf"h_t = {latex}(W_{{ih}} x_t + b_{{ih}} + W_{{hh}} h_{{t-1}} + b_{{hh}})",
         source=source,
         gates=("hidden",),
         carry=("h",),
         step=_rnn(activation),
+        max_slope=max_slope,
     )
 
 
 CELLS: dict[str, Cell] = {
     cell.name: cell
     for cell in (
-        _plain("tanh", "RNN, tanh", tanh, r"\tanh", "Elman 1990"),
-        _plain("relu", "RNN, ReLU", jax.nn.relu, r"\mathrm{relu}", "Le, Jaitly & Hinton 2015"),
-        _plain("sigmoid", "RNN, sigmoid", sigmoid, r"\sigma", "Elman 1990"),
-        _plain("linear", "RNN, linear", lambda z: z, "", "Saxe, McClelland & Ganguli 2014"),
+        _plain("tanh", "RNN, tanh", r"\tanh", 1.0, "Elman 1990"),
+        _plain("relu", "RNN, ReLU", r"\mathrm{relu}", 1.0, "Le, Jaitly & Hinton 2015"),
+        _plain("sigmoid", "RNN, sigmoid", r"\sigma", 0.25, "Elman 1990"),
+        _plain("linear", "RNN, linear", "", 1.0, "Saxe, McClelland & Ganguli 2014"),
         Cell(
             name="lstm",
             title="LSTM",
@@ -121,7 +110,9 @@ h_t &= o_t \odot \tanh(c_t)
             gates=("input", "forget", "cell", "output"),
             carry=("h", "c"),
             step=_lstm,
-            pinnable=("input", "forget", "output"),
+            pinnable=("forget", "input", "output"),
+            keep_gate="forget",
+            write_gate="input",
         ),
         Cell(
             name="gru",
@@ -137,6 +128,8 @@ h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
             step=_gru,
             pinnable=("reset", "update"),
             separate=("new",),
+            keep_gate="update",
+            labels=(("update", "keep"),),  # PyTorch's GRU keeps the old state where its update gate is open
         ),
     )
 }

@@ -30,7 +30,7 @@ def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
     """
     cell = _cell(cell)
     pins = _check_pinned(cell, pins)
-    if cell_path_only and cell.carry != ("h", "c"):
+    if cell_path_only and not cell.has_cell_path:
         raise ValueError(f"cell_path_only is True; only an lstm has a cell path, {cell.name} has none")
     inputs, readout, targets = _array("inputs", inputs), _array("readout", readout), _array("targets", targets)
     if inputs.ndim != 2 or 0 in inputs.shape:
@@ -176,7 +176,7 @@ def _check_pinned(cell, pins):
         raise ValueError(f"pins is {pins!r}; it must map gate names to values in [0, 1]")
     for gate in pins:
         if gate not in cell.pinnable:
-            names = ", ".join(cell.pinnable) or "none"
+            names = ", ".join(each for each in cell.gates if each in cell.pinnable) or "none"
             raise ValueError(f"pins names {gate!r}; the gates of {cell.name} that can be pinned: {names}")
     return pins
 

@@ -25,6 +25,9 @@ DOUBT = 0.25  # the largest standard error of a power
 ALIKE = 1.25  # the slopes of both halves of an exponential differ by no larger a factor
 CANCELS = 1 / 3  # of the terms' total size
 REACH = 0.9  # of the terms' total size
+CHAOTIC = 0.01  # a change of the weights in their last digits moves a step by so much of its size: chaos, and
+NEAR_CHAOS = 0.0005  # where rounding may move the gradient by some per cent
+ROUNDING = 1e-5  # a change of a logarithm over all rows that is no larger may be rounding alone
 MOVES = 2.0  # what terms meet is named where it changes by this factor in all
 
 WORDS = {  # what the sentences say, with both edges of each
@@ -40,8 +43,9 @@ WORDS = {  # what the sentences say, with both edges of each
     "explodes": "divided by its error, the sum is multiplied by each step more of horizon: in both halves of the "
     f"horizon alike (within {ALIKE - 1:.0%}), at a pace above {LEVEL:g}",
     "cancel": f"less than {CANCELS:.0%} of the terms' total size is left when they are added",
-    "chaotic": "a change in the seventh digit of the weights changes the state by more than a hundredth, so the "
+    "chaotic": f"a change in the seventh digit of the weights changes the state by more than {CHAOTIC:.0%}, so the "
     "gradient is one sample of many",
+    "near chaos": f"the same by more than {NEAR_CHAOS:.2%}, so that rounding may move the gradient by some per cent",
 }
 SAID = {  # growth shape -> what is said of the sum
     "fading": "fades",
@@ -113,7 +117,8 @@ class Reading:
     coherence: float
     zero_lags: int  # terms that are exact zeros
     chaotic: bool | None  # up to t; None: not asked
-    chaotic_later: bool | None  # only after t, within the horizon, over which growth is read
+    near_chaos: bool | None  # or nearly so, up to t
+    near_chaos_later: bool | None  # only after t, within the horizon, over which growth is read
     claims: tuple = ()  # (kind, value): what the sentence says
     verdict: str = ""
 
@@ -195,8 +200,8 @@ def growth(log_sums, log_residual, pace: float) -> Growth:
     Two lines are fitted to its log: over t, for the rate a step, and over log(t+1), for the power p.
 
         unclear      fewer than 8 rows
-        exponential  otherwise, if the slopes over t of both halves of the rows are positive, the larger at most 1.25
-                     times the smaller, and the pace is above 1.05
+        exponential  otherwise, if the slopes over t of both halves of the rows are positive (more than rounding makes),
+                     the larger at most 1.25 times the smaller, and the pace is above 1.05
         unclear      otherwise, if the standard error of p is above ¼, or p > 4
         fading, bounded, sublinear, linear, polynomial
                      otherwise, for p below −¼, up to ¼, up to ¾, up to 1¼, up to 4
@@ -222,7 +227,7 @@ def growth(log_sums, log_residual, pace: float) -> Growth:
     doubt = error / float(np.std(np.log1p(rows))) / math.sqrt(len(rows) - 2)
     half = len(rows) // 2
     low, high = sorted(_line(rows[part], log[part])[0] for part in (slice(half), slice(half, None)))
-    if low > 0 and high <= ALIKE * low and pace > LEVEL:
+    if low * len(rows) > ROUNDING and high <= ALIKE * low and pace > LEVEL:
         shape = "exponential"
     elif doubt > DOUBT or power > POLYNOMIAL:
         shape = "unclear"
@@ -255,7 +260,7 @@ def regime(log_delta, fit: Fit) -> str:
     return "mixed" if zeros.sum() > 1 and name != "vanishing" else name
 
 
-def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, chaotic_from=None) -> Reading:
+def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, moved=None) -> Reading:
     """Read one time t.
 
     Args:
@@ -266,8 +271,8 @@ def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, unde
         log_residual: f[T], log ‖dC(t)/dh(t)‖.
         overflow, underflow: the first step at which the forward pass overflows, a state underflows; or None.
         t: the time.
-        chaotic_from: the first step that a second forward pass, with other last digits of the weights, moved by more
-            than a hundredth; inf where there is none, None where no second one was made.
+        moved: f[≥ T], by how much of its size a second forward pass, with other last digits of the weights, moved each
+            step; None where no second one was made.
 
     Returns:
         `Reading`. At an overflow its numbers are NaN and its memory is 0.
@@ -293,8 +298,7 @@ def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, unde
         far_share=math.nan if broken else float(share(row)[(t + 1) // 2]),
         coherence=math.nan if broken else coherence(row, log_sum),
         zero_lags=0 if broken else int(np.isneginf(row).sum()),
-        chaotic=None if chaotic_from is None else chaotic_from <= t,
-        chaotic_later=None if chaotic_from is None else t < chaotic_from < len(log_sums),
+        **_nearness(moved, t, len(log_sums)),
     )
     text = _Sentence()
     if broken:
@@ -307,6 +311,16 @@ def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, unde
         flushed = underflow if underflow is not None and underflow <= t and reading.zero_lags else None
         _tell(text, reading, row, delta, log_residual[t], flushed)
     return replace(reading, verdict=" ".join(text.sentences), claims=tuple(text.claims))
+
+
+def _nearness(moved, t, horizon):
+    """How near chaos t is, and what comes after it: the three fields of a `Reading`."""
+    if moved is None:
+        return dict.fromkeys(("chaotic", "near_chaos", "near_chaos_later"))
+    until = float(moved[: t + 1].max())
+    near = until > NEAR_CHAOS
+    later = not near and bool((moved[t + 1 : horizon] > NEAR_CHAOS).any())
+    return {"chaotic": until > CHAOTIC, "near_chaos": near, "near_chaos_later": later}
 
 
 # ------------------------------------------------------------------------------------------------- the sentence
@@ -340,23 +354,25 @@ def _tell(text, reading, row, delta, residual, flushed):
         text.say(f"No gradient reaches these weights from this cost: every term is zero{lost}.")
     elif lags.size == 1 and len(row) > 1:
         lag = text.claim("only_lag", int(lags[0]))
-        gets = "" if reading.chaotic else f", whose gradient is {number(text.claim('sum', reading.log_sum))}"
+        gets = "" if reading.near_chaos else f", whose gradient is {number(text.claim('sum', reading.log_sum))}"
         text.say(f"Only lag {lag} reaches W{gets}; every other term is zero{lost}.")
     else:
         if reading.chaotic:
             text.claim("chaotic", True)
             text.say("Chaotic: a change in the seventh digit of the weights changes all that follows.")
         text.say(_pace(text, reading, delta) + ".")
-        text.say(
-            "The gradient at this time is one sample of many."
-            if reading.chaotic
-            else _details(text, reading, row, lost)
-        )
+        if reading.chaotic:
+            text.say("The gradient at this time is one sample of many.")
+        elif reading.near_chaos:
+            text.claim("near_chaos", True)
+            text.say("It is so near chaos that rounding may move every other number by some per cent.")
+        else:
+            text.say(_details(text, reading, row, lost))
 
 
 def _pace(text, reading, delta):
     """What a step back does to δ, and what becomes of the sum."""
-    about = "about " if reading.chaotic else ""
+    about = "about " if reading.near_chaos else ""
     said = lambda kind: about + number(_log(text.claim(kind, getattr(reading, kind))))
     if reading.pace_steady:
         return _named(text, reading, f"Each step back multiplies the error δ by {said('pace')}")
@@ -364,7 +380,7 @@ def _pace(text, reading, delta):
         does = f"Near steps back multiply the error δ by {said('pace_near')}, far ones by {said('pace_far')}"
         alike = (reading.pace_near - 1) * (reading.pace_far - 1) > 0
         return _named(text, reading, does) if alike else does + _sum(text, reading, ", and ")
-    jump = "" if reading.chaotic else _jump(text, delta)
+    jump = "" if reading.near_chaos else _jump(text, delta)
     if reading.pace_near_steady:
         does = f"Near steps back multiply the error δ by {said('pace_near')}; {jump or 'no one factor fits all'}"
     elif reading.pace_far_steady:
@@ -444,9 +460,9 @@ def _second(text, reading, row):
 
 
 def _law(text, reading):
-    """By what law the sum goes on with the horizon; in chaos there is none to be told."""
+    """By what law the sum goes on with the horizon; in chaos, or near it, there is none to be told."""
     by_error, itself = reading.growth_by_error, reading.growth
-    if by_error.said in (None, "settles") or reading.chaotic_later:
+    if by_error.said in (None, "settles") or reading.near_chaos_later:
         return []
     if by_error.said == "explodes":
         rate = number(_log(text.claim("sum_rate_by_error", by_error.rate)))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gradflow.app import scenario
 from gradflow.app.presets import CUSTOM, PRESETS
-from gradflow.app.scenario import GATES, Scenario
+from gradflow.app.scenario import Scenario, gate_names
 from gradflow.app.url_codec import INITIAL
 from gradflow.app.view import CHOICES as LOOK_CHOICES
 from gradflow.app.view import RANGES as LOOK_RANGES
@@ -82,7 +82,7 @@ def values(name):
         inside = st.integers(0, round((high - low) / step)).map(lambda k: f"{low + k * step:.10g}")
         off = st.floats(low - 1, high + 1).map(repr)
         return inside | off | texts | (st.just(INITIAL) if name in scenario.GATE_FIELDS else st.nothing())
-    gates = sum(GATES.values(), ("all", "hidden"))
+    gates = ("all", *dict.fromkeys(gate for cell in CHOICES["cell"] for gate in gate_names(cell)))
     choices = {**CHOICES, "preset": (*PRESETS, CUSTOM), "gate": gates, "text": ("abc", "Ünï")}
     choices["kept"] = ("preset=GRU", "gain=2&cell=gru", "gain=2&gain=3", "gain=99", "x=1", "text=&gain=1")
     return st.sampled_from(choices.get(name, ("true", "false"))).map(str) | texts

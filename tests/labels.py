@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS
-from gradflow.app.scenario import CHOICES, GATES, Scenario
+from gradflow.app.scenario import CHOICES, Scenario, gate_names
 from gradflow.app.view import Look
 
 (PAGE_FONT,) = Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2")
@@ -149,7 +149,7 @@ def scenarios(seed, hidden=4):
             sequence=pick(CHOICES["sequence"]),
             seed=int(rng.integers(1000)),
             weight=pick(CHOICES["weight"]),
-            gate=pick(("all", *GATES.get(cell, ()))),
+            gate=pick(("all", *gate_names(cell))),
             cell_path_only=bool(cell == "lstm" and rng.random() < 0.2),
         )
 

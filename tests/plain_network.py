@@ -20,6 +20,16 @@ def sigmoid(z):
     return np.where(z >= 0, 1, small) / (1 + small)
 
 
+def single(x):
+    """x, rounded to float32."""
+    return x.astype(np.float32).astype(float)
+
+
+def flushed(x):
+    """x, or zero below the range of float32."""
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, 0, x)
+
+
 def sech2(z):
     """1 − tanh²(z), with all digits where tanh is nearly 1."""
     small = np.exp(-2 * np.abs(z))
@@ -40,7 +50,9 @@ class Network:
     def __init__(self, cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False,
                  horizon=None, nudge=0.0, rounded=False):  # fmt: skip
         array = lambda a: np.asarray(a, np.float64)
-        self.rounded = rounded  # the states to float32, after each step
+        self.rounded = (
+            rounded  # pre-activations and states to float32, and to zero what its range loses on the way back
+        )
         self.cell, self.path = getattr(cell, "name", cell), bool(cell_path_only)
         self.inputs = array(inputs)[:horizon]  # [T, m]
         self.T, self.n = len(self.inputs), np.shape(weights[1])[-1]
@@ -67,9 +79,12 @@ class Network:
         for s in range(self.T):
             a_x = self.at(self.w_ih, s) @ self.inputs[s] + self.at(self.b_ih, s)
             a_h = self.at(self.w_hh, s) @ carry[0] + self.at(self.b_hh, s)
+            if self.rounded:
+                a_x, a_h = single(a_x), single(a_h)
             saved, carry = self._step(s, a_x, a_h, carry)
             if self.rounded:
-                carry = [part.astype(np.float32).astype(float) for part in carry]
+                carry = list(map(single, carry))
+                saved = tuple(map(flushed, saved))
             self.saved.append(saved)
             self.h[s + 1] = carry[0]
             self.size[s] = max(np.abs(part).max() for part in (a_x, a_h, *carry))
@@ -133,15 +148,22 @@ class Network:
         shape = len(times), times.max() + 1, len(self.gates) * self.n
         delta_h, exponents = np.zeros(shape), np.zeros(shape[:2], int)
         delta_x = np.zeros(shape) if self.cell == "gru" else delta_h
-        ct_h, ct_c, exponent = np.zeros((len(times), self.n)), np.zeros((len(times), self.n)), np.zeros(len(times), int)
+        ct_h, ct_c, exponent = np.zeros((3, len(times), self.n))  # units that never mix have an exponent each
         for s in reversed(range(times.max() + 1)):
             ct_h[times == s] = self.seeds[s]
-            largest = np.maximum(np.abs(ct_h).max(1), np.abs(ct_c).max(1))
+            size = np.maximum(np.abs(ct_h), np.abs(ct_c))
+            largest = size if self.path else size.max(1, keepdims=True)
             shift = np.where(largest > 0, np.frexp(largest)[1], 0)
-            ct_h, ct_c = (np.ldexp(ct, -shift[:, None]) for ct in (ct_h, ct_c))
+            ct_h, ct_c = (np.ldexp(ct, -shift) for ct in (ct_h, ct_c))
+            if self.rounded:
+                ct_h, ct_c = flushed(ct_h), flushed(ct_c)
             exponent = exponent + shift
-            exponents[:, s] = exponent
+            top = np.where(size > 0, exponent, -np.inf).max(1, keepdims=True)
+            top = np.where(np.isfinite(top), top, 0)
+            exponents[:, s] = top[:, 0]
             delta_h[:, s], delta_x[:, s], ct_h, ct_c = self._back(s, ct_h, ct_c)
+            scale = np.tile(np.exp2(exponent - top), len(self.gates))
+            delta_h[:, s], delta_x[:, s] = delta_h[:, s] * scale, delta_x[:, s] * scale
         return delta_h, delta_x, exponents
 
     def measure(self, times, weight="weight_hh", gate=None):

@@ -2,18 +2,33 @@
 
 from dataclasses import fields, replace
 from functools import cache
+from urllib.parse import parse_qsl
 
 import auditor
 import numpy as np
 import oracle
 import pytest
-from auditor import SUMS, Tally, audit, audit_network, cliffs, growing, line, measured, regimes, run, steady
+from auditor import (
+    SUMS,
+    Tally,
+    audit,
+    audit_network,
+    audit_scenario,
+    cliffs,
+    growing,
+    line,
+    measured,
+    regimes,
+    run,
+    steady,
+)
 from plain_network import FIELDS, GATES, PINNABLE, Network
 
 import gradflow as gf
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import Scenario
+from gradflow.app.url_codec import parse
 
 LAGS = np.arange(100)
 
@@ -110,18 +125,73 @@ def test_numbers_of_a_sentence():
     assert said("×1.10 or so") == {"1.10"}
 
 
+# ----------------------------------------------------------------------------------------------- where float32 ends
+
+
+def judged_of(link):
+    """(what is said of a linked scenario, the kinds that are false, those that are so by float32 alone)."""
+    reading, found, _ = audit_scenario(parse(dict(parse_qsl(link)))[0])
+    kinds = lambda ok: {one.kind for one in found if one.ok == ok}
+    return {kind for kind, _ in reading.claims}, kinds(False), kinds("rounding")
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "cell=rnn-tanh&gain=5.071&input_gain=0.056&init=pytorch&time=248&sequence=sunspots&seed=818&weight=all",
+        "cell=gru&update=0.915&gain=11.917&input_gain=0.76&time=108&sequence=sentence&seed=634&weight=bias_hh",
+    ],
+)
+def test_near_chaos_nothing_is_said_that_rounding_moves(link):
+    said, false, _ = judged_of(link + "&horizon=256")
+    assert not false
+    assert "near_chaos" in said and not said & {"sum", "far_share", "cancels", "power", "sum_rate", "reach"}
+
+
+def test_a_unit_that_never_mixes_may_be_all_that_is_left():
+    """On the cell path, where one unit forgets late and the other early: the first is 1e-50 of the other, then all."""
+    weights = [np.zeros(shape, np.float32) for shape in ((8, 1), (8, 2), (8,), (8,))]
+    weights[0][2:4, 0] = 2, -2  # the forget gates
+    weights[2][4:6] = 0.5  # what they take in
+    late = np.arange(180) >= 120
+    problem = {
+        **{"cell": "lstm", "weights": weights, "cell_path_only": True},
+        "inputs": np.where(late, 1, -1)[:, None].astype(np.float32),
+        **{"readout": np.ones(2, np.float32), "targets": np.ones(180, np.float32)},
+    }
+    for weight, gate in (("bias_hh", None), ("weight_ih", "cell")):
+        seen = measured(gf.gradient_map(**problem), problem, 179, 180, weight, gate)
+        np.testing.assert_allclose(seen.own.log_terms, seen.rows.log_terms, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(seen.own.log_sum, seen.rows.log_sum, rtol=0, atol=1e-4)
+    assert np.ptp(seen.own.log_terms[130:171]) < 6  # ×0.88 a step: by the other unit alone it would be ×0.12
+
+
+LOST = {
+    "a derivative, tanh′ of c = 70": "forget=0.21&input=0.855&output=0.625&gain=10.772&input_gain=1.88&init=identity"
+    "&horizon=256&time=211&sequence=sentence&seed=74&weight=weight_ih&cell_path_only=true",
+    "a unit, of a W that mixes none": "cell=rnn-tanh&gain=9.758&input_gain=1.56&init=identity&hidden=64&horizon=136"
+    "&seed=792&weight=bias_hh",
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_float32_loses_is_what_is_documented(name):
+    said, false, at_rounding = judged_of(LOST[name])
+    assert not false
+    assert ".pace" in at_rounding and "pace" not in said
+
+
 # ---------------------------------------------------------------------------------------------------- many at random
 
 
 def test_what_is_said_of_random_networks_is_so():
-    """Of 1,000 judgements at most one is false, for two reasons that float32 has: near chaos, where the change in the
-    last digits that is tried moves the states by less than a hundredth, a sum may be off by some per cent; and where
-    units do not mix, one of them is lost beneath 1e-38 of the largest of its row. The command lists every one."""
+    """All of it; but that float32 ends is told apart, as a column of its own. The command lists every example."""
     tally = run(300, 60, large=("rnn-tanh", "lstm"))  # each cell and size compiles
     print(tally.table())
     judged = sum(count[True] + count[False] for count in tally.counts.values())
     assert judged > 10_000
-    assert tally.false <= judged / 1000, tally.table()
+    assert not tally.false, tally.table()
+    assert sum(count["rounding"] for count in tally.counts.values()) <= judged / 500, tally.table()
     assert not tally.too_silent, tally.table()
 
 
@@ -260,7 +330,10 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
     "a number in chaos": (Scenario(gain=12.0, horizon=256), claim(("sum", ".log_sum")), {"sum"}),
     "chaos not noticed": (
         Scenario(gain=12.0, horizon=256),
-        instead(("sum", ".log_sum"), ("coherence", ".coherence"), chaotic=lambda r: False),
+        instead(
+            *(("sum", ".log_sum"), ("coherence", ".coherence")),
+            **{"chaotic": lambda r: False, "near_chaos": lambda r: False},
+        ),
         {".chaotic", ".log_sum", "sum"},
     ),
     "chaos claimed of a calm network": (

@@ -13,7 +13,7 @@ import gradflow as gf
 from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
-from gradflow.app.scenario import CHOICES, Scenario
+from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
 from gradflow.app.view import Look
 from gradflow.reading import number
 
@@ -480,7 +480,7 @@ def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
     table = cells.data(measurement, look, None, cells.domain(measurement, look))[cell]
     drawn = {name: table[name].to_numpy() for name in table.column_names}
     for gate in gates:
-        foot = cells.PINNABLE[cell].index(gate) + 1
+        foot = pinnable_gates(cell).index(gate) + 1
         strip = np.flatnonzero(drawn["foot"] == foot)
         strip = strip[np.argsort(drawn["lag"][strip])]
         opened = (foot - drawn["open"][strip]) * cells.STRIP / cells.OPEN

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html import unescape
 from pathlib import Path
 
@@ -286,3 +287,14 @@ def test_no_control_recompiles(compilations):
         checked(widget(at, "gate").set_value(gate).run())
     checked(widget(at, "seed").set_value(7).run())
     assert compilations == []
+
+
+def test_the_shell_is_painted_before_jax_is_there(monkeypatch):
+    """What stands around the picture needs half a second less: all that is said of cells is read without JAX."""
+    for module in [name for name in sys.modules if name.partition(".")[0] == "gradflow"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "jax", None)  # an import of it raises
+    at = AppTest.from_file(str(APP), default_timeout=120).run()
+    assert not at.exception and len(at.error) == 1, "the picture alone is missing"
+    (cell,) = (box for box in at.selectbox if box.label == "Cell")
+    assert cell.options == list(CHOICES["cell"])

@@ -31,7 +31,12 @@ def reading_of(row, sums=None, residual=None, overflow=None, underflow=None, par
     sums = partial if sums is None else sums
     residual = np.zeros(len(row)) if residual is None else residual
     delta = row if delta is None else delta
-    return read(row, delta, partial, sums, residual, overflow, underflow, len(row) - 1, chaos)
+    return read(row, delta, partial, sums, residual, overflow, underflow, len(row) - 1, moved(chaos, len(sums)))
+
+
+def moved(chaos, steps=T, by=1.0):
+    """By how much each step is moved by other last digits: nothing before the step `chaos`."""
+    return None if chaos is None else np.where(np.arange(steps) < chaos, 0.0, by)
 
 
 def claimed(reading):
@@ -219,6 +224,10 @@ class TestGrowth:
         found = growth(power * np.log1p(np.arange(T)), np.zeros(T), 2.0)
         assert (found.shape, found.said) == (shape, said)
         assert found.power == pytest.approx(power)
+
+    def test_what_rounding_alone_makes_of_a_settled_sum_is_no_exponential(self):
+        """A δ that grows and ends, as through a chain of units: the sum is there from the first whole chain on."""
+        assert growth(1e-9 * np.arange(T), np.zeros(T), 8.25).shape == "bounded"
 
     def test_both_halves_of_an_exponential_agree(self):
         """The second half of the rows is steeper by 24 and by 26 %."""
@@ -409,10 +418,23 @@ class TestVerdict:
         assert {kind for kind, _ in found.claims} == {"chaotic", "pace", "regime", "explodes"}
         assert reading_of(geometric(1.1), chaos=math.inf).verdict == reading_of(geometric(1.1)).verdict
 
+    def test_near_chaos_no_number_but_the_pace_either(self):
+        row = geometric(1.1)
+        arrays = row, row, np.logaddexp.accumulate(row), geometric_sums(1.1), np.zeros(T)
+        found = read(*arrays, None, None, T - 1, moved(50, by=0.0006))
+        assert found.verdict == (
+            "Each step back multiplies the error δ by about 1.10: δ grows, so the sum explodes. It is so near chaos "
+            "that rounding may move every other number by some per cent."
+        )
+        assert {kind for kind, _ in found.claims} == {"near_chaos", "pace", "regime", "explodes"}
+        assert (found.chaotic, found.near_chaos) == (False, True)
+        assert read(*arrays, None, None, T - 1, moved(50, by=0.0004)).verdict == reading_of(row).verdict
+
     def test_chaos_after_t_takes_the_rate_of_growth_away(self):
         row = geometric(1.1, 51)
-        found = read(row, row, np.logaddexp.accumulate(row), geometric_sums(1.1), np.zeros(T), None, None, 50, 60.0)
-        assert (found.chaotic, found.chaotic_later) == (False, True)
+        arrays = row, row, np.logaddexp.accumulate(row), geometric_sums(1.1), np.zeros(T)
+        found = read(*arrays, None, None, 50, moved(60, by=0.0006))
+        assert (found.chaotic, found.near_chaos, found.near_chaos_later) == (False, False, True)
         assert {"pace", "sum", "explodes"} <= claimed(found).keys() and "sum_rate_by_error" not in claimed(found)
 
     @given(log_rows, st.floats(-5, 0), st.floats(-1000, 1000), st.sampled_from([None, 0, math.inf]))

@@ -23,7 +23,6 @@ from gradflow.app.scenario import (
     with_init,
 )
 from gradflow.app.url_codec import parse, to_params
-from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
 
 
@@ -156,13 +155,6 @@ def test_a_scenario_made_by_hand_is_checked(bad):
     (field,) = bad
     with pytest.raises(ValueError, match=f"^{field} is "):
         Scenario(**bad)
-
-
-def test_what_is_said_of_the_cells_without_loading_jax_is_what_the_cells_say():
-    assert CHOICES["cell"] == tuple(CELLS)
-    for name, cell in CELLS.items():
-        assert gate_names(name) == cell.gates
-        assert set(pinnable_gates(name)) == set(cell.pinnable)
 
 
 # ------------------------------------------------------------------------------------------- as initialised

@@ -36,6 +36,7 @@ ROOMS = {  # library -> the modules that may import it
     "altair": {"gradflow.app.charts.specs"},
     "optax": {"gradflow.app.training"},
     "jax": {
+        "gradflow.activations",
         "gradflow.cells",
         "gradflow.maps",
         "gradflow.lags",
@@ -48,6 +49,7 @@ LIBRARY = (
     "caching",
     "weights",
     "sequences",
+    "activations",
     "cells",
     "problem",
     "reading",

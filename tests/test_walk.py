@@ -15,7 +15,7 @@ from anything import CHOICES, RANGES, WHOLE
 from test_page import checked, opened, shown
 
 from gradflow.app.presets import PRESETS
-from gradflow.app.scenario import GATE_FIELDS, GATES, Scenario
+from gradflow.app.scenario import GATE_FIELDS, Scenario, gate_names
 from gradflow.app.url_codec import INITIAL, link_params, parse, parse_look
 from gradflow.app.view import Look
 
@@ -28,7 +28,7 @@ def ends():
     flags = {name for name, value in (vars(Scenario()) | vars(Look())).items() if isinstance(value, bool)}
     found = {name: (limits.low, limits.high) for name, limits in RANGES.items()} | CHOICES
     found |= dict.fromkeys(flags, ("false", "true"))
-    found["gate"] = tuple(dict.fromkeys(gate for gates in GATES.values() for gate in ("all", *gates)))
+    found["gate"] = tuple(dict.fromkeys(gate for cell in CHOICES["cell"] for gate in ("all", *gate_names(cell))))
     found |= {gate: (*found[gate], INITIAL) for gate in GATE_FIELDS}
     found["text"] = ("a", "🙂א\u0301<b>" * 64)
     found["kept"] = ("cell=gru&hidden=4&init=keras", "cell=rnn-linear&gain=12&horizon=256&hidden=4")

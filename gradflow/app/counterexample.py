@@ -6,6 +6,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import CUSTOM, preset_of
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, Scenario, defaults, pinnable_gates
 from gradflow.app.url_codec import short
+from gradflow.cells import CELLS
 
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
     "lstm": ({"gates": "pinned", "forget": 1.0, "gain": 0.2},),
@@ -28,12 +29,19 @@ _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; th
         {"init": "normal", "gain": 8.0, "input_gain": 0.0},
     ),
 }
-_VANISHING = {
-    "lstm": ({"gates": "learned", "forget": 0.5, "gain": 1.0},),
-    "gru": ({"gates": "learned", "update": 0.5, "gain": 1.0},),
-    **dict.fromkeys(("rnn-linear", "rnn-relu", "rnn-tanh"), ({"init": "identity", "gain": 0.8},)),
-    "rnn-sigmoid": ({"init": "identity", "gain": 1.0},),
-}
+_VANISHING = {"rnn-sigmoid": ({"init": "identity", "gain": 1.0},)}
+
+
+def _settings(cell, vanishing):
+    """What to try in turn, fields of a scenario: where δ vanishes what keeps it, elsewhere what lets it vanish."""
+    gate = CELLS[cell].keep_gate
+    if gate is None:
+        others = {"init": "identity", "gain": 1.0 if vanishing else 0.8}
+    elif vanishing:
+        others = {"gates": "pinned", gate: 0.99, "gain": 0.2}
+    else:
+        others = {"gates": "learned", gate: 0.5, "gain": 1.0}
+    return (_CAROUSEL if vanishing else _VANISHING).get(cell, (others,))
 
 
 def opposite(scenario, regime):
@@ -50,7 +58,7 @@ def opposite(scenario, regime):
     Source: constant error carousel, Hochreiter & Schmidhuber 1997; identity initialisation, Le et al. 2015.
     """
     vanishing = regime == "vanishing"
-    for changes in (_CAROUSEL if vanishing else _VANISHING).get(scenario.cell, ()):
+    for changes in _settings(scenario.cell, vanishing):
         other = replace(scenario, write_every=1, **changes)
         if (measure(other).reading.regime == "vanishing") != vanishing:
             return other
@@ -80,7 +88,7 @@ def difference(kept, now, most=2):
     pinnable = {*pinnable_gates(kept.cell), *pinnable_gates(now.cell)}
     idle = {*GATE_FIELDS} - pinnable  # what does nothing in either
     idle |= set() if pinnable else {"gates", "write_every"}
-    idle |= set() if "lstm" in (kept.cell, now.cell) else {"cell_path_only"}
+    idle |= set() if CELLS[kept.cell].has_cell_path or CELLS[now.cell].has_cell_path else {"cell_path_only"}
     idle |= set() if "sentence" in (kept.sequence, now.sequence) else {"text"}
     before, after = asdict(kept), asdict(now)
     if kept.init != now.init:  # which says how the gates start

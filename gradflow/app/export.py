@@ -46,6 +46,7 @@ CONTENTS = {
     "growth_by_error_slope": "what one more step of horizon adds to its log",
     "growth_by_error_power": "it grows like t to this power",
     "chaotic": "whether a change of the weights in their last digits moves a state by more than a hundredth",
+    "near_chaos": "whether it moves one by so much that rounding may move the gradient by some per cent",
     "verdict": "the sentence on the page",
     "scenario": "what was set, as JSON; the page opens it",
 }
@@ -139,7 +140,7 @@ def python(scenario):
     if len(call) > 60:
         call = "".join(f"\n    {line}," for line in given) + "\n"
     rows = f"{scenario.weight!r}, gate={None if scenario.gate == 'all' else scenario.gate!r}"
-    path = ", cell_path_only=True" if scenario.cell == "lstm" and scenario.cell_path_only else ""
+    path = ", cell_path_only=True" if scenario.truncated else ""
     return f"""\
 # Start Python where gradflow can be imported, for example in its repository.
 import numpy as np

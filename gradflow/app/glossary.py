@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from gradflow.app.scenario import gate_names
+from gradflow.cells import CELLS
 from gradflow.reading import WORDS, number, per_step_factor, share
 from gradflow.weights import spectrum
 
-DERIVATIVE = {"rnn-tanh": 1.0, "rnn-sigmoid": 0.25, "rnn-relu": 1.0, "rnn-linear": 1.0}  # the bound γ of Pascanu 2013
 OTHER = {"weight_hh": "h(t-u-1)", "weight_ih": "x(t-u)", "bias_ih": None, "bias_hh": None}
 
 INTRODUCTION = r"""
@@ -102,7 +102,7 @@ def _weights(scenario, reading):
     ]
     stretch = spectrum(scenario.weights(), gates)
     table += [f"| {gate} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
-    bound = DERIVATIVE.get(scenario.cell)
+    bound = CELLS[scenario.cell].max_slope  # γ of Pascanu 2013
     if bound is None:
         verdict = "Pascanu's bound is, as it stands, for plain RNNs; bounds for gated cells are in Miller & Hardt 2019."
     else:

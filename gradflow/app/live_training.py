@@ -15,6 +15,7 @@ from gradflow.app.errors import apology, regret
 from gradflow.app.lessons.training_problem import GAINS, LSTM, RECALL, outcome, started
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.scenario import RECALL_LAG
+from gradflow.cells import CELLS
 from gradflow.reading import number
 
 HIDDEN = 32
@@ -183,8 +184,8 @@ def _started(task, scenario):
 
 def _gate(scenario):
     """The gate that keeps the state, as text."""
-    name = {"lstm": "forget", "gru": "update"}.get(scenario.cell)
-    return f", {'keep' if name == 'update' else name} gate at {scenario.at_rest(name):.2f}" if name else ""
+    cell = CELLS[scenario.cell]
+    return f", {cell.label(cell.keep_gate)} gate at {scenario.at_rest(cell.keep_gate):.2f}" if cell.keep_gate else ""
 
 
 def _stop():

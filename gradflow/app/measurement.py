@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 
 from gradflow.app.scenario import MAX_HORIZON, Scenario
+from gradflow.cells import CELLS
 
 # Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
 # a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
@@ -58,7 +59,7 @@ class Measurement:
         from gradflow.reading import read
 
         numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
-        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.chaotic_from)
+        return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.divergence)
 
     def said(self, at_rest=True):
         """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
@@ -67,8 +68,9 @@ class Measurement:
     @cached_property
     def chains(self):
         """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
+        states = ",".join(CELLS[self.scenario.cell].carry)
         return {
-            f"‖dh(t)/d{'(h,c)' if self.scenario.cell == 'lstm' else 'h'}(t−u)‖": self.lags.log_state_sensitivity(),
+            f"‖dh(t)/d{f'({states})' if ',' in states else states}(t−u)‖": self.lags.log_state_sensitivity(),
             "‖dC(t)/dx(t−u)‖": self.lags.log_input_sensitivity(),
         }
 

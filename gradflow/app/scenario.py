@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from gradflow.app.ranges import Range
+from gradflow.cells import CELLS
 from gradflow.sequences import SEQUENCES, sequence
 from gradflow.weights import INITS, SET_BIASES, draw
 
@@ -34,30 +35,25 @@ RANGES = {
     "seed": Range(0, 999, 1),
 }
 CHOICES = {
-    "cell": ("rnn-tanh", "rnn-relu", "rnn-sigmoid", "rnn-linear", "lstm", "gru"),
+    "cell": tuple(CELLS),
     "gates": ("pinned", "learned"),
     "init": tuple(INITS),
     "hidden": (1, 2, 4, 8, 16, 32, 64),
     "sequence": tuple(SEQUENCES),
     "weight": ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "all"),
 }
-GATES = {  # gate rows a person can single out, by cell
-    "lstm": ("input", "forget", "cell", "output"),
-    "gru": ("reset", "update", "new"),
-}
-PINNABLE = {"lstm": ("forget", "input", "output"), "gru": ("reset", "update")}
-GATE_FIELDS = sum(PINNABLE.values(), ())  # fields that are a number, or None: as initialised
+GATE_FIELDS = tuple(dict.fromkeys(gate for cell in CELLS.values() for gate in cell.pinnable))  # None: as initialised
 TEXT_LENGTH = MAX_HORIZON
 
 
-def gate_names(cell):
+def gate_names(cell: str) -> tuple[str, ...]:
     """The gates whose rows can be shown alone; a plain RNN has but one block of rows."""
-    return GATES.get(cell, ("hidden",))
+    return CELLS[cell].gates
 
 
-def pinnable_gates(cell):
+def pinnable_gates(cell: str) -> tuple[str, ...]:
     """The sigmoid gates that have a slider."""
-    return PINNABLE.get(cell, ())
+    return CELLS[cell].pinnable
 
 
 @dataclass(frozen=True)
@@ -109,8 +105,13 @@ class Scenario:
 
     @property
     def kind(self):
-        """What one compilation serves: a cell, a size, and for an lstm whether the cell path stands alone."""
-        return self.cell, self.hidden, self.cell_path_only and self.cell == "lstm"
+        """What one compilation serves: a cell, a size, and whether the cell path stands alone."""
+        return self.cell, self.hidden, self.truncated
+
+    @property
+    def truncated(self):
+        """Whether the cell path stands alone, which only a cell that has one can do."""
+        return self.cell_path_only and CELLS[self.cell].has_cell_path
 
     def weights(self):
         """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness), bias_hh = 0.
@@ -149,8 +150,9 @@ class Scenario:
         pins = {gate: np.full(MAX_HORIZON, np.nan if value is None else value) for gate, value in held.items()}
         if self.write_every > 1:
             writes = np.arange(MAX_HORIZON) % self.write_every == 0
-            for gate, shut in (("input", ~writes), ("forget", writes), ("update", writes)):
-                if gate in pins:
+            cell = CELLS[self.cell]
+            for gate, shut in ((cell.write_gate, ~writes), (cell.keep_gate, writes)):
+                if gate is not None:
                     pins[gate][shut] = 0.0
         return pins
 
@@ -175,7 +177,7 @@ class Scenario:
             "readout": self.readout(),
             "targets": data.targets,
             "pins": self.pins(),
-            "cell_path_only": self.cell_path_only and self.cell == "lstm",
+            "cell_path_only": self.truncated,
         }
 
     def data(self):

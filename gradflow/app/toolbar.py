@@ -11,6 +11,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import CUSTOM, preset_of
 from gradflow.app.session import choice, switch
 from gradflow.app.view import CHOICES, SHOWN
+from gradflow.cells import CELLS
 
 
 def views():
@@ -60,7 +61,7 @@ def tools(files):
 def _switches(scenario):
     switch("float32")
     switch("chains")
-    switch("cell_path_only", disabled=scenario.cell != "lstm")
+    switch("cell_path_only", disabled=not CELLS[scenario.cell].has_cell_path)
 
 
 def _comparing(look, scenario):

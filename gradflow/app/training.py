@@ -38,7 +38,6 @@ INPUTS = 4  # numbers m read a step, the first of which is asked for
 CHANCE = 0.5  # the mean cost of always saying 0
 LEARNED = CHANCE / 2  # a mean cost below it is no chance
 ADAM = optax.adam(0.01)
-KEEPERS = {"forget": "forget bias", "update": "keep bias"}  # the gates that keep the state, and their bias's name
 
 
 class Network(NamedTuple):
@@ -81,9 +80,11 @@ def variants(cell, lag):
     if cell not in CELLS:
         raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}")
     _check_whole("lag", lag, 2)
-    kept = [name for gate, name in KEEPERS.items() if gate in CELLS[cell].gates]
+    gate = CELLS[cell].keep_gate
+    if gate is None:
+        return {"no gate": 0.0}
     biases = {"0": 0.0, "1": 1.0, "log k": math.log(lag)}
-    return {f"{name} {label}": bias for name in kept for label, bias in biases.items()} or {"no gate": 0.0}
+    return {f"{CELLS[cell].label(gate)} bias {label}": bias for label, bias in biases.items()}
 
 
 def begin(cell, hidden=32, lag=20, *, gain=1.0, input_gain=1.0, init="normal", seed=0):
@@ -108,7 +109,7 @@ def begin(cell, hidden=32, lag=20, *, gain=1.0, input_gain=1.0, init="normal", s
         if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value!r}; it must be a finite number, at least 0")
     same = {"init": init, "gain": gain, "input_gain": input_gain, "seed": seed}
-    weights = [draw(CELLS[cell].gates, hidden, INPUTS, biases=dict.fromkeys(KEEPERS, bias), **same) for bias in biases]
+    weights = [draw(CELLS[cell].gates, hidden, INPUTS, biases={CELLS[cell].keep_gate: bias}, **same) for bias in biases]
     readout = np.random.default_rng([seed, 1]).standard_normal(hidden).astype(np.float32) / np.float32(hidden**0.5)
     return begin_with(cell, [Network(w, readout) for w in weights], lag, seed=seed)
 

@@ -2,7 +2,8 @@
 
 The δ of a block of times t go back through the network together, one matrix product a step. A block begins at its
 own last t, so little is computed beyond t, and blocks are independent. After each step every row is divided by a
-power of two near its largest entry, counted in an integer.
+power of two near its largest entry, counted in an integer. On the cell path alone units never mix, and one that is
+lost beneath the largest of its row may be all that is left later: there every unit of a row is divided by its own.
 """
 
 from functools import partial, reduce
@@ -89,15 +90,24 @@ class Going(NamedTuple):
     """How far a sweep has come: d/d carry(s) / 2^exponent."""
 
     ct: tuple  # K states of [n, rows]
-    exponent: jax.Array  # [rows]
+    exponent: jax.Array  # [rows]; of units that go apart [n, rows]
 
 
-def sweep(trace, rows, pull, emit, shift_of=shift_of, spare=0):
+def together(delta, going):
+    """δ and how far a sweep has come, with one exponent a row where there was one a unit."""
+    present = reduce(jnp.logical_or, (c != 0 for c in going.ct))
+    top = jnp.max(jnp.where(present, going.exponent, LOWEST), axis=0, keepdims=True)
+    scale = power_of_two(going.exponent - top, delta.dtype)  # [n, rows]
+    return delta * scale[None], Going(tuple(c * scale for c in going.ct), top[0])
+
+
+def sweep(trace, rows, pull, emit, shift_of=shift_of, spare=0, apart=False):
     """Take all `Rows` from their times back to s = 0, each rescaled after each step by its `shift_of`.
 
-    `pull(s, ct)` takes them one step back, d/d carry(s) -> δ(s) [D, n, rows] and d/d carry(s−1). Returns what
-    `emit(s, δ, going)` gives at every s, with zeros beyond a row's time and in `spare` more steps: a tuple of arrays
-    [T + spare, …, rows]. There δ and ct are without their 2^exponent.
+    `pull(s, ct)` takes them one step back, d/d carry(s) -> δ(s) [D, n, rows] and d/d carry(s−1). Where it mixes no
+    units, each may go `apart`, with an exponent of its own. Returns what `emit(s, δ, going)` gives at every s, with
+    zeros beyond a row's time and in `spare` more steps: a tuple of arrays [T + spare, …, rows]. There δ and ct are
+    without their 2^exponent.
     """
     steps, states = trace.to_delta.shape[:2]
     last = rows.times[-1]
@@ -108,15 +118,17 @@ def sweep(trace, rows, pull, emit, shift_of=shift_of, spare=0):
         begun = rows.times >= s  # until then a row waits
         joined = lambda new, old: jnp.where(jnp.broadcast_to(begun, new.shape), new, old)
         delta, back = pull(s, going.ct)
-        now = emit(s, delta, going)
+        now = emit(s, *(together(delta, going) if apart else (delta, going)))
         out = tuple(lax.dynamic_update_index_in_dim(a, joined(b, 0), s, 0) for a, b in zip(out, now, strict=True))
-        shift = shift_of(reduce(jnp.maximum, map(jnp.abs, back)), axis=0)  # [1, rows]
+        shift = shift_of(reduce(jnp.maximum, map(jnp.abs, back)), axis=() if apart else 0)  # [n or 1, rows]
         ct = tuple(joined(b * power_of_two(-shift, b.dtype), c) for b, c in zip(back, going.ct, strict=True))
-        return Going(ct, joined(going.exponent + shift[0], going.exponent)), out
+        return Going(ct, joined(going.exponent + (shift if apart else shift[0]), going.exponent)), out
 
     going = Going((rows.seeds, *(jnp.zeros_like(rows.seeds) for _ in range(states - 1))), rows.exponents)
     like = jax.eval_shape(lambda: emit(0, pull(0, going.ct)[0], going))
     out = tuple(jnp.zeros((steps + spare, *a.shape), a.dtype) for a in like)
+    if apart:
+        going = going._replace(exponent=jnp.broadcast_to(going.exponent, rows.seeds.shape))
     return lax.fori_loop(0, last + 1, step, (going, out))[1]
 
 
@@ -164,7 +176,8 @@ def norms_of(trace, rows):
 def block_norms(weights, trace, low, *, cell_path_only, rows):
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, rows]."""
     rows = block(trace, low, rows)
-    return sweep(trace, rows, step_back(cell_path_only, weights, trace), norms_of(trace, rows))
+    pull = step_back(cell_path_only, weights, trace)
+    return sweep(trace, rows, pull, norms_of(trace, rows), apart=cell_path_only)
 
 
 @jax.jit
@@ -196,7 +209,8 @@ def block_sums(weights, trace, low, z, *, cell_path_only, rows):
     emit = lambda s, delta, going: (*norms(s, delta, going), going.exponent, *going.ct)
     spare = -steps % chunk
     longer = lambda a: jnp.pad(a, ((0, spare), *[(0, 0)] * (a.ndim - 1)))
-    mantissa, own, exponent, *ct = sweep(trace, group, step_back(cell_path_only, weights, trace), emit, spare=spare)
+    pull = step_back(cell_path_only, weights, trace)
+    mantissa, own, exponent, *ct = sweep(trace, group, pull, emit, spare=spare, apart=cell_path_only)
     z, z_exponent = map(longer, scaled(z))  # [T, c], [T, 1]
     to_delta = longer(trace.to_delta)
     size = own + exponent_of(mantissa) + z_exponent[:, :, None]
@@ -233,7 +247,8 @@ def deltas(weights, trace, t, *, cell_path_only):
         delta, own = normalise(delta, axis=1)
         return delta, jnp.sqrt(jnp.sum(delta**2, axis=1)), own[:, 0] + going.exponent[None]
 
-    return [a[..., 0] for a in sweep(trace, block(trace, t, 1), step_back(cell_path_only, weights, trace), emit)]
+    pull = step_back(cell_path_only, weights, trace)
+    return [a[..., 0] for a in sweep(trace, block(trace, t, 1), pull, emit, apart=cell_path_only)]
 
 
 @partial(jax.jit, static_argnames="cell_path_only")

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradflow.cells import Cell, openness
+from gradflow.activations import openness
+from gradflow.cells import Cell
 from gradflow.engine.scaling import dot, log_total, power_of_two, scaled_whole
 from gradflow.problem import check, check_rows
 from gradflow.weights import Weights
@@ -209,22 +210,31 @@ def begin_all(problems, cell_path_only):
 
 
 def divergence(now):
-    """How far a change of W_hh in its last digits moves the state, ‖h'(s) − h(s)‖ / ‖h(s)‖, f64[T].
+    """How far a change of W_hh in its last digits moves both the state and the Jacobian of a step, f64[T].
 
-    h' is the state of W_hh (1 + ε (1 + ξ)), with ξ ~ N(0, 1) for each entry and ε = 1e-7, or 2⁻²⁰ in float32: the same
-    compiled forward pass once more. A common factor alone may leave a state where the rounding of each entry moves it.
-    A state that is about to underflow counts as unmoved; from an overflow on the result means nothing.
+        min(‖h'(s) − h(s)‖ / ‖h(s)‖, ‖J'(s) − J(s)‖ / ‖J(s)‖)        J(s) = d carry(s) / da(s)
+
+    ' is of W_hh (1 + ε (1 + ξ)), with ξ ~ N(0, 1) for each entry and ε = 1e-7, or 2⁻²⁰ in float32: the same compiled
+    forward pass once more. A common factor alone may leave a state where the rounding of each entry moves it. A state
+    that passes 0 moves much of its own size for once, and no Jacobian with it; those of a linear network never move.
+    A state that is about to underflow counts as unmoved, and so does all from an overflow on.
     """
     weights, *others = now.problem
     by = 2.0**-20 if now.weights.weight_hh.dtype == np.float32 else 1e-7
     digits = np.random.default_rng(0).standard_normal(weights.weight_hh.shape)
     nudged = weights._replace(weight_hh=weights.weight_hh * (1 + by * (1 + digits)).astype(weights.weight_hh.dtype))
     again = _one(now.cell, nudged, *others)[-1]
-    h, other = (np.asarray(trace.state, np.float64) for trace in (now.trace, again))
+    moved = np.minimum(*(_moved(getattr(now.trace, name), getattr(again, name)) for name in ("state", "to_delta")))
+    return np.where(np.arange(len(moved)) < now.limit, moved, 0.0)
+
+
+def _moved(a, other):
+    """‖other(s) − a(s)‖ / ‖a(s)‖, f64[T]; 0 where a is about to underflow."""
+    least = np.finfo(a.dtype).tiny * 2.0**30
+    a, other = (np.asarray(each, np.float64).reshape(len(a), -1) for each in (a, other))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        apart, size = np.linalg.norm(other - h, axis=1), np.linalg.norm(h, axis=1)
-        least = np.finfo(weights.weight_hh.dtype).tiny * 2.0**30
-        return np.where(size > least, np.nan_to_num(apart / size), 0.0)
+        size = np.linalg.norm(a, axis=1)
+        return np.where(size > least, np.nan_to_num(np.linalg.norm(other - a, axis=1) / size), 0.0)
 
 
 def _arrays(problem):

@@ -50,7 +50,6 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
 PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
 LIT = 0.32  # opacity of the orange column that lies under letters
 STACK = 620  # px: a narrower view stacks its panels
-GATE_WORDS = {"update": "keep"}  # PyTorch's GRU keeps the old state where its update gate is open
 
 
 def widest(*domains):

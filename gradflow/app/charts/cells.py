@@ -6,11 +6,11 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import cut
 from gradflow.app.counterexample import in_every_cell
-from gradflow.app.scenario import CHOICES, PINNABLE
+from gradflow.app.scenario import CHOICES, pinnable_gates
 from gradflow.reading import number
 
 CELLS = CHOICES["cell"]
-GATED = tuple(k for k, cell in enumerate(CELLS) if cell in PINNABLE)
+GATED = tuple(k for k, cell in enumerate(CELLS) if pinnable_gates(cell))
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 
 

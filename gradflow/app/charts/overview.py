@@ -12,6 +12,7 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STACK, cut
 from gradflow.app.charts.heatmap import flushed, map_url, strips_url
+from gradflow.cells import CELLS
 from gradflow.reading import number, per_step_factor
 
 MARKS = {  # a term that is no number on the axis: its mark, colour and words
@@ -121,7 +122,7 @@ def data(measurement, look, kept, domain, image=False):
         "alarm": base.overflowed(true),
         **(images(true, look, domain) if image else {}),
         "gateless": "" if measurement.gates else "a plain RNN has none",
-        **_names(measurement.gates),
+        **_names(measurement.scenario.cell, measurement.gates),
         **_fit(true, domain),
         **_ending(measurement.log_partial[-1], domain),
         **_chain_words(measurement, look, domain),
@@ -191,9 +192,9 @@ def _odd(states, domain):
     )
 
 
-def _names(gates):
+def _names(cell, gates):
     """For each strip its name and the top of its track; nothing where there is no gate."""
-    names = [base.GATE_WORDS.get(gate, gate) for gate in gates] + len(BASELINES) * [""]
+    names = [CELLS[cell].label(gate) for gate in gates] + len(BASELINES) * [""]
     strips = list(zip(GATE_FIELDS, BASELINES, names, strict=False))
     tops = {field: base - 0.8 if name else None for field, base, name in strips}
     return {f"name{k}": name for k, (_, _, name) in enumerate(strips)} | tops

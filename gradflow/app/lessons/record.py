@@ -110,9 +110,9 @@ class Lesson:
         return self.claim, self.text(scenario), self.guess.question, *self.guess.options
 
     def headline(self, measurement, look: Look, at_rest: bool = True) -> str:
-        """The sentence over the picture; where nothing moves it is asked whether the network is chaotic."""
+        """The sentence over the picture; where nothing moves it is asked whether the network is chaotic, or nearly."""
         reading = measurement.chaos_checked if at_rest else measurement.reading
-        if measurement.overflow is not None or (reading.chaotic and not self.reveal_in_chaos):
+        if measurement.overflow is not None or (reading.near_chaos and not self.reveal_in_chaos):
             return reading.verdict
         return (self.reveal_in_chaos if reading.chaotic else self.reveal)(measurement, look)
 
