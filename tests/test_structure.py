@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 
@@ -92,6 +94,8 @@ APP = (
     "feedforward_demo",
     "pages",
 )
+OVERRIDES = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["overrides"]
+UNTYPED = [module for each in OVERRIDES if each.get("ignore_errors") for module in each["module"]]
 # Each imports what stands before it, and nothing else of ours.
 ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APP))]
 FRONT_DOORS = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
@@ -148,6 +152,27 @@ def test_no_module_imports_what_comes_after_it(path):
     for module in imported(path):
         if module.startswith("gradflow.") and module not in FRONT_DOORS:
             assert place(module) is not None and place(module) <= place(here), f"{here} imports {module}"
+
+
+def public_functions(node):
+    """(function, whether a method): those of a module and of its classes; of special methods, the constructor."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from ((function, True) for function, _ in public_functions(child))
+        elif isinstance(child, ast.FunctionDef) and (child.name == "__init__" or not child.name.startswith("_")):
+            yield child, False
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_public_functions_have_types(path):
+    here = name_of(path)
+    if any(fnmatch(here, module.removesuffix(".*") + "*" * module.endswith(".*")) for module in UNTYPED):
+        return
+    for function, method in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
+        of = function.args
+        arguments = (*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg)[method:]  # without self
+        missing = [each.arg for each in arguments if each is not None and each.annotation is None]
+        assert not missing and function.returns is not None, f"{here}.{function.name}: {missing or 'what it returns'}"
 
 
 def test_the_front_door_pulls_nothing_heavy_in():
