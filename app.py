@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from gradflow.app.errors import apology, own_up
+from gradflow.app.errors import error_boundary, show_pending_errors
 from gradflow.app.navigation import EXPLORE, LESSONS, ways
 from gradflow.app.url_state import catch_up, enter
 
 st.set_option("client.showErrorDetails", "none")  # whatever a host sets: what escapes the apology is not shown either
-with apology():
+with error_boundary():
     st.set_page_config(page_title="gradflow", page_icon="∇", layout="wide")
     catch_up()
     here = st.navigation(
@@ -16,5 +16,5 @@ with apology():
     enter(here.title)
     if not st.context.is_embedded:
         ways(here.title)
-    own_up()
+    show_pending_errors()
     here.run()

@@ -34,11 +34,11 @@ def _sech2(z):
 tanh.defjvps(lambda dz, out, z: dz * _sech2(z))
 
 
-def openness(z, pin):
-    """How open a sigmoid gate is: the pinned value, or σ(z)."""
+def gate_value(z, pin):
+    """The value of a sigmoid gate: the pinned one, or σ(z)."""
     return jnp.where(pin.mask, pin.value, sigmoid(z))
 
 
-def shutness(z, pin):
-    """1 − openness, without rounding a nearly open gate to open: σ(−z)."""
+def one_minus_gate(z, pin):
+    """1 − `gate_value`, without rounding a nearly open gate to open: σ(−z)."""
     return jnp.where(pin.mask, 1 - pin.value, sigmoid(-z))

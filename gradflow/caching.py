@@ -4,7 +4,7 @@ from functools import cache, wraps
 from threading import RLock
 
 
-def once(function):
+def threadsafe_cache(function):
     """`functools.cache` for many threads: the same arguments are never computed by two of them.
 
     Every result is kept, so the arguments must be few; they are positional and hashable.

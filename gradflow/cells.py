@@ -35,7 +35,7 @@ class Cell(NamedTuple):
     carry: tuple[str, ...]  # names of the states, h first, each f[n]
     step: Callable
     pinnable: tuple[str, ...] = ()  # the sigmoid gates, in alphabetical order
-    separate: tuple[str, ...] = ()  # gates that do not see a_x + a_h alone, so that dC/da_x and dC/da_h differ
+    split_bias_gates: tuple[str, ...] = ()  # gates that use a_x and a_h apart: dC/da_x and dC/da_h, so dC/db, differ
     keep_gate: str | None = None  # the sigmoid gate that the state is multiplied by
     write_gate: str | None = None  # the one that new input is multiplied by, if it is another
     labels: tuple[tuple[str, str], ...] = ()  # (gate, what the page calls it), where that is another word
@@ -61,21 +61,21 @@ def _rnn(activation):
 
 
 def _lstm(a_x, a_h, carry, pins):
-    from gradflow.activations import openness, tanh
+    from gradflow.activations import gate_value, tanh
 
     _, c = carry
     i, f, g, o = a_x + a_h
-    c = openness(f, pins["forget"]) * c + openness(i, pins["input"]) * tanh(g)
-    return openness(o, pins["output"]) * tanh(c), c
+    c = gate_value(f, pins["forget"]) * c + gate_value(i, pins["input"]) * tanh(g)
+    return gate_value(o, pins["output"]) * tanh(c), c
 
 
 def _gru(a_x, a_h, carry, pins):
-    from gradflow.activations import openness, shutness, tanh
+    from gradflow.activations import gate_value, one_minus_gate, tanh
 
     (h,) = carry
     r, z, _ = a_x + a_h
-    new = tanh(a_x[2] + openness(r, pins["reset"]) * a_h[2])
-    return (shutness(z, pins["update"]) * new + openness(z, pins["update"]) * h,)
+    new = tanh(a_x[2] + gate_value(r, pins["reset"]) * a_h[2])
+    return (one_minus_gate(z, pins["update"]) * new + gate_value(z, pins["update"]) * h,)
 
 
 def _plain(activation, title, latex, max_slope, source):
@@ -127,7 +127,7 @@ h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
             carry=("h",),
             step=_gru,
             pinnable=("reset", "update"),
-            separate=("new",),
+            split_bias_gates=("new",),
             keep_gate="update",
             labels=(("update", "keep"),),  # PyTorch's GRU keeps the old state where its update gate is open
         ),

@@ -5,11 +5,21 @@ from functools import cached_property
 
 import numpy as np
 
-from gradflow.engine.backward import deltas, partial_sums, state_norms
-from gradflow.engine.forward import Pass, begin
-from gradflow.engine.scaling import LN2, LOWEST, log_norm, log_total, logs, scaled_on_host
-from gradflow.engine.unscaled import partial_squares, plain_deltas
-from gradflow.problem import check_entry, check_rows, check_time
+from gradflow.engine.contractions import partial_sums
+from gradflow.engine.emitters import deltas, state_norms
+from gradflow.engine.forward import ForwardPass, forward
+from gradflow.engine.scaling import (
+    LN2,
+    ZERO_EXPONENT,
+    log_norm,
+    log_total,
+    logs,
+    norm_over_fields,
+    scaled_on_host,
+    unscaled_norm,
+)
+from gradflow.engine.unscaled import partial_squares, unscaled_deltas
+from gradflow.problem import check_entry, check_selection, check_time
 from gradflow.weights import Weights
 
 
@@ -26,15 +36,16 @@ class LagTerms:
     overflow: int | None
     underflow: int | None
     device: str
-    _pass: Pass = field(repr=False)
+    _fwd: ForwardPass = field(repr=False)
     _delta: np.ndarray = field(repr=False)  # δ(t, s) / 2^exponent, [T, D, n]
     _norm: np.ndarray = field(repr=False)  # ‖δ(t, s)‖ / 2^exponent, [T, D]
     _exponent: np.ndarray = field(repr=False)  # [T, D]
 
     def log_terms(self, weight="weight_hh", gate=None):
         """log ‖dC(t)/dW(t−u)‖_F by lag, f64[t+1]; −inf at an exact zero. Args and Raises: as in `GradientMap`."""
+        check_selection(self._fwd.cell, weight, gate)
         by_step = lambda name: np.add(*self._log_factors(name, gate))
-        return self._by_lag(self._pass.total(weight, gate, by_step))
+        return self._by_lag(norm_over_fields(weight, by_step))
 
     def log_factors(self, weight="weight_hh", gate=None):
         """The two factors of every term, log ‖δ(t,t−u)‖ and log ‖z(t−u)‖, whose sum is `log_terms`.
@@ -56,7 +67,7 @@ class LagTerms:
         return self._by_lag(delta), self._by_lag(other)
 
     def log_delta(self, weight="weight_hh", gate=None):
-        """log ‖δ(t,t−u)‖ by lag: what is sent back, whatever it meets.
+        """log ‖δ(t,t−u)‖ by lag: what is sent back, without its other factor.
 
             δ_h = dC(t)/da_h for weight_hh and bias_hh, δ_x = dC(t)/da_x for weight_ih and bias_ih, both joined for all
 
@@ -65,7 +76,7 @@ class LagTerms:
         Returns:
             f64[t+1]; −inf at an exact zero; NaN if t ≥ `overflow`.
         """
-        check_rows(self._pass.cell, weight, gate)
+        check_selection(self._fwd.cell, weight, gate)
         fields = ("bias_hh", "bias_ih") if weight == "all" else (weight,)
         each = [self._log_factors(name, gate)[0] for name in fields]
         return self._by_lag(log_total(np.stack(each, axis=-1)))
@@ -91,13 +102,14 @@ class LagTerms:
 
     def _log_sums(self, weight, gate, order):
         """log ‖Σ‖ of the first, the first two, … of the steps `order`[t], `order`[t−1], …, [T]."""
+        check_selection(self._fwd.cell, weight, gate)
 
         def sums(name):
-            z = np.asarray(self._pass.trace.factors[name])[order]
+            z = np.asarray(self._fwd.tape.factors[name])[order]
             norms = logs(*partial_sums(self._delta[order], self._exponent[order], z, self.t))
-            return log_total(norms[:, self._pass.rows(name, gate)])
+            return log_total(norms[:, self._fwd.gate_index(name, gate)])
 
-        return self._masked(self._pass.total(weight, gate, sums))
+        return self._masked(norm_over_fields(weight, sums))
 
     def entry(self, weight, row, col=None):
         """The signed terms of one single weight, by lag.
@@ -113,15 +125,15 @@ class LagTerms:
         Raises:
             ValueError: an unknown weight, or a row or column outside the matrix.
         """
-        check_entry(self._pass.weights, weight, row, col)
+        check_entry(self._fwd.tape.weights, weight, row, col)
         n = self._delta.shape[-1]
-        index = self._pass.rows(weight, None)[row // n]
+        index = self._fwd.gate_index(weight, None)[row // n]
         delta = np.asarray(self._delta[:, index, row % n], np.float64)
-        other = np.asarray(self._pass.trace.factors[weight], np.float64)[:, col or 0]
+        other = np.asarray(self._fwd.tape.factors[weight], np.float64)[:, col or 0]
         with np.errstate(divide="ignore"):
             log = np.log(np.abs(delta)) + np.log(np.abs(other)) + self._exponent[:, index] * LN2
         sign = (np.sign(delta) * np.sign(other)).astype(np.int8)
-        if self.t >= self._pass.limit:
+        if self.t >= self._fwd.limit:
             sign = np.zeros_like(sign)
         return sign[self.t :: -1], self._by_lag(log)
 
@@ -140,18 +152,18 @@ class LagTerms:
             ValueError: an unknown weight or gate, or "all", in which no entry has one place.
         """
         self._check_field(weight, gate)
-        now, past, n = self._pass, slice(self.t + 1), self._delta.shape[-1]
-        gates = range(len(now.cell.gates)) if gate is None else [now.cell.gates.index(gate)]
-        rows, matrix = now.rows(weight, gate), weight.startswith("weight")
-        width = getattr(now.weights, weight).shape[-1] if matrix else 1
-        delta = np.asarray(self._delta[past, rows], np.float64)  # [s, gates, n]
-        z, exponent = scaled_on_host(np.asarray(now.trace.factors[weight])[past, :width], axis=1)  # [s, c]
-        exponent = np.where(delta.any(axis=2), self._exponent[past, rows] + exponent, LOWEST)  # [s, gates]
+        fwd, past, n = self._fwd, slice(self.t + 1), self._delta.shape[-1]
+        gates = range(len(fwd.cell.gates)) if gate is None else [fwd.cell.gates.index(gate)]
+        gate_index, matrix = fwd.gate_index(weight, gate), weight.startswith("weight")
+        width = getattr(fwd.tape.weights, weight).shape[-1] if matrix else 1
+        delta = np.asarray(self._delta[past, gate_index], np.float64)  # [s, gates, n]
+        z, exponent = scaled_on_host(np.asarray(fwd.tape.factors[weight])[past, :width], axis=1)  # [s, c]
+        exponent = np.where(delta.any(axis=2), self._exponent[past, gate_index] + exponent, ZERO_EXPONENT)  # [s, gates]
         top = exponent.max(axis=0)
         total = np.tensordot(np.ldexp(delta, (exponent - top)[..., None]), z, axes=(0, 0))  # [gates, n, c]
         with np.errstate(divide="ignore"):
             log = np.log(np.abs(total)) + (top * LN2)[:, None, None]
-        zero = np.isneginf(log).all() or self.t >= now.limit
+        zero = np.isneginf(log).all() or self.t >= fwd.limit
         block, unit, col = np.unravel_index(0 if zero else np.argmax(log), log.shape)
         return int(gates[block] * n + unit), int(col) if matrix else None
 
@@ -179,13 +191,13 @@ class LagTerms:
 
         Source: Graves 2012 (the sequential Jacobian).
         """
-        if self.t >= self._pass.limit:
+        if self.t >= self._fwd.limit:
             return np.full(self.t + 1, np.nan)
-        past, rows = slice(self.t + 1), self._pass.rows("weight_ih", None)
-        weight = np.asarray(self._pass.weights.weight_ih)
+        past, gate_index = slice(self.t + 1), self._fwd.gate_index("weight_ih", None)
+        weight = np.asarray(self._fwd.tape.weights.weight_ih)
         weight, weight_exponent = scaled_on_host(weight if weight.ndim == 2 else weight[past], axis=None)
-        delta = np.asarray(self._delta[past, rows], np.float64)  # [s, G, n]
-        exponent = np.where(delta.any(axis=2), self._exponent[past, rows], LOWEST)
+        delta = np.asarray(self._delta[past, gate_index], np.float64)  # [s, G, n]
+        exponent = np.where(delta.any(axis=2), self._exponent[past, gate_index], ZERO_EXPONENT)
         top = exponent.max(axis=1, keepdims=True)
         delta = np.ldexp(delta, (exponent - top)[..., None]).reshape(len(delta), 1, -1)
         by_step = log_norm(np.matmul(delta, weight)[:, 0]) + (top[:, 0] + weight_exponent.flat[0]) * LN2
@@ -193,8 +205,10 @@ class LagTerms:
 
     def unscaled_terms(self, weight="weight_hh", gate=None):
         """‖dC(t)/dW(t−u)‖_F by lag as plain backpropagation has it, f[t+1]; as in `GradientMap`."""
-        squares = lambda name: np.asarray(self._plain[0])[:, Weights._fields.index(name)]
-        return self._by_lag(self._pass.unscaled(weight, gate, squares))
+        check_selection(self._fwd.cell, weight, gate)
+        fields, gates = Weights._fields, self._fwd.gate_index
+        squares = lambda name: np.asarray(self._unscaled[0])[:, fields.index(name)][:, gates(name, gate)]
+        return self._by_lag(unscaled_norm(weight, squares))
 
     def unscaled_partial_sums(self, weight="weight_hh", gate=None):
         """‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F as plain backpropagation has it.
@@ -206,26 +220,26 @@ class LagTerms:
         Returns:
             f[t+1], plain numbers in the working precision; NaN if t ≥ `overflow`.
         """
-        factors = self._pass.trace.factors
-        squares = lambda name: np.asarray(partial_squares(self._plain[1], factors[name], self.t))
-        return self._masked(self._pass.unscaled(weight, gate, squares)[: self.t + 1])
+        check_selection(self._fwd.cell, weight, gate)
+        factors, gates, delta = self._fwd.tape.factors, self._fwd.gate_index, self._unscaled[1]
+        squares = lambda name: np.asarray(partial_squares(delta, factors[name], self.t))[:, gates(name, gate)]
+        return self._masked(unscaled_norm(weight, squares)[: self.t + 1])
 
     @cached_property
     def _log_state_norms(self):
-        norms = state_norms(self._pass.weights, self._pass.trace, self.t, cell_path_only=self._pass.cell_path_only)
-        return log_total(logs(*norms))  # [T]
+        return log_total(logs(*state_norms(self._fwd.tape, self.t, cell_path_only=self._fwd.cell_path_only)))  # [T]
 
     @cached_property
-    def _plain(self):
+    def _unscaled(self):
         """‖δ_g(t, s) z(s)ᵀ‖² of the four fields [T, 4, D] and δ(t, s) [T, D, n], unscaled."""
-        now = self._pass
-        return plain_deltas(now.weights, now.trace, self.t, cell=now.cell, cell_path_only=now.cell_path_only)
+        fwd = self._fwd
+        return unscaled_deltas(fwd.tape, self.t, cell=fwd.cell, cell_path_only=fwd.cell_path_only)
 
     def _log_factors(self, name, gate):
         """log ‖δ(t, s)‖ over the chosen rows and log ‖z(s)‖, each [T]."""
-        rows = self._pass.rows(name, gate)
-        delta = log_total(logs(self._norm[:, rows], self._exponent[:, rows]))
-        return delta, log_norm(self._pass.trace.factors[name])
+        gate_index = self._fwd.gate_index(name, gate)
+        delta = log_total(logs(self._norm[:, gate_index], self._exponent[:, gate_index]))
+        return delta, log_norm(self._fwd.tape.factors[name])
 
     def _check_field(self, weight, gate):
         if weight == "all":
@@ -233,13 +247,13 @@ class LagTerms:
                 "weight is 'all'; the four fields have no factors and no entry in common, so it must be one of "
                 + ", ".join(Weights._fields)
             )
-        check_rows(self._pass.cell, weight, gate)
+        check_selection(self._fwd.cell, weight, gate)
 
     def _by_lag(self, by_step):
         return self._masked(by_step[self.t :: -1])
 
     def _masked(self, by_lag):
-        return np.full_like(by_lag, np.nan) if self.t >= self._pass.limit else np.array(by_lag)
+        return np.full_like(by_lag, np.nan) if self.t >= self._fwd.limit else np.array(by_lag)
 
 
 def lag_terms(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
@@ -255,11 +269,11 @@ def lag_terms(cell, weights, inputs, readout, targets, t, *, pins=None, carry=No
     Raises:
         ValueError: names the field, its value and what is valid.
     """
-    return lags_of(begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), t)
+    return lag_terms_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), t)
 
 
-def lags_of(now, t):
+def lag_terms_of(fwd, t):
     """The `LagTerms` of one t of a forward pass."""
-    t = check_time(t, len(now.inputs))
-    delta = map(np.asarray, deltas(now.weights, now.trace, t, cell_path_only=now.cell_path_only))
-    return LagTerms(t, now.overflow, now.underflow, now.device, now, *delta)
+    t = check_time(t, len(fwd.outputs.cost))
+    delta = map(np.asarray, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))
+    return LagTerms(t, fwd.overflow, fwd.underflow, fwd.device, fwd, *delta)

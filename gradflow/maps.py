@@ -1,22 +1,22 @@
 """All times t at once: the map of every dC(t)/dW(t−u)."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import jax
 import numpy as np
 
-from gradflow.engine.backward import block_norms, block_sums, totals
-from gradflow.engine.forward import Pass, begin, begin_all, divergence
-from gradflow.engine.scaling import LN2, log_norm, log_total, logs
-from gradflow.engine.schedule import each_block, rows_of
+from gradflow.engine.contractions import block_sums
+from gradflow.engine.emitters import block_norms, norm_over_gates
+from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
+from gradflow.engine.recurrent_product import choose_block_size
+from gradflow.engine.scaling import LN2, log_norm, log_total, logs, norm_over_fields, unscaled_norm
+from gradflow.engine.schedule import BlockCache, blocks
 from gradflow.engine.unscaled import block_squares
-from gradflow.lags import lags_of
-from gradflow.problem import check_rows
+from gradflow.lags import lag_terms_of
+from gradflow.problem import check_selection
 from gradflow.reading import Reading, read
 from gradflow.weights import Weights
-
-ROOM = 2**28  # bytes: results that need more are not kept for the next question
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class GradientMap:
     Attributes:
         cost: C(t), f[T]; may be inf before the state overflows, NaN from there on.
         log_residual: log ‖dC(t)/dh(t)‖, f64[T]; −inf where the target is masked, NaN from `overflow` on.
-        gates: how open each sigmoid gate is, in [0, 1], name -> f[T, n].
+        gates: the value of each sigmoid gate, in [0, 1], name -> f[T, n].
         overflow: the first step whose carry or pre-activation is not finite, else None.
         underflow: the first step at which a state became zero by underflow, else None: zeros that stem from it are
             no closed gates.
@@ -39,12 +39,9 @@ class GradientMap:
     overflow: int | None
     underflow: int | None
     device: str
-    _pass: Pass = field(repr=False)
-    _mesh: jax.sharding.Mesh | None = field(repr=False, default=None)
-    _norms: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s)‖ of the block, once asked for
-    _sums: dict = field(repr=False, default_factory=dict)  # field -> low -> ‖Σ_s δ_g(t, s) z(s)ᵀ‖, likewise
-    _squares: dict = field(repr=False, default_factory=dict)  # low -> ‖δ_g(t, s) z(s)ᵀ‖² unscaled, likewise
-    _ends: list = field(repr=False, default_factory=list)  # where the last block of these ends
+    _fwd: ForwardPass = field(repr=False)
+    _mesh: jax.sharding.Mesh | None = field(repr=False)
+    _cache: BlockCache = field(repr=False)
 
     def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
         """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
@@ -60,23 +57,21 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate.
         """
-        check_rows(self._pass.cell, weight, gate)
+        check_selection(self._fwd.cell, weight, gate)
         terms = self._empty(horizon, -np.inf)
         names = Weights._fields if weight == "all" else (weight,)
-        factors = {name: log_norm(self._pass.trace.factors[name]) for name in names}
-        gates = np.arange(self._pass.trace.to_delta.shape[2])
-        rows = {name: np.isin(gates, self._pass.rows(name, gate)) for name in names}
+        factors = {name: log_norm(self._fwd.tape.factors[name]) for name in names}
+        gates = np.arange(self._fwd.tape.jacobians.preact.shape[2])
+        gate_masks = {name: np.isin(gates, self._fwd.gate_index(name, gate)) for name in names}
 
-        def fill(low, block):
-            met = min(low + self._rows, len(terms))  # later steps are met by none of these costs
+        def log_norms(name, low, block):
+            """log ‖term(t, s)‖ of a block, [t, s]."""
+            met = min(low + self._block_size, len(terms))  # later steps are met by none of these costs
+            norms = (np.asarray(a)[:, :met] for a in norm_over_gates(*block, gate_masks[name]))
+            return logs(*norms) + factors[name][:met]
 
-            def by_step(name):  # [t, s]
-                mantissa, exponent = (np.asarray(a)[:, :met] for a in totals(*block[:2], rows[name]))
-                return logs(mantissa, exponent) + factors[name][:met]
-
-            self._fill(terms, low, self._pass.total(weight, gate, by_step))
-
-        self._each_block(block_norms, len(terms), self._rows, fill, kept=self._norms)
+        for low, block in self._blocks("norms", block_norms, len(terms), self._block_size):
+            self._fill(terms, low, norm_over_fields(weight, partial(log_norms, low=low, block=block)))
         return terms
 
     def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
@@ -87,25 +82,22 @@ class GradientMap:
         Returns:
             f64[T]; −inf at an exact zero; NaN for t ≥ `overflow`.
         """
-        check_rows(self._pass.cell, weight, gate)
-        steps, states, wide, n = self._pass.trace.to_delta.shape
-        rows = min(self._rows, max(8, ROOM // (4 * steps * states * n)))  # a sum needs ct itself at every step
+        check_selection(self._fwd.cell, weight, gate)
+        steps, states, D, n = self._fwd.tape.jacobians.preact.shape
+        block_size = self._cache.fit(self._block_size, 4 * steps * states * n)  # it needs ct itself at every step
 
         def by_row(name):
-            sums = np.empty((len(self.cost[:horizon]), wide))
+            sums = np.empty((len(self.cost[:horizon]), D))
+            factors = self._fwd.tape.factors[name]
+            for low, (*norms, total, exponent) in self._blocks(name, block_sums, len(sums), block_size, factors):
+                times = slice(max(low, 0), min(low + block_size, len(sums)))
+                sums[times] = logs(total, exponent).T[times.start - low : times.stop - low]
+                if block_size == self._block_size and self._cache.results("norms") is not None:
+                    self._cache.results("norms")[low] = norms
+            return log_total(sums[:, self._fwd.gate_index(name, gate)])
 
-            def fill(low, block):
-                times = slice(max(low, 0), min(low + rows, len(sums)))
-                sums[times] = logs(*block[2:]).T[times.start - low : times.stop - low]
-                if rows == self._rows and self._keeps:
-                    self._norms[low] = block[:2]
-
-            factors = self._pass.trace.factors[name]
-            self._each_block(block_sums, len(sums), rows, fill, factors, kept=self._sums.setdefault(name, {}))
-            return log_total(sums[:, self._pass.rows(name, gate)])
-
-        sums = np.array(self._pass.total(weight, gate, by_row))
-        sums[self._pass.limit :] = np.nan
+        sums = np.array(norm_over_fields(weight, by_row))
+        sums[self._fwd.limit :] = np.nan
         return sums
 
     def unscaled_terms(self, weight="weight_hh", gate=None, *, horizon=None):
@@ -121,14 +113,16 @@ class GradientMap:
         Returns:
             f[T, T] at [t, u], plain numbers in the working precision; 0 where u > t; NaN in the rows t ≥ `overflow`.
         """
-        check_rows(self._pass.cell, weight, gate)
+        check_selection(self._fwd.cell, weight, gate)
         terms = self._empty(horizon, 0, self.cost.dtype)
 
-        def fill(low, block):
-            squares = lambda name: np.moveaxis(np.asarray(block)[:, Weights._fields.index(name)], -1, 0)  # [t, s, D]
-            self._fill(terms, low, self._pass.unscaled(weight, gate, squares))
+        def squares(name, block):  # [t, s, gates]
+            of_field = np.asarray(block)[:, Weights._fields.index(name), self._fwd.gate_index(name, gate)]
+            return np.moveaxis(of_field, -1, 0)
 
-        self._each_block(block_squares, len(terms), self._rows, fill, kept=self._squares, cell=self._pass.cell)
+        cell, block_size = self._fwd.cell, self._block_size
+        for low, block in self._blocks("squares", block_squares, len(terms), block_size, cell=cell):
+            self._fill(terms, low, unscaled_norm(weight, partial(squares, block=block)))
         return terms
 
     def read(self, t, weight="weight_hh", gate=None, *, chaos=False) -> Reading:
@@ -145,12 +139,12 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate, or t outside its range.
         """
-        lags, rows = self.lags(t), {"weight": weight, "gate": gate}
+        lags, selection = self.lags(t), {"weight": weight, "gate": gate}
         return read(
-            lags.log_terms(**rows),
-            lags.log_delta(**rows),
-            lags.log_partial_sums(**rows),
-            self.log_sums(**rows),
+            lags.log_terms(**selection),
+            lags.log_delta(**selection),
+            lags.log_partial_sums(**selection),
+            self.log_sums(**selection),
             self.log_residual,
             self.overflow,
             self.underflow,
@@ -161,44 +155,31 @@ class GradientMap:
     @cached_property
     def divergence(self) -> np.ndarray:
         """How far a change of W_hh in its last digits moves each step, f64[T]; see `engine.forward.divergence`."""
-        return divergence(self._pass)
+        return divergence(self._fwd)
 
     def lags(self, t):
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
-        return lags_of(self._pass, t)
+        return lag_terms_of(self._fwd, t)
 
     @property
-    def _rows(self):
-        steps, *_, n = self._pass.trace.to_delta.shape
-        return rows_of(n, steps)
+    def _block_size(self):
+        steps, *_, n = self._fwd.tape.jacobians.preact.shape
+        return choose_block_size(n, steps)
 
-    @property
-    def _keeps(self):
-        steps, _, wide, _ = self._pass.trace.to_delta.shape
-        return 8 * steps**2 * wide <= ROOM
-
-    def _each_block(self, function, steps, rows, fill, *arguments, kept, **static):
-        end, kept = (self._end(steps), kept) if self._keeps else (steps, None)
-        each_block(self._pass, function, end, steps, rows, fill, *arguments, kept=kept, mesh=self._mesh, **static)
-
-    def _end(self, steps):
-        """Where the last block ends: the first horizon asked for, so that nothing beyond it is computed; then T."""
-        enough = [end for end in self._ends if end >= steps]
-        if not enough:
-            enough = [len(self.cost) if self._ends else steps]
-            self._ends.extend(enough)
-        return min(enough)
+    def _blocks(self, question, function, steps, block_size, *arguments, **static):
+        where = {"cache": self._cache, "question": question, "mesh": self._mesh}
+        return blocks(self._fwd, function, steps, block_size, *arguments, **where, **static)
 
     def _empty(self, horizon, nothing, dtype=float):
         """[t, u] before anything is known."""
         steps = len(self.cost[:horizon])
         terms = np.full((steps, steps), nothing, dtype)
-        terms[self._pass.limit :] = np.nan
+        terms[self._fwd.limit :] = np.nan
         return terms
 
     def _fill(self, terms, low, by_step):
         """Write a block's [t, s] into the rows low … of [t, u], u = t − s."""
-        for t in range(max(low, 0), min(low + len(by_step), len(terms), self._pass.limit)):
+        for t in range(max(low, 0), min(low + len(by_step), len(terms), self._fwd.limit)):
             terms[t, : t + 1] = by_step[t - low, t::-1]
 
 
@@ -228,7 +209,7 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
         `GradientMap`. Times are 0-based; lag u of t is the copy used at step t − u; there weight_hh multiplies
         h(t−u−1), at lag t the initial carry. Precision is the result type of the arrays given; tanh' is measured
         down to 1e-38 (|z| = 44), σ' likewise (|z| = 87) in float32, and is an exact zero beyond. A unit whose δ falls
-        beneath 1e-38 of the largest of its row is lost; that is seen only where W mixes no units, as the identity,
+        beneath 1e-38 of the largest of its cost is lost; that is seen only where W mixes no units, as the identity,
         and the others die later; not with `cell_path_only`.
 
     Raises:
@@ -237,7 +218,7 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
     Source: Werbos 1990 (backpropagation through time); Hochreiter & Schmidhuber 1997 (the truncation of the cell
     path); Pascanu, Mikolov & Bengio 2013, eq. 3–5 (the sum over lags).
     """
-    return _map_of(begin(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
+    return _map_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
 
 
 def gradient_maps(problems, *, cell_path_only=False, mesh=None):
@@ -255,20 +236,22 @@ def gradient_maps(problems, *, cell_path_only=False, mesh=None):
     Raises:
         ValueError: as in `gradient_map`; or the problems differ in cell, shapes or precision.
     """
-    return [_map_of(now, mesh) for now in begin_all(problems, cell_path_only)]
+    return [_map_of(fwd, mesh) for fwd in forward_all(problems, cell_path_only)]
 
 
-def _map_of(now, mesh):
-    cost = np.array(now.trace.cost)
-    log_residual = log_norm(now.trace.seed) + np.asarray(now.trace.seed_exponent) * LN2
-    cost[now.limit :] = log_residual[now.limit :] = np.nan
+def _map_of(fwd, mesh):
+    cotangents, (cost, gates, _) = fwd.tape.cotangents, fwd.outputs
+    cost = np.array(cost)
+    log_residual = log_norm(cotangents.dC_dh) + np.asarray(cotangents.exponent) * LN2
+    cost[fwd.limit :] = log_residual[fwd.limit :] = np.nan
     return GradientMap(
         cost=cost,
         log_residual=log_residual,
-        gates={name: np.asarray(gate) for name, gate in now.trace.gates.items()},
-        overflow=now.overflow,
-        underflow=now.underflow,
-        device=now.device,
-        _pass=now,
+        gates={name: np.asarray(gate) for name, gate in gates.items()},
+        overflow=fwd.overflow,
+        underflow=fwd.underflow,
+        device=fwd.device,
+        _fwd=fwd,
         _mesh=mesh,
+        _cache=BlockCache(len(cost), fwd.tape.jacobians.preact.shape[2]),
     )

@@ -1,4 +1,4 @@
-"""What the engine is asked, checked: one record out of the arguments of `gradient_map`, or one clear sentence."""
+"""Checks the arguments of `gradient_map`: one record, or a `ValueError` of one sentence."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -54,7 +54,7 @@ def check_time(t, steps):
     return int(t)
 
 
-def check_rows(cell, weight, gate):
+def check_selection(cell, weight, gate):
     """Refuse an unknown weight field or gate."""
     if weight not in (*Weights._fields, "all"):
         raise ValueError(f"weight is {weight!r}; it must be one of {', '.join(Weights._fields)}, all")
@@ -98,20 +98,20 @@ def _array(name, value):
             raise ValueError(f"{name} is a tensor of {value.dtype}; it must be of floating point, as .float() makes it")
         value = value.detach().cpu()
         return np.array((value.float() if value.element_size() < 4 else value).numpy())  # training changes the tensor
-    return value if hasattr(value, "dtype") and hasattr(value, "ndim") else _Listed(value)
+    return value if hasattr(value, "dtype") and hasattr(value, "ndim") else _PythonNumbers(value)
 
 
 def _fields(weights):
     """The four fields as arrays; a bias that is missing or None is zero."""
     weights = Weights(*weights)
     weight_ih, weight_hh = _array("weight_ih", weights.weight_ih), _array("weight_hh", weights.weight_hh)
-    zero = _Listed(np.zeros(weight_hh.shape[:-1]))
+    zero = _PythonNumbers(np.zeros(weight_hh.shape[:-1]))
     bias = lambda name, value: zero if value is None else _array(name, value)
     return Weights(weight_ih, weight_hh, bias("bias_ih", weights.bias_ih), bias("bias_hh", weights.bias_hh))
 
 
-class _Listed(np.ndarray):
-    """An array out of plain Python numbers: its precision is nobody's wish."""
+class _PythonNumbers(np.ndarray):
+    """Marks arrays made from plain Python numbers, so that they do not promote the dtype."""
 
     def __new__(cls, value):
         return np.asarray(value, float).view(cls)
@@ -119,7 +119,7 @@ class _Listed(np.ndarray):
 
 def _dtype(*values):
     """The result type of all arrays given, at least float32; plain Python numbers do not count."""
-    kinds = [v.dtype for v in values if hasattr(v, "dtype") and not isinstance(v, _Listed)]
+    kinds = [v.dtype for v in values if hasattr(v, "dtype") and not isinstance(v, _PythonNumbers)]
     return np.result_type(np.float32, *(kind for kind in kinds if np.issubdtype(kind, np.floating)))
 
 
@@ -129,7 +129,7 @@ def _check_weights(cell, weights, steps, m):
     shape = weights.weight_hh.shape
     lead = (steps,) if len(shape) == 3 else ()
     n = shape[-1] if shape else 0
-    due = {
+    shapes = {
         "weight_ih": (*lead, rows * n, m),
         "weight_hh": (*lead, rows * n, n),
         "bias_ih": (*lead, rows * n),
@@ -141,7 +141,7 @@ def _check_weights(cell, weights, steps, m):
             f"weight_hh has shape {list(shape)}, that of {units} units projected to {n} (proj_size); an lstm has no "
             f"projection and needs {[*shape[:-1], units]}"
         )
-    for name, expected in {"weight_hh": due["weight_hh"], **due}.items():
+    for name, expected in {"weight_hh": shapes["weight_hh"], **shapes}.items():
         given = getattr(weights, name).shape
         if given != expected or n == 0:
             raise ValueError(

@@ -6,19 +6,32 @@ from urllib.parse import urlencode
 
 import jax
 import pytest
-from browser import INK, PATIENCE, ROOT, drawn, executable, launch, serve
 from playwright.sync_api import expect, sync_playwright
+
+from support.chromium import INK, executable, launch, wait_until_drawn
+from support.paths import ROOT
+from support.server import PATIENCE, serve
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 expect.set_options(timeout=1000 * PATIENCE)
 
 
+FIRST = ("browser", "operations", "app", "engine")  # folders, the longest tests first
+
+
 def pytest_collection_modifyitems(items):
-    """With several processes, all that needs a server goes to one of them, in a row; of the rest, each file to one."""
+    """Mark what needs a browser or a server, and begin with what takes longest.
+
+    With --dist loadfile each file goes to one process, where what is compiled or trained for it is so once. Each
+    process has a server and a browser of its own, from the first test on that asks for one.
+    """
     for item in items:
-        group = "server" if {"server", "fresh", "open_page", "visit"} & {*item.fixturenames} else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        elif {"server", "fresh"} & {*item.fixturenames}:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: FIRST.index(folder) if (folder := item.path.parent.name) in FIRST else len(FIRST))
 
 
 @pytest.fixture
@@ -73,7 +86,7 @@ def visit(server, chromium):
         page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{server.url}/?{urlencode(params or {})}")
-        drawn(page)
+        wait_until_drawn(page)
         return page
 
     yield visit

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+from support.paths import ROOT
+
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -27,6 +28,7 @@ def wheel(tmp_path_factory):
     return built
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "gradflow").rglob("*") if path.is_file()}
     sources = {path for path in sources if "__pycache__" not in path}
@@ -34,6 +36,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_other(wheel):
     assert {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name} == sources
 
 
+@pytest.mark.slow
 def test_the_example_runs_where_it_is_installed(wheel, tmp_path):
     """A fresh environment, which finds NumPy and JAX in this one, and a folder without the sources."""
     venv.create(tmp_path / "env", with_pip=False)

@@ -1,20 +1,17 @@
-"""Data flows one way, and each library has its rooms."""
+"""Data flows one way, each library is imported where it belongs, and no test imports another."""
 
 import ast
-import subprocess
-import sys
 import tomllib
 from fnmatch import fnmatch
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
 import gradflow
+from support.paths import APP, ROOT, SOURCES
+from support.subprocesses import loaded
 
-ROOT = Path(__file__).parents[1]
-SOURCES = [ROOT / "app.py", *sorted((ROOT / "gradflow").rglob("*.py"))]
-ROOMS = {  # library -> the modules that may import it
+ALLOWED = {  # library -> the modules that may import it
     "streamlit": {
         "app",
         *(
@@ -58,8 +55,13 @@ LIBRARY = (
     "engine.scaling",
     "engine.device",
     "engine.compile_cache",
+    "engine.unroll",
+    "engine.jacobians",
     "engine.forward",
+    "engine.recurrent_product",
     "engine.backward",
+    "engine.emitters",
+    "engine.contractions",
     "engine.unscaled",
     "engine.schedule",
     "engine.reference",
@@ -67,7 +69,7 @@ LIBRARY = (
     "maps",
     "feedforward",
 )
-APP = (
+APPLICATION = (
     "ranges",
     "scenario",
     "presets",
@@ -97,8 +99,8 @@ APP = (
 OVERRIDES = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["overrides"]
 UNTYPED = [module for each in OVERRIDES if each.get("ignore_errors") for module in each["module"]]
 # Each imports what stands before it, and nothing else of ours.
-ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APP))]
-FRONT_DOORS = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
+ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APPLICATION))]
+PACKAGES = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
 
 
 def name_of(path):
@@ -135,22 +137,22 @@ def imported(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_each_library_stays_in_its_rooms(path):
+def test_each_library_is_imported_only_where_allowed(path):
     here = name_of(path)
     for module in imported(path):
-        rooms = ROOMS.get(module.split(".")[0])
-        assert rooms is None or any(f"{here}.".startswith(f"{room}.") for room in rooms), f"{here} imports {module}"
+        allowed = ALLOWED.get(module.split(".")[0])
+        assert allowed is None or any(f"{here}.".startswith(f"{each}.") for each in allowed), f"{here} imports {module}"
 
 
 @pytest.mark.parametrize("path", SOURCES[1:], ids=name_of)
 def test_no_module_imports_what_comes_after_it(path):
     here = name_of(path)
-    if here in FRONT_DOORS:
+    if here in PACKAGES:
         assert not any(module.startswith("gradflow") for module in imported(path))
         return
     assert place(here) is not None, f"{here} has no place in ORDER: put it after what it imports"
     for module in imported(path):
-        if module.startswith("gradflow.") and module not in FRONT_DOORS:
+        if module.startswith("gradflow.") and module not in PACKAGES:
             assert place(module) is not None and place(module) <= place(here), f"{here} imports {module}"
 
 
@@ -175,7 +177,7 @@ def test_public_functions_have_types(path):
         assert not missing and function.returns is not None, f"{here}.{function.name}: {missing or 'what it returns'}"
 
 
-def test_the_front_door_pulls_nothing_heavy_in():
+def test_the_package_itself_imports_nothing_heavy():
     assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
 
 
@@ -189,24 +191,38 @@ def test_editors_know_the_names_that_are_looked_up_late():
     assert all(getattr(gradflow, name) is getattr(import_module(home), name) for name, home in seen.items())
 
 
-def test_what_is_imported_late_is_a_package_first():
+def test_late_imports_go_through_the_package():
     """Two visitors may import at once: from inside a package and from outside, they would wait for one another."""
     for path in SOURCES:
-        room = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        folder = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
         for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = "gradflow.app.charts"
-                assert room == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
+                assert folder == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
 
 
 def test_a_page_loads_nothing_that_only_builds():
     """Altair has built its specifications before, and no table is pandas'."""
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(ROOT / 'app.py')!r}, default_timeout=120)\n"
-        "app.query_params['closer'] = 'true'\n"
-        "assert app.run().get('vega_lite_chart') and not app.exception\n"
-        "sys.exit(' '.join({'altair', 'pandas'} & set(sys.modules)) or None)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    code = f"""
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(APP)!r}, default_timeout=120)
+app.query_params["closer"] = "true"
+assert app.run().get("vega_lite_chart") and not app.exception
+"""
+    assert not loaded({"altair", "pandas"}, code)
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT / "tests").as_posix())
+def test_no_test_is_imported(path):
+    """What several tests need stands in `tests/support`."""
+    tests = {other.stem for other in TESTS if other.name.startswith("test_")} | {"conftest"}
+    found = {part for module in imported(path) for part in module.split(".")} & tests
+    assert not found, f"{path.name} imports {', '.join(sorted(found))}"
+
+
+def test_each_test_file_has_a_name_of_its_own():
+    names = [path.name for path in TESTS if path.name.startswith("test_")]
+    assert len(names) == len(set(names))

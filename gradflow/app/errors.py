@@ -23,37 +23,37 @@ def notice(sentences: Sequence[str]) -> None:
 
 
 @contextmanager
-def apology() -> Iterator[None]:
+def error_boundary() -> Iterator[None]:
     """Say sorry in place of what breaks."""
     try:
         yield
     except Exception:
-        _apologise(log())
+        _show_errors(log())
 
 
-def safely(work: Callable) -> Callable:
+def guarded(work: Callable) -> Callable:
     """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over.
 
     A callback begins with what the address bar holds by now.
     """
-    broken = _broken()
+    broken = _pending()
 
     @wraps(work)
-    def guarded(*args):
+    def wrapper(*args):
         try:
             catch_up()
             return work(*args)
         except Exception:
             broken.append(log())
 
-    return guarded
+    return wrapper
 
 
-def own_up() -> None:
+def show_pending_errors() -> None:
     """Say sorry for what broke outside the page, until it is closed; to be called by each full run."""
-    if _broken():
-        _apologise(*_broken())
-        st.button("Close", on_click=_broken().clear)
+    if _pending():
+        _show_errors(*_pending())
+        st.button("Close", on_click=_pending().clear)
 
 
 def log() -> str:
@@ -63,12 +63,12 @@ def log() -> str:
     return number
 
 
-def regret() -> None:
+def record_error() -> None:
     """Own up to the present exception from the next full run on."""
-    _broken().append(log())
+    _pending().append(log())
 
 
-def _apologise(*numbers):
+def _show_errors(*numbers):
     st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
     st.caption("What was set, to send along or to open again:")
     st.code(f"{st.context.url or ''}?{urlencode(_set())}", language=None, wrap_lines=True)
@@ -81,9 +81,9 @@ def _set():
     with suppress(Exception):
         from gradflow.app.url_codec import link_params
 
-        params |= link_params(st.session_state.scenario, st.session_state.look)
+        params |= link_params(st.session_state.scenario, st.session_state.view)
     return params
 
 
-def _broken():
+def _pending():
     return st.session_state.setdefault("broken", [])

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from gradflow.app import url_state
-from gradflow.app.errors import apology, notice
+from gradflow.app.errors import error_boundary, notice
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.ranges import Range
 from gradflow.app.session import keyed
@@ -23,7 +23,7 @@ def layers() -> None:
     """The net of the address bar, its controls and its chart."""
     from gradflow.app.charts import layers as chart
 
-    with apology():
+    with error_boundary():
         url_state.catch_up()
         st.subheader("A plain feed-forward net")
         st.markdown(

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import WORDS, number, per_step_factor, share
 from gradflow.weights import spectrum
@@ -22,17 +22,17 @@ $$\frac{dC(t)}{dW} = \sum_{u=0}^{t} \frac{dC(t)}{dW(t-u)}$$
 """
 
 
-def definitions(measurement: Measurement, look: Look) -> str:
+def definitions(measurement: Measurement, view: View) -> str:
     """The text, for the lag that is lit.
 
     Args:
         measurement: what `measure` returns.
-        look: whose lag is taken.
+        view: whose lag is taken.
     """
     reading, t, row = measurement.reading, measurement.t, measurement.log_row
     if np.isnan(row).any():
         return INTRODUCTION + f"\n\nThe forward pass overflows at step {measurement.overflow}: there are no numbers."
-    u = min(look.lag, t)
+    u = min(view.lag, t)
     weight = measurement.field["weight"]
     delta, other = measurement.lags.log_factors(**measurement.field)
     met = rf" \cdot \|{OTHER[weight]}\|" if OTHER[weight] else ""

@@ -15,11 +15,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app.components import range_slider
 from gradflow.app.counterexample import every_cell
-from gradflow.app.errors import apology
+from gradflow.app.errors import error_boundary
 from gradflow.app.measurement import Measurement, measure, measured_kinds
 from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
-from gradflow.app.streamlit_patches import few_arenas, release_memory, send_at_once, unbroken_changes
-from gradflow.app.view import Look
+from gradflow.app.streamlit_patches import disable_nagle, limit_malloc_arenas, patch_yield_points, release_memory
+from gradflow.app.view import View
 
 if TYPE_CHECKING:
     from gradflow.app.charts import Chart
@@ -29,16 +29,16 @@ HERE = Path(__file__).parent
 SAMPLES = 7  # of a sweep, for its frame
 _VISITORS = count(1)
 Ranges = Callable[[dict[str, Any] | None], None]  # draws the ranges, for a click on this target
-Also = Callable[[Measurement, Look], None]
-Verdict = Callable[[Measurement, Look, bool], str]  # at rest?
-UNSAID = {
+Also = Callable[[Measurement, View], None]
+Verdict = Callable[[Measurement, View, bool], str]  # at rest?
+HIDDEN_TEXT = {
     "factor": "",
     "total": "",
     **{f"factor{k}": "" for k in range(len(CHOICES["cell"]))},
 }  # what a picture says of itself
 
 
-def dress(large: bool = False) -> None:
+def inject_css(large: bool = False) -> None:
     """The style of a page with a live picture; large: for a stage."""
     settle_process()
     st.html(HERE / "live_chart.css")
@@ -53,7 +53,7 @@ def begin(ranges: Ranges, also: Also, verdict: Verdict | None, large: bool = Fal
         overview,  # never from inside the package: see test_structure
     )
 
-    st.html(f"<style>{overview.PLACES[large].style()}</style>")
+    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()}</style>")
     live_picture(st.container(key="verdict"), ranges, also, verdict)
     message.empty()  # it stays until the new picture is there: the old one is greyed as long
 
@@ -65,22 +65,22 @@ def live_picture(top: DeltaGenerator, ranges: Ranges, also: Also, verdict: Verdi
     Args:
         top: the container of the verdict.
         ranges: (target) -> None, draws the ranges that move it.
-        also: (measurement, look) -> None, draws what else follows them.
-        verdict: (measurement, look, at rest?) -> the sentence over it; None leaves out all that tells what the numbers
+        also: (measurement, view) -> None, draws what else follows them.
+        verdict: (measurement, view, at rest?) -> the sentence over it; None leaves out all that tells what the numbers
             mean, for a person who is to say it first.
     """
-    with apology():
+    with error_boundary():
         from gradflow.app import charts  # after the first paint
 
         moves = range_slider.take()
-        look = st.session_state.look
+        view = st.session_state.view
         measurement = measure(st.session_state.scenario)
-        markup, shown = prepare(measurement, look, moves, verdict)
+        markup, shown = prepare(measurement, view, moves, verdict)
         # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
-        spec = {**charts.specification(look.show, look.stage), "datasets": shown.datasets}
+        spec = {**charts.specification(view.show, view.stage), "datasets": shown.datasets}
         st.vega_lite_chart(spec=spec, key="flow", width="stretch")
         top.html(markup)
-        also(measurement, look)
+        also(measurement, view)
         ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
         settle_memory(measured_kinds())
         settle_visitor()
@@ -110,14 +110,14 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
     """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size.
 
     Args:
-        scenario: what is shown; the present look may show more: what is kept, or every cell.
+        scenario: what is shown; the present view may show more: what is kept, or every cell.
 
     Returns:
         the place of the message, to be emptied.
     """
     place = st.empty()  # always there, so that what follows keeps its place on the page
-    look = st.session_state.look
-    needed = [*(every_cell(scenario).values() if look.show == "cells" else (scenario,)), look.kept]
+    view = st.session_state.view
+    needed = [*(every_cell(scenario).values() if view.show == "cells" else (scenario,)), view.kept]
     waiting = list({each.kind: each for each in needed if each and each.kind not in measured_kinds()}.values())
     if not waiting:
         return place
@@ -137,7 +137,7 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
 class Shown(NamedTuple):
     """A chart on screen."""
 
-    look: Look
+    view: View
     domain: tuple[float, ...]
     steps: int  # of its lag axis
     datasets: "Tables"
@@ -147,36 +147,36 @@ class Shown(NamedTuple):
 
 
 def prepare(
-    measurement: Measurement, look: Look, moves: range_slider.Moves, verdict: Verdict | None
+    measurement: Measurement, view: View, moves: range_slider.Moves, verdict: Verdict | None
 ) -> tuple[str, Shown]:
     """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
     from gradflow.app import charts  # after the first paint
     from gradflow.app.charts import base, overview
 
-    chart = charts.CHARTS[look.show]
+    chart = charts.CHARTS[view.show]
     last: Shown | None = st.session_state.get("last")
-    if last is not None and last.look.show != look.show:
+    if last is not None and last.view.show != view.show:
         last = None
     broken = moves.held and last and last.overflow is None and measurement.overflow is not None
     if broken and last:
         sentence = f"The network overflows at step {measurement.overflow}; this was just before." if verdict else ""
         said, shown = "", last
     else:
-        kept = kept_measurement(look.kept)
+        kept = kept_measurement(view.kept)
         at_rest = not (moves.held or moves.playing)
-        sentence = verdict(measurement, look, at_rest) if verdict else ""
-        said = chart.say(measurement, look) if verdict else ""
-        domain = frame(chart, measurement, look, kept, moves, last)
+        sentence = verdict(measurement, view, at_rest) if verdict else ""
+        said = chart.say(measurement, view) if verdict else ""
+        domain = frame(chart, measurement, view, kept, moves, last)
         # a sweep of the horizon draws into its widest frame
         steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        fields = {"dark": dark(), "horizon": steps} | ({} if verdict else UNSAID)
-        datasets = base.framed(chart.data(measurement, look, kept, domain), **fields)
+        fields = {"dark": dark(), "horizon": steps} | ({} if verdict else HIDDEN_TEXT)
+        datasets = base.framed(chart.data(measurement, view, kept, domain), **fields)
         if moves.playing:
             datasets = base.swept(datasets)
-        images = overview.images(measurement, look, domain, steps) if look.show == "terms" else {}
-        shown = Shown(look, domain, steps, datasets, measurement.overflow, images, moves.playing)
+        images = overview.images(measurement, view, domain, steps) if view.show == "terms" else {}
+        shown = Shown(view, domain, steps, datasets, measurement.overflow, images, moves.playing)
         st.session_state.last = shown
-    seen = "said" if look.closer and not (look.stage and look.show == "terms") else "unseen"
+    seen = "said" if view.closer and not (view.stage and view.show == "terms") else "unseen"
     image = '<img alt="" decoding="sync"'
     tags = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
@@ -189,7 +189,7 @@ def prepare(
 def frame(
     chart: "Chart",
     measurement: Measurement,
-    look: Look,
+    view: View,
     kept: Measurement | None,
     moves: range_slider.Moves,
     last: Shown | None,
@@ -200,10 +200,10 @@ def frame(
         values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
         changes: list[dict[str, Any]] = [{moves.playing: value} for value in values]
         sweep = [measure(replace(measurement.scenario, **changed)) for changed in changes]
-        return chart.sweep_frame(look, measurement, kept, *sweep)
+        return chart.sweep_frame(view, measurement, kept, *sweep)
     if moves.held and last:
         return last.domain
-    return chart.frame(look, measurement, kept)
+    return chart.frame(view, measurement, kept)
 
 
 def kept_measurement(scenario: Scenario | None) -> Measurement | None:
@@ -217,20 +217,20 @@ def kept_measurement(scenario: Scenario | None) -> Measurement | None:
 
 def target(shown: Shown) -> dict[str, Any] | None:
     """Where a click on the map sets time and lag."""
-    if shown.look.show != "terms":
+    if shown.view.show != "terms":
         return None
     from gradflow.app.charts import overview
 
-    area = overview.PLACES[shown.look.stage].area()
+    area = overview.IMAGE_LAYOUTS[shown.view.stage].area()
     return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
 
 
 @cache
 def settle_process() -> None:
     """Once: what is moved is moved whole, many small messages do not wait for one another, visitors share memory."""
-    unbroken_changes()
-    send_at_once()
-    few_arenas()
+    patch_yield_points()
+    disable_nagle()
+    limit_malloc_arenas()
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from gradflow.app.errors import apology, regret
+from gradflow.app.errors import error_boundary, record_error
 from gradflow.app.lessons.training_problem import GAINS, LSTM, RECALL, outcome, started
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.scenario import RECALL_LAG, Scenario
@@ -130,14 +130,14 @@ def _state(task):
 
 def _progress(task):
     """The training as far as it is; one that breaks is given up, or it would break ten times a second."""
-    with apology():
+    with error_boundary():
         try:
             _train(task)
         except Exception:
             if st.session_state.pop("training", None) is None:
                 raise
             TURN.leave(visitor())
-            regret()
+            record_error()
             st.rerun()  # the whole page, which alone stops the clock
 
 

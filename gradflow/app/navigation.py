@@ -29,7 +29,7 @@ def ways(here: str) -> None:
 
 
 def carrier() -> Callable[[], None]:
-    """Draw a link that opens in Explore what the address bar has of scenario and look.
+    """Draw a link that opens in Explore what the address bar has of scenario and view.
 
     Returns:
         () -> None, for the fragment of the live picture to call: draws it anew where something has moved and come to
@@ -57,7 +57,7 @@ def first_lesson() -> dict[str, str]:
     """A link to the first lesson as it begins, with the answers that were given."""
     answers = (url_state.left("Lessons") or {}).get("answers")
     begun = {"lesson": "1"} | ({"answers": answers} if answers else {})
-    return begun | link_params(ALL[0].scenario, ALL[0].look)
+    return begun | link_params(ALL[0].scenario, ALL[0].view)
 
 
 def _explore():

@@ -1,4 +1,4 @@
-"""One record of what a person has set, `scenario` and `look`, which all widgets show and the address bar holds.
+"""One record of what a person has set, `scenario` and `view`, which all widgets show and the address bar holds.
 
 What a person moves replaces it and is written to the address bar, all in one entry of the browser's history: a
 discrete widget at once, a live range when the finger has let go. What comes from there, by a first visit, a link, or
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from gradflow.app import url_state
-from gradflow.app.errors import safely
+from gradflow.app.errors import guarded
 from gradflow.app.labels import LABELS
 from gradflow.app.presets import CUSTOM, DEFAULT_PRESET, PRESETS, preset_of
 from gradflow.app.scenario import RANGES, Scenario, with_init
-from gradflow.app.url_codec import link_params, parse, parse_look, short, to_params, write
-from gradflow.app.view import Look
+from gradflow.app.url_codec import link_params, parse, parse_view, short, to_params, write
+from gradflow.app.view import View
 
 if TYPE_CHECKING:
     from gradflow.app.lessons.record import Lesson
@@ -47,9 +47,9 @@ def read_link(*own: str) -> list[str]:
 
 
 def _adopt(given, own):
-    """Take over scenario and look; how they differ from what was given, in sentences."""
+    """Take over scenario and view; how they differ from what was given, in sentences."""
     st.session_state.scenario, _, notices = parse(given)
-    st.session_state.look, more = parse_look(given)
+    st.session_state.view, more = parse_view(given)
     if (before := st.session_state.pop("returned_to", None)) is not None:
         _remember(parse(before)[0])
     clean, known = link(), (*names(), *own)
@@ -69,13 +69,13 @@ def _adopt(given, own):
 
 
 def link() -> dict[str, str]:
-    """What the address bar holds: every field of the scenario, and what of the look differs from the first view."""
-    return link_params(st.session_state.scenario, st.session_state.look)
+    """What the address bar holds: every field of the scenario, and what of the view differs from the first view."""
+    return link_params(st.session_state.scenario, st.session_state.view)
 
 
 def names() -> tuple[str, ...]:
     """The names that a link has on every page."""
-    return (*to_params(Scenario()), *vars(Look()))
+    return (*to_params(Scenario()), *vars(View()))
 
 
 def write_link(without: Iterable[str] = ()) -> None:
@@ -86,11 +86,11 @@ def write_link(without: Iterable[str] = ()) -> None:
 
 
 def change(**values: object) -> None:
-    """Replace fields of scenario and look; `parse` keeps them valid, and the next full run says how."""
+    """Replace fields of scenario and view; `parse` keeps them valid, and the next full run says how."""
     params = link() | {name: write(value) for name, value in values.items()}
     del params["preset"]  # which these values had
     st.session_state.scenario, _, notices = parse(params)
-    st.session_state.look, more = parse_look(params)
+    st.session_state.view, more = parse_view(params)
     st.session_state.notices = (*notices, *more)
 
 
@@ -115,15 +115,15 @@ def _here():
     return st.session_state.setdefault("visited", {}).setdefault(st.session_state.page, {})
 
 
-def go_to(scenario: Scenario, look: Look | None = None) -> None:
-    """Put another scenario in place of the present one, and another look, if there is one."""
-    st.session_state.scenario, st.session_state.look = scenario, look or st.session_state.look
+def go_to(scenario: Scenario, view: View | None = None) -> None:
+    """Put another scenario in place of the present one, and another view, if there is one."""
+    st.session_state.scenario, st.session_state.view = scenario, view or st.session_state.view
     settle()
 
 
 def show_lesson(lesson: "Lesson") -> None:
-    """Put a lesson's scenario and look in place of the present ones."""
-    st.session_state.scenario, st.session_state.look = lesson.scenario, lesson.look
+    """Put a lesson's scenario and view in place of the present ones."""
+    st.session_state.scenario, st.session_state.view = lesson.scenario, lesson.view
     write_link()
 
 
@@ -136,8 +136,8 @@ def undo() -> None:
 
 def keep(scenario: Scenario | None) -> None:
     """Let a scenario stay in grey beside whatever comes; None lets it go."""
-    values = vars(st.session_state.look) | {"kept": scenario}
-    st.session_state.look = Look(**values)
+    values = vars(st.session_state.view) | {"kept": scenario}
+    st.session_state.view = View(**values)
     write_link()
 
 
@@ -173,8 +173,8 @@ def choice(widget: Callable, field: str, options: Sequence, value: object, **how
 
 
 def switch(field: str, **how: Any) -> bool:
-    """A switch of the look or the scenario."""
-    record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.look
+    """A switch of the view or the scenario."""
+    record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.view
     value = getattr(record, field)
     return st.toggle(value=value, **described(field, value), **how)
 
@@ -200,7 +200,7 @@ def keyed(field: str, value: object, chosen: Callable[[str, Any], None]) -> dict
         if key == _key(field):
             chosen(field, st.session_state[key])
 
-    return {"key": key, "on_change": safely(moved)}
+    return {"key": key, "on_change": guarded(moved)}
 
 
 def showing(field: str) -> Any:

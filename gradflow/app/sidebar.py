@@ -49,13 +49,13 @@ def _more(scenario):
 
 def live_panels(first: DeltaGenerator, more: DeltaGenerator | None, target: dict[str, Any] | None) -> None:
     """Draw the live ranges into the containers of `sidebar`; to be called by the fragment with the chart."""
-    look, cell = st.session_state.look, st.session_state.scenario.cell
-    chosen: tuple[str, ...] = ("time", "lag") if look.closer else ()
-    if look.closer and look.show == "entry" and not look.whole:
+    view, cell = st.session_state.view, st.session_state.scenario.cell
+    chosen: tuple[str, ...] = ("time", "lag") if view.closer else ()
+    if view.closer and view.show == "entry" and not view.whole:
         chosen += ("row", "col")
     with first:
         fields = (*pinnable_gates(cell), "gain", "horizon", *chosen)
-        live_ranges("ranges", fields, play=look.closer, target=target)
+        live_ranges("ranges", fields, play=view.closer, target=target)
     if more is not None:
         with more:
             live_ranges("more_ranges", (*(() if chosen else ("time",)), "input_gain", "write_every"))

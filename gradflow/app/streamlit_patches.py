@@ -10,7 +10,7 @@ from streamlit.runtime.state.safe_session_state import SafeSessionState
 M_ARENA_MAX = -8  # malloc.h
 
 
-def unbroken_changes() -> None:
+def patch_yield_points() -> None:
     """Let a run be broken off for the next one only where it sends something, not wherever it looks at its state.
 
     Streamlit 1.67 does so at each access to the session's state: before the callbacks, where the click that the run was
@@ -21,7 +21,7 @@ def unbroken_changes() -> None:
     SafeSessionState.__init__ = patched  # type: ignore[method-assign]
 
 
-def send_at_once() -> None:
+def disable_nagle() -> None:
     """Switch Nagle's algorithm off on every TCP socket of this process; connections to come inherit it.
 
     Streamlit 1.67 binds its socket without naming the protocol, and asyncio switches the algorithm off only where it
@@ -39,7 +39,7 @@ def send_at_once() -> None:
                 each.detach()  # it stays its owner's
 
 
-def few_arenas() -> None:
+def limit_malloc_arenas() -> None:
     """Let all threads share two pools of memory, not eight a core: what is free in them is used again (glibc)."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)

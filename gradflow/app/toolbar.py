@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import export, session
 from gradflow.app.counterexample import difference, opposite
-from gradflow.app.errors import notice, safely
+from gradflow.app.errors import guarded, notice
 from gradflow.app.measurement import measure
 from gradflow.app.presets import CUSTOM, preset_of
 from gradflow.app.session import choice, switch
@@ -25,17 +25,17 @@ def views() -> DeltaGenerator | None:
     Returns:
         what `definitions` returns if they are here, else None.
     """
-    look = st.session_state.look
+    view = st.session_state.view
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
-        choice(st.segmented_control, "show", CHOICES["show"], look.show, **how)
-        if look.show == "entry":
+        choice(st.segmented_control, "show", CHOICES["show"], view.show, **how)
+        if view.show == "entry":
             switch("whole")
-            if not look.whole:
-                st.button("Largest", on_click=safely(_largest), help="Goes to the weight with the largest gradient.")
-        elif look.show == "factors":
+            if not view.whole:
+                st.button("Largest", on_click=guarded(_largest), help="Goes to the weight with the largest gradient.")
+        elif view.show == "factors":
             switch("relative")
-        return _stage() if look.stage else None
+        return _stage() if view.stage else None
 
 
 def _largest():
@@ -51,9 +51,9 @@ def tools(files: Callable[[], Files]) -> None:
     Args:
         files: () -> name -> (file name, media type, () -> bytes): what can be taken away.
     """
-    look, scenario = st.session_state.look, st.session_state.scenario
+    view, scenario = st.session_state.view, st.session_state.scenario
     with st.container(horizontal=True, vertical_alignment="center", key="tools"):
-        _comparing(look, scenario)
+        _comparing(view, scenario)
         with st.popover("Switches"):
             _switches(scenario)
         away = st.popover("Take away", key="away", on_change="rerun")
@@ -69,16 +69,16 @@ def _switches(scenario):
     switch("cell_path_only", disabled=not CELLS[scenario.cell].has_cell_path)
 
 
-def _comparing(look, scenario):
-    if look.kept is None:
-        st.button("Keep to compare", on_click=safely(_keep), help="Leaves this in grey, to compare with what comes.")
+def _comparing(view, scenario):
+    if view.kept is None:
+        st.button("Keep to compare", on_click=guarded(_keep), help="Leaves this in grey, to compare with what comes.")
     else:
-        st.button("Stop comparing", on_click=safely(session.keep), args=(None,), help="Takes the grey picture away.")
-    st.button("Show the opposite", on_click=safely(_oppose), help="Keeps this in grey beside its opposite.")
-    st.button("Undo", on_click=safely(session.undo), disabled=not session.past(), help="Takes the last change back.")
+        st.button("Stop comparing", on_click=guarded(session.keep), args=(None,), help="Takes the grey picture away.")
+    st.button("Show the opposite", on_click=guarded(_oppose), help="Keeps this in grey beside its opposite.")
+    st.button("Undo", on_click=guarded(session.undo), disabled=not session.past(), help="Takes the last change back.")
     origin = session.origin()
     back: dict[str, Any] = {"args": (session.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
-    st.button("Back to preset", on_click=safely(session.go_to), **back, help=f"Sets everything as “{origin}” has it.")
+    st.button("Back to preset", on_click=guarded(session.go_to), **back, help=f"Sets everything as “{origin}” has it.")
 
 
 def _keep():
@@ -103,13 +103,13 @@ def _oppose():
 
 def _stage():
     """All that a stage needs in one row: the presets, for a clicker or the keys, and the tools behind one button."""
-    look, scenario = st.session_state.look, st.session_state.scenario
-    st.button("◀", on_click=safely(session.next_preset), args=(-1,), shortcut="PageUp", help="The preset before.")
+    view, scenario = st.session_state.view, st.session_state.scenario
+    st.button("◀", on_click=guarded(session.next_preset), args=(-1,), shortcut="PageUp", help="The preset before.")
     st.markdown(f"**{preset_of(scenario)}**", width="content")
-    st.button("▶", on_click=safely(session.next_preset), args=(1,), shortcut="PageDown", help="The next preset.")
+    st.button("▶", on_click=guarded(session.next_preset), args=(1,), shortcut="PageDown", help="The next preset.")
     with st.popover("Tools"):
         with st.container(horizontal=True):
-            _comparing(look, scenario)
+            _comparing(view, scenario)
         _switches(scenario)
         switch("closer")
         switch("stage")
@@ -120,8 +120,8 @@ def _take_away(scenario, files):
     st.code(f"{st.context.url or ''}?{urlencode(session.link())}", language=None, wrap_lines=True)
     with st.container(horizontal=True):
         for label, (name, kind, make) in files.items():
-            st.download_button(label, data=safely(make), file_name=name, mime=kind, on_click="ignore")
-    st.file_uploader("Load a scenario (JSON)", type=["json"], key="upload", on_change=safely(_load))
+            st.download_button(label, data=guarded(make), file_name=name, mime=kind, on_click="ignore")
+    st.file_uploader("Load a scenario (JSON)", type=["json"], key="upload", on_change=guarded(_load))
     notice(st.session_state.pop("refused", ()))
     st.caption("The same numbers in Python")
     st.code(export.python(scenario), language="python")
@@ -146,7 +146,7 @@ def bottom() -> DeltaGenerator | None:
     """
     words = _definitions()
     switch("closer")
-    if st.session_state.look.closer:
+    if st.session_state.view.closer:
         switch("stage")
     return words
 

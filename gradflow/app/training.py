@@ -26,6 +26,7 @@ import optax
 
 from gradflow.cells import CELLS, Cell, Pin
 from gradflow.engine.device import select_device
+from gradflow.engine.unroll import input_preact, step
 from gradflow.lags import lag_terms
 from gradflow.maps import gradient_maps
 from gradflow.reading import per_step_factor
@@ -294,17 +295,14 @@ def _cost(run, network, inputs, first=None):
     cell, (weights, readout) = run.cell, network
     target = inputs[:, 0] @ inputs[:, 1] if run.marked else inputs[0, 0]
     free = {gate: Pin(jnp.bool_(False), jnp.float32(0)) for gate in cell.pinnable}
-    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
 
-    def step(carry, x, weight_ih=weights.weight_ih):
-        a_x = split(weight_ih @ x + weights.bias_ih)
-        a_h = split(weights.weight_hh @ carry[0] + weights.bias_hh)
-        return cell.step(a_x, a_h, carry, free), None
+    def one(carry, x, weights=weights):
+        return step(cell, weights, input_preact(weights, x), carry, free)[1], None
 
     carry, read = tuple(jnp.zeros_like(readout) for _ in cell.carry), inputs
     if first is not None:
-        carry, read = step(carry, inputs[0], first)[0], inputs[1:]
-    (h, *_), _ = jax.lax.scan(step, carry, read)
+        carry, read = one(carry, inputs[0], weights._replace(weight_ih=first))[0], inputs[1:]
+    (h, *_), _ = jax.lax.scan(one, carry, read)
     return (readout @ h - target) ** 2 / 2
 
 

@@ -10,7 +10,7 @@ from gradflow.app.ranges import Range
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
 from gradflow.app.view import CHOICES as VIEW_CHOICES
 from gradflow.app.view import RANGES as VIEW_RANGES
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 INITIAL = "initial"  # the text of None: as initialised
 
@@ -122,25 +122,25 @@ def _read_field(field, raw, default):
     return read(field, raw, default, CHOICES.get(field) or RANGES.get(field), optional=field in GATE_FIELDS)
 
 
-def look_params(look: Look) -> dict[str, str]:
+def view_params(view: View) -> dict[str, str]:
     """What differs from the first view, as texts by name."""
-    return {name: _write(getattr(look, name)) for name, value in vars(Look()).items() if getattr(look, name) != value}
+    return {name: _write(getattr(view, name)) for name, value in vars(View()).items() if getattr(view, name) != value}
 
 
-def link_params(scenario: Scenario, look: Look) -> dict[str, str]:
-    """What a link to this look at this scenario carries."""
-    return to_params(scenario) | look_params(look)
+def link_params(scenario: Scenario, view: View) -> dict[str, str]:
+    """What a link to this view of this scenario carries."""
+    return to_params(scenario) | view_params(view)
 
 
-def parse_look(params: Mapping[str, str]) -> tuple[Look, tuple[str, ...]]:
+def parse_view(params: Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
     """Read what a link says beside the scenario; other names are left alone. Never raises.
 
     Returns:
-        (Look, notices): a bad value becomes the default, a number out of range the nearest end, and each gives one
+        (View, notices): a bad value becomes the default, a number out of range the nearest end, and each gives one
         sentence.
     """
     values, notices = {}, []
-    for name, default in vars(Look()).items():
+    for name, default in vars(View()).items():
         if name not in params:
             continue
         raw = str(params[name])
@@ -148,7 +148,7 @@ def parse_look(params: Mapping[str, str]) -> tuple[Look, tuple[str, ...]]:
         values[name], notice = read_field(name, raw, default, VIEW_CHOICES.get(name) or VIEW_RANGES.get(name))
         if notice:
             notices.append(notice)
-    return Look(**values), tuple(notices)
+    return View(**values), tuple(notices)
 
 
 def _write(value):

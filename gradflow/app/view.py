@@ -1,6 +1,6 @@
 """How a measurement is looked at: which chart, which entry, which lag, and what it is compared with.
 
-None of it changes what is measured. The first view of the page is `Look()`; a link carries what differs from it.
+None of it changes what is measured. The first view of the page is `View()`; a link carries what differs from it.
 """
 
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a link carries beside the scenario; `parse_look` makes valid ones out of anything."""
+class View:
+    """What a link carries beside the scenario; `parse_view` makes valid ones out of anything."""
 
     closer: bool = False  # the tools are open
     show: str = "terms"
@@ -45,9 +45,9 @@ class Look:
     kept: Scenario | None = None  # what stays in grey to compare with
 
 
-def place(measurement: "Measurement", look: Look) -> tuple[str, int, int | None]:
+def place(measurement: "Measurement", view: View) -> tuple[str, int, int | None]:
     """The entry as (field, row, col), inside the weight; col is None for a bias."""
     field = measurement.field["weight"]
     shape = getattr(measurement.scenario.weights(), field).shape
-    row = min(look.row, shape[0] - 1)
-    return field, row, (min(look.col, shape[1] - 1) if len(shape) == 2 else None)
+    row = min(view.row, shape[0] - 1)
+    return field, row, (min(view.col, shape[1] - 1) if len(shape) == 2 else None)

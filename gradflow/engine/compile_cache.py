@@ -7,13 +7,13 @@ from pathlib import Path
 
 import jax
 
-from gradflow.caching import once
+from gradflow.caching import threadsafe_cache
 
-COMPILED = set()  # the kinds of block that this process has compiled; see `flow.blocks`
+COMPILED = set()  # the kinds of block that this process has compiled; see `engine.schedule`
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 
-@once
+@threadsafe_cache
 def keep_compiled():
     """Let JAX keep what it compiles in the user's cache folder, or where `JAX_COMPILATION_CACHE_DIR` says.
 

@@ -2,10 +2,10 @@
 
 import jax
 
-from gradflow.caching import once
+from gradflow.caching import threadsafe_cache
 
 
-@once
+@threadsafe_cache
 def select_device():
     """Settle, once per process, what JAX computes on.
 

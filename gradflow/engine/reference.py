@@ -1,6 +1,6 @@
-"""The gradient of one cost by the shared weights, by `jax.grad`: what all its terms must add up to.
+"""The readable references: every term by the plain recursion, and the sum of one cost's terms by `jax.grad`.
 
-Nothing of the sweep is used here, only the cells; plain arithmetic, which underflows and overflows as it always does.
+Plain arithmetic, which underflows and overflows as it always does: no scaling, no blocks, nothing of the fast sweep.
 """
 
 from functools import partial
@@ -8,10 +8,51 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from gradflow.engine.jacobians import unscaled_cotangent
+from gradflow.engine.unroll import copy_at, unroll
 from gradflow.problem import check, check_time
 from gradflow.weights import Weights
+
+
+def all_terms(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False):
+    """Every dC(t)/dW(s), the whole matrices; the algorithm of the engine in its simplest form.
+
+        δ(t,s) = ∂carry(s)/∂a(s)ᵀ ct(t,s)        ct(t,s−1) = ∂carry(s)/∂carry(s−1)ᵀ ct(t,s) + W_hhᵀ δ_h(t,s)
+        dC(t)/dW_hh(s) = δ_h(t,s) h(s−1)ᵀ        dC(t)/dW_ih(s) = δ_x(t,s) x(s)ᵀ        dC(t)/db(s) = δ(t,s)
+
+    Args and Raises: as in `gradient_map`.
+
+    Returns:
+        `Weights` of arrays [t, s, ...]; zeros where s > t.
+    """
+    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    cell, (weights, inputs, readout, targets, pins, carry) = problem.cell, _in_one_precision(problem)
+    trajectory, T = unroll(cell, weights, inputs, pins, carry), len(inputs)
+    dC_dh = jax.vmap(partial(unscaled_cotangent, readout))(trajectory.after[0], targets)  # [t, n]
+    ct = [jnp.zeros_like(dC_dh) for _ in cell.carry]  # dC(t)/d carry(s), each [t, n]
+    delta_x, delta_h = [None] * T, [None] * T
+    for s in reversed(range(T)):
+        ct[0] = ct[0].at[s].set(dC_dh[s])  # C(t) enters at s = t
+        *residuals, pins = jax.tree.map(lambda a, s=s: a[s], trajectory.residuals)
+        _, vjp = jax.vjp(lambda a_x, a_h, carry, pins=pins: cell.step(a_x, a_h, carry, pins), *residuals)
+        delta_x[s], delta_h[s], ct = (jax.tree.map(_flat, a) for a in jax.vmap(vjp)(tuple(ct)))
+        ct = list(ct)
+        if not cell_path_only:
+            ct[0] += delta_h[s] @ copy_at(weights, s).weight_hh  # W_hhᵀ δ_h of all t
+    delta_x, delta_h = (np.stack(delta, axis=1) for delta in (delta_x, delta_h))  # [t, s, G·n]
+    outer = lambda delta, z: delta[..., None] * np.asarray(z)[:, None]
+    return Weights(outer(delta_x, inputs), outer(delta_h, trajectory.before[0]), delta_x, delta_h)
+
+
+def _flat(a):
+    """[t, ...] as [t, all the others]."""
+    return a.reshape(len(a), -1)
+
+
+def _in_one_precision(problem):
+    """The arrays of a problem in its working precision; masks stay masks."""
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype if a.dtype == bool else problem.dtype), problem[1:-1])
 
 
 def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
@@ -33,8 +74,7 @@ def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, car
     if np.ndim(problem.weights.weight_hh) != 2:
         raise ValueError("weights have one copy a step; the whole gradient needs one that is shared")
     t = check_time(t, len(problem.inputs))
-    arrays = jax.tree.map(lambda a: a if a.dtype == bool else a.astype(problem.dtype), problem[1:-1])
-    gradient = _gradient(*arrays, t, cell=problem.cell, cell_path_only=bool(cell_path_only))
+    gradient = _gradient(*_in_one_precision(problem), t, cell=problem.cell, cell_path_only=bool(cell_path_only))
     return Weights(*map(np.asarray, gradient))
 
 
@@ -54,9 +94,8 @@ def whole_gradients(cell, weights, inputs, readout, targets, t):
     """
     problem = check(cell, weights, inputs[0], readout, targets[0], None, None, False)
     each = np.asarray(inputs, problem.dtype), np.asarray(targets, problem.dtype).reshape(*np.shape(inputs)[:2], -1)
-    fixed = jax.tree.map(lambda a: a if a.dtype == bool else a.astype(problem.dtype), problem[1:-1])
     t = check_time(t, len(problem.inputs))
-    return Weights(*map(np.asarray, _gradients(*each, fixed, t, cell=problem.cell)))
+    return Weights(*map(np.asarray, _gradients(*each, _in_one_precision(problem), t, cell=problem.cell)))
 
 
 @partial(jax.jit, static_argnames="cell")
@@ -68,19 +107,10 @@ def _gradients(inputs, targets, fixed, t, *, cell):
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
 def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_path_only):
-    split = lambda a: a.reshape(len(cell.gates), -1)  # [G·n] -> [G, n]
     known = ~jnp.isnan(targets[t]).any()
 
     def cost(weights):
-        def step(carry, now):
-            x, pin = now
-            h = lax.stop_gradient(carry[0]) if cell_path_only else carry[0]
-            a_x = split(weights.weight_ih @ x + weights.bias_ih)
-            a_h = split(weights.weight_hh @ h + weights.bias_hh)
-            carry = cell.step(a_x, a_h, carry, pin)
-            return carry, carry[0]
-
-        _, h = lax.scan(step, carry, (inputs, pins))
+        h = unroll(cell, weights, inputs, pins, carry, cell_path_only).after[0]
         return jnp.sum(jnp.where(known, readout @ h[t] - targets[t], 0) ** 2) / 2
 
     return jax.grad(cost)(weights)

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradflow.weights import Weights
+
 dot = partial(jnp.matmul, precision="highest")
 LN2 = np.log(2.0)
-LOWEST = -(2**28)  # the exponent of nothing
+ZERO_EXPONENT = -(2**28)  # what zero has in place of log2 0 = −∞
 
 
 def normalise(x, axis):
@@ -38,28 +40,28 @@ def power_of_two(exponent, dtype):
     return lax.bitcast_convert_type(bits, dtype)
 
 
-def scaled(z):
-    """The rows of z as (z / 2^e, e); a zero row has the exponent of nothing."""
+def scaled_rows(z):
+    """The rows of z as (z / 2^e, e); a zero row has `ZERO_EXPONENT`."""
     mantissa, exponent = normalise(z, axis=1)
-    return mantissa, jnp.where(jnp.any(z != 0, axis=1, keepdims=True), exponent, LOWEST)
+    return mantissa, jnp.where(jnp.any(z != 0, axis=1, keepdims=True), exponent, ZERO_EXPONENT)
 
 
-def scaled_whole(x):
-    """x as (x / 2^e, e), one e for all entries; zero has the exponent of nothing."""
-    mantissa, exponent = scaled(x.reshape(1, -1))
+def scaled_array(x):
+    """x as (x / 2^e, e), one e for all entries; zero has `ZERO_EXPONENT`."""
+    mantissa, exponent = scaled_rows(x.reshape(1, -1))
     return mantissa.reshape(x.shape), exponent[0, 0]
 
 
 def no_shift(size, axis):
-    """In the place of `shift_of`: the exponents of plain arithmetic, which rescales nothing."""
+    """Takes the place of `shift_of` in plain arithmetic: all exponents are 0."""
     return jnp.zeros(jnp.max(size, axis=axis, keepdims=True).shape, jnp.int32)
 
 
 def scaled_on_host(x, axis):
-    """x as (x / 2^e, e) on the host, in float64, e along `axis` kept; zero has the exponent of nothing."""
+    """x as (x / 2^e, e) on the host, in float64, e along `axis` kept; zero has `ZERO_EXPONENT`."""
     x = np.asarray(x, np.float64)
     size = np.abs(x).max(axis=axis, keepdims=True)
-    exponent = np.where(size > 0, np.frexp(size)[1], LOWEST)
+    exponent = np.where(size > 0, np.frexp(size)[1], ZERO_EXPONENT)
     return np.ldexp(x, -exponent), exponent
 
 
@@ -83,3 +85,16 @@ def log_norm(x):
     """log of the 2-norm along the last axis, on the host, in float64."""
     with np.errstate(divide="ignore"):
         return log_total(np.log(np.abs(np.asarray(x, np.float64))))
+
+
+def norm_over_fields(weight, log_norm):
+    """log_norm(field) of one field of `Weights`; of "all" the norm of the four together."""
+    if weight != "all":
+        return log_norm(weight)
+    return log_total(np.stack([log_norm(name) for name in Weights._fields], axis=-1))
+
+
+def unscaled_norm(weight, squares):
+    """√ Σ squares(field) [..., gates] in plain arithmetic, of one field of `Weights` or of "all"."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt(sum(squares(name).sum(axis=-1) for name in (Weights._fields if weight == "all" else (weight,))))

@@ -11,51 +11,53 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.engine.backward import Rows, at, cut, sweep
+from gradflow.engine.backward import CotangentBlock, slice_times, sweep
+from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import dot, no_shift, normalise, power_of_two
 from gradflow.weights import Weights
 
 
-def _sweep(cell, cell_path_only, weights, trace, low, rows, emit):
-    """Take the costs of t = low … low+rows−1 back to s = 0; see `sweep`."""
-    transposed = jnp.swapaxes(weights.weight_hh, -1, -2)  # [n, G·n]
-    tied = transposed.ndim == 2
-    apart = [cell.gates.index(gate) for gate in cell.separate]
+def _sweep(cell, cell_path_only, tape, low, block_size, emit):
+    """Take the costs of t = low … low + block_size − 1 back to s = 0; see `sweep`."""
+    weight_hh_T = jnp.swapaxes(tape.weights.weight_hh, -1, -2)  # [n, G·n]
+    tied = weight_hh_T.ndim == 2
+    split = [cell.gates.index(gate) for gate in cell.split_bias_gates]
 
-    def pull(s, ct):
-        *now, pins = jax.tree.map(lambda a: a[s], trace.met)
-        _, pullback = jax.vjp(lambda *now: cell.step(*now, pins), *now)
-        by_x, by_h, (h, *others) = jax.vmap(pullback, in_axes=-1, out_axes=-1)(ct)
-        delta = jnp.concatenate([by_h, *(by_x[gate : gate + 1] for gate in apart)])
+    def vjp_step(s, ct):
+        *residuals, pins = jax.tree.map(lambda a: a[s], tape.trajectory.residuals)
+        _, vjp = jax.vjp(lambda *residuals: cell.step(*residuals, pins), *residuals)
+        by_x, by_h, (ct_h, *ct_others) = jax.vmap(vjp, in_axes=-1, out_axes=-1)(ct)
+        delta = jnp.concatenate([by_h, *(by_x[gate : gate + 1] for gate in split)])
         if not cell_path_only:
-            h = h + dot(transposed if tied else at(transposed, s), by_h.reshape(-1, by_h.shape[2]))
-        return delta, (h, *others)
+            ct_h = ct_h + dot(weight_hh_T if tied else index_step(weight_hh_T, s), by_h.reshape(-1, by_h.shape[2]))
+        return delta, (ct_h, *ct_others)
 
-    seeds = cut(trace.plain_seed, low, rows).T
-    return sweep(trace, Rows(low + jnp.arange(rows), seeds, jnp.zeros(rows, jnp.int32)), pull, emit, no_shift)
+    dC_dh = slice_times(tape.cotangents.unscaled, low, block_size).T
+    block = CotangentBlock(low + jnp.arange(block_size), dC_dh, jnp.zeros(block_size, jnp.int32))
+    return sweep(tape, block, vjp_step, emit, no_shift)
 
 
-@partial(jax.jit, static_argnames=("cell", "cell_path_only", "rows"))
-def block_squares(weights, trace, low, *, cell, cell_path_only, rows):
-    """‖δ_g(t, s) z(s)ᵀ‖² of one block and the four fields, [T(s), 4, D, rows].
+@partial(jax.jit, static_argnames=("cell", "cell_path_only", "block_size"))
+def block_squares(tape, low, *, cell, cell_path_only, block_size):
+    """‖δ_g(t, s) z(s)ᵀ‖² of one block and the four fields, [T(s), 4, D, B].
 
     A row of a term is δ_i z(s)ᵀ, of norm |δ_i| ‖z(s)‖, so that its sum of squares needs no matrix.
     """
-    squares = _squares(trace)
-    return _sweep(cell, cell_path_only, weights, trace, low, rows, lambda s, delta, going: (squares(s, delta),))[0]
+    squares = _squares(tape.factors)
+    return _sweep(cell, cell_path_only, tape, low, block_size, lambda s, delta, state: (squares(s, delta),))[0]
 
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
-def plain_deltas(weights, trace, t, *, cell, cell_path_only):
+def unscaled_deltas(tape, t, *, cell, cell_path_only):
     """The same ‖δ_g(t, s) z(s)ᵀ‖² of one t, [T, 4, D], and δ(t, s) itself, [T, D, n]."""
-    squares = _squares(trace)
-    emit = lambda s, delta, going: (squares(s, delta), delta)
-    return [a[..., 0] for a in _sweep(cell, cell_path_only, weights, trace, t, 1, emit)]
+    squares = _squares(tape.factors)
+    emit = lambda s, delta, state: (squares(s, delta), delta)
+    return [a[..., 0] for a in _sweep(cell, cell_path_only, tape, t, 1, emit)]
 
 
-def _squares(trace):
-    """(s, δ [D, n, rows]) -> Σ_i (δ_i ‖z(s)‖)² of the four fields, [4, D, rows]."""
-    z = jnp.stack([_norms(trace.factors[name]) for name in Weights._fields], axis=1)  # [T, 4]
+def _squares(factors):
+    """(s, δ [D, n, B]) -> Σ_i (δ_i ‖z(s)‖)² of the four fields, [4, D, B]."""
+    z = jnp.stack([_norms(factors[name]) for name in Weights._fields], axis=1)  # [T, 4]
     return lambda s, delta: jnp.sum((delta[None] * z[s][:, None, None, None]) ** 2, axis=2)
 
 

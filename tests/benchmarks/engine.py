@@ -23,13 +23,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from memory import resident  # noqa: E402
-
 import gradflow as gf  # noqa: E402
 from gradflow import maps  # noqa: E402
-from gradflow.engine.backward import block, norms_of, step_back, sweep  # noqa: E402
-from gradflow.engine.forward import begin  # noqa: E402
-from gradflow.engine.schedule import rows_of  # noqa: E402
+from gradflow.engine.backward import cotangent_block, sweep, vjp_step  # noqa: E402
+from gradflow.engine.emitters import emit_norms  # noqa: E402
+from gradflow.engine.forward import forward  # noqa: E402
+from gradflow.engine.recurrent_product import choose_block_size  # noqa: E402
+from support.memory import resident  # noqa: E402
 
 CELL, INPUTS = "lstm", 4
 
@@ -251,17 +251,17 @@ def term_norms(rounds):
     return rows
 
 
-@partial(jax.jit, static_argnames=("rows", "part"))
-def one_block(weights, trace, low, *, rows, part):
+@partial(jax.jit, static_argnames=("block_size", "part"))
+def one_block(tape, low, *, block_size, part):
     """The sweep of one block with parts removed: "all", "elementwise" (no product), "loop" (nothing but the loop)."""
-    group = block(trace, low, rows)
-    pull, norms = step_back(part != "all", weights, trace), norms_of(trace, group)
+    block = cotangent_block(tape.cotangents, low, block_size)
+    step, norms = vjp_step(tape, part != "all"), emit_norms(tape, block)
     if part == "elementwise":  # without its product the state is another, so that no norm is scaled first here
-        norms = lambda s, delta, going: (jnp.sqrt(jnp.sum(delta**2, axis=1)), delta[:, 0].astype(jnp.int32))
+        norms = lambda s, delta, state: (jnp.sqrt(jnp.sum(delta**2, axis=1)), delta[:, 0].astype(jnp.int32))
     if part == "loop":
-        pull = lambda s, ct: (trace.to_delta[s, 0, :, :1, None] * ct[0][None, :1], ct)
-        norms = lambda s, delta, going: (delta[:, 0], delta[:, 0].astype(jnp.int32))
-    return sweep(trace, group, pull, norms)
+        step = lambda s, ct: (tape.jacobians.preact[s, 0, :, :1, None] * ct[0][None, :1], ct)
+        norms = lambda s, delta, state: (delta[:, 0], delta[:, 0].astype(jnp.int32))
+    return sweep(tape, block, step, norms)
 
 
 def profile(rounds):
@@ -269,12 +269,12 @@ def profile(rounds):
     rows = []
     for hidden in (16, 64):
         steps, arrays = 256, problem(hidden, 256)
-        now = begin(CELL, *arrays, None, None, False)
-        wide = rows_of(hidden, steps)
+        tape = forward(CELL, *arrays, None, None, False).tape
+        block_size = choose_block_size(hidden, steps)
 
-        def blocks(part, now=now, wide=wide, steps=steps):
-            for low in range(0, steps, wide):
-                jax.block_until_ready(one_block(now.weights, now.trace, low, rows=wide, part=part))
+        def blocks(part, tape=tape, size=block_size, steps=steps):
+            for low in range(0, steps, size):
+                jax.block_until_ready(one_block(tape, low, block_size=size, part=part))
 
         sides = {part: partial(blocks, part) for part in ("all", "elementwise", "loop")}
         sides["forward"] = lambda arrays=arrays: gf.gradient_map(CELL, *arrays)
@@ -340,14 +340,14 @@ def batch(rounds):
 
 
 def block_rows(rounds):
-    """lstm: all term norms with blocks of 16 to 256 times, beside what `rows_of` makes of n and T."""
-    rows, rule = [], maps.rows_of
+    """lstm: all term norms with blocks of 16 to 256 times, beside what `choose_block_size` makes of n and T."""
+    rows, rule = [], maps.choose_block_size
     for hidden in (16, 32, 64, 128, 256, 512):
         for steps in (128, 256, 512):
             arrays, chosen = problem(hidden, steps), rule(hidden, steps)
 
             def side(size, arrays=arrays):
-                maps.rows_of = lambda n, steps: size
+                maps.choose_block_size = lambda n, steps: size
                 gf.gradient_map(CELL, *arrays).log_terms()
 
             sizes = sorted({16, 32, 48, 64, 96, 128, 192, 256, chosen} & {*range(steps + 1)})
@@ -361,7 +361,7 @@ def block_rows(rounds):
                     "",
                 )
             )
-    maps.rows_of = rule
+    maps.choose_block_size = rule
     return rows
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import altair as alt
 import numpy as np
-from engine import CELL, ROOT, problem
-from memory import resident
 
 import gradflow as gf
+from engine import CELL, ROOT, problem
+from support.memory import resident
 
 STEPS = {"n": 64, "T": (128, 256, 512, 1024, 2048, 4096)}  # T grows, n stands
 UNITS = {"T": 256, "n": (16, 32, 64, 128, 256, 512, 1024)}

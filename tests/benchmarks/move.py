@@ -21,17 +21,17 @@ from gradflow.app.measurement import measure
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from browser import ROOT, serve
-from load import seconds_of
-from visitor import Visitor, wait_for
-
 from gradflow.app import charts
 from gradflow.app.charts import overview
 from gradflow.app.scenario import MAX_HORIZON, Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.engine.compile_cache import keep_compiled
 from gradflow.maps import gradient_map
 from gradflow.reading import read
+from support.load import seconds_of
+from support.paths import ROOT
+from support.server import serve
+from support.ws_client import Visitor, wait_for
 
 BETWEEN = 0.03  # s from an answer to the next move
 GATED = Scenario(gates="pinned", horizon=128)
@@ -49,7 +49,7 @@ def parts():
         spent.setdefault(name, []).append(1000 * (time.process_time() - start))
         return result
 
-    look, t = Look(), GATED.horizon - 1
+    view, t = View(), GATED.horizon - 1
     of = GATED.rows | {"horizon": GATED.horizon}
     for scenario in MOVES:
         core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1)
@@ -63,9 +63,9 @@ def parts():
         delta = timed("engine: one t, ‖δ‖", lags.log_delta, **GATED.rows)
         timed("reading", read, row, delta, running, sums, gmap.log_residual[: GATED.horizon], None, None, t)
         measurement = measure(scenario)
-        domain = overview.domain(measurement, look)
-        datasets = timed("chart: its numbers", overview.data, measurement, look, None, domain)
-        timed("chart: map and strips as images", overview.images, measurement, look, domain)
+        domain = overview.domain(measurement, view)
+        datasets = timed("chart: its numbers", overview.data, measurement, view, None, domain)
+        timed("chart: map and strips as images", overview.images, measurement, view, domain)
         spec = {**charts.specification("terms"), "datasets": datasets}
         timed("chart: serialisation", st.vega_lite_chart, spec=spec, width="stretch")
     return {name: float(np.median(each)) for name, each in spent.items()}

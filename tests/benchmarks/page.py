@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import itertools
 
-from browser import CANVAS, INK, ROOT, launch, serve
+from support.chromium import CANVAS, INK, launch
+from support.paths import ROOT
+from support.server import serve
 
 FLOOR = """
 import gc

@@ -19,11 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from browser import ROOT, serve
-from memory import resident
-from visitor import Visitor
-
 from gradflow.app.scenario import CHOICES, Scenario
+from support.memory import resident
+from support.paths import ROOT
+from support.server import serve
+from support.ws_client import Visitor
 
 MEMORY = 690  # MB
 PROCESSOR = 0.1

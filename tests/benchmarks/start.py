@@ -20,7 +20,9 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from browser import INK, ROOT, launch, serve
+from support.chromium import INK, launch
+from support.paths import ROOT
+from support.server import serve
 
 FLOOR = """
 import streamlit as st

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from gradflow.app.charts import base, cells, line, network, overview, waterfall
 from gradflow.app.measurement import Measurement
-from gradflow.app.view import Look
-from gradflow.caching import once
+from gradflow.app.view import View
+from gradflow.caching import threadsafe_cache
 
 __all__ = ["BUILT", "CHARTS", "Chart", "file_specification", "specification"]
 
@@ -23,21 +23,21 @@ BUILT = Path(__file__).parent / "built"  # by `specs`
 class Chart(NamedTuple):
     """A way to look at a measurement."""
 
-    domain: Callable[[Measurement, Look], base.Domain]  # (measurement, look) -> the frame that holds it
-    data: Callable[..., base.Tables]  # (measurement, look, kept, domain) -> name -> Arrow table
-    say: Callable[[Measurement, Look], str]  # (measurement, look) -> its message, with numbers
+    domain: Callable[[Measurement, View], base.Domain]  # (measurement, view) -> the frame that holds it
+    data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> Arrow table
+    say: Callable[[Measurement, View], str]  # (measurement, view) -> its message, with numbers
     widest: Callable[..., base.Domain] = base.widest  # (*frames) -> the frame that holds them all
     bounded: Callable[..., base.Domain] = (
         base.bounded
     )  # (*frames) -> one for all of them in which each can still be told from another
 
-    def frame(self, look: Look, *measurements: Measurement | None) -> base.Domain:
+    def frame(self, view: View, *measurements: Measurement | None) -> base.Domain:
         """The frame that holds these measurements; None among them is nothing."""
-        return self.widest(*(self.domain(each, look) for each in measurements if each))
+        return self.widest(*(self.domain(each, view) for each in measurements if each))
 
-    def sweep_frame(self, look: Look, *measurements: Measurement | None) -> base.Domain:
+    def sweep_frame(self, view: View, *measurements: Measurement | None) -> base.Domain:
         """The frame that stands while these and what lies between them pass; what lies beyond is drawn at its edge."""
-        return self.bounded(*(self.domain(each, look) for each in measurements if each))
+        return self.bounded(*(self.domain(each, view) for each in measurements if each))
 
 
 CHARTS = {
@@ -50,7 +50,7 @@ CHARTS = {
 }
 
 
-@once
+@threadsafe_cache
 def specification(name: str, large: bool = False) -> dict[str, Any]:
     """The specification of a chart on the page; large: for a stage."""
     return json.loads((BUILT / f"{name}{'_on_stage' if large else ''}.json").read_text("utf-8"))

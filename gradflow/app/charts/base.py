@@ -46,7 +46,7 @@ SWEPT = "axis fixed for this sweep"
 
 BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
 PURPLE = "#a35bd0"
-INKS = {  # what letters of a colour need to be read: (on a light page, on a dark one), also on the lit column, AA
+TEXT_COLOURS = {  # of letters in a colour, AA: (on a light page, on a dark one), on the lit column too
     BLUE: ("#1e5c9a", "#77ade4"),
     ORANGE: ("#904606", "#f68e34"),
     GREY: ("#575b63", "#a5a9b0"),
@@ -54,9 +54,9 @@ INKS = {  # what letters of a colour need to be read: (on a light page, on a dar
     GREEN: ("#1f6740", "#39bf77"),
     PURPLE: ("#8233b3", "#c598e2"),
 }
-PAPERS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
-LIT = 0.32  # opacity of the orange column that lies under letters
-STACK = 620  # px: a narrower view stacks its panels
+BACKGROUNDS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
+HIGHLIGHT_OPACITY = 0.32  # opacity of the orange column that lies under letters
+NARROW_WIDTH = 620  # px: a narrower view stacks its panels
 
 
 def widest(*domains: Domain) -> Domain:

@@ -8,7 +8,7 @@ from gradflow.app.charts.base import Domain, Tables, cut
 from gradflow.app.counterexample import in_every_cell
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import pinnable_gates
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.cells import CELLS as RECORDS
 from gradflow.reading import number
 
@@ -17,7 +17,7 @@ GATED = tuple(k for k, cell in enumerate(CELLS) if pinnable_gates(cell))
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 
 
-def domain(measurement: Measurement, look: Look) -> Domain:
+def domain(measurement: Measurement, view: View) -> Domain:
     return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
 
 
@@ -34,7 +34,7 @@ def _factor(measurement):
     return "δ: no one pace"
 
 
-def data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain) -> Tables:
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     each = in_every_cell(measurement)
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     steps = base.steps_back(measurement)
@@ -44,7 +44,7 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
         "high": domain[1],
         "horizon": len(measurement.cost),
         "corner": -0.5,
-        "lit": min(look.lag, measurement.t) if look.closer else -1,
+        "lit": min(view.lag, measurement.t) if view.closer else -1,
         "title": "Each term by lag, cell by cell",
         "subtitle": "same inputs, same scale of weights",
         "kept": base.kept_words(measurement, kept),
@@ -98,7 +98,7 @@ def _gates(measurement):
     )
 
 
-def say(measurement: Measurement, look: Look) -> str:
+def say(measurement: Measurement, view: View) -> str:
     """How fast the terms of each cell fall, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

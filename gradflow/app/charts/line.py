@@ -8,7 +8,7 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Domain, Tables, cut
 from gradflow.app.measurement import Measurement
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number
 
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
@@ -82,31 +82,31 @@ def tables(
 # ------------------------------------------------------------------------------------------------ two factors
 
 
-def factors(measurement: Measurement, look: Look) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def factors(measurement: Measurement, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(log ‖δ‖, log ‖z‖, log of the terms), by lag; where it is wanted, without the size of the error."""
     delta, other = measurement.lags.log_factors(**measurement.field)
-    if relative(measurement, look):
+    if relative(measurement, view):
         delta = delta - measurement.log_residual[measurement.t]
     return delta, other, delta + other
 
 
-def relative(measurement: Measurement, look: Look) -> bool:
+def relative(measurement: Measurement, view: View) -> bool:
     """Whether δ is divided by the size of the error: it is wanted, and there is one."""
-    return look.relative and np.isfinite(measurement.log_residual[measurement.t])
+    return view.relative and np.isfinite(measurement.log_residual[measurement.t])
 
 
-def factors_domain(measurement: Measurement, look: Look) -> Domain:
-    return base.decades(*factors(measurement, look))
+def factors_domain(measurement: Measurement, view: View) -> Domain:
+    return base.decades(*factors(measurement, view))
 
 
 OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1", "bias_hh": "1"}
 
 
-def factors_data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain) -> Tables:
-    delta, other, terms = factors(measurement, look)
-    sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, look) else "‖δ(t,s)‖"
+def factors_data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
+    delta, other, terms = factors(measurement, view)
+    sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, view) else "‖δ(t,s)‖"
     steps = len(measurement.cost)  # what is kept may be longer
-    grey = [("", each[:steps], GREY, "thin") for each in factors(kept, look)[:2]] if kept else []
+    grey = [("", each[:steps], GREY, "thin") for each in factors(kept, view)[:2]] if kept else []
     curves = [
         *grey,
         ("their product, the term", terms, GREY, "dotted"),
@@ -125,16 +125,16 @@ def factors_data(measurement: Measurement, look: Look, kept: Measurement | None,
         length=steps,
         title="What a term is made of",
         subtitle=f"{sent} times {OTHER[measurement.field['weight']]}, s = t−u",
-        lit=min(look.lag, measurement.t),
+        lit=min(view.lag, measurement.t),
         words=said,
         kept=kept,
         alarm=base.overflowed(measurement),
     )
 
 
-def factors_say(measurement: Measurement, look: Look) -> str:
+def factors_say(measurement: Measurement, view: View) -> str:
     """What the curves show, in a sentence with numbers."""
-    delta, other, _ = factors(measurement, look)
+    delta, other, _ = factors(measurement, view)
     here = np.flatnonzero(np.isfinite(delta + other))
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
@@ -172,13 +172,13 @@ def references(values: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def growth_domain(measurement: Measurement, look: Look) -> Domain:
+def growth_domain(measurement: Measurement, view: View) -> Domain:
     raw, values = sums(measurement)
     shapes = references(values)
     return base.decades(raw, values, shapes["bounded"], shapes["linear"])
 
 
-def growth_data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain) -> Tables:
+def growth_data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     raw, values = sums(measurement)
     grey = [("", sums(kept)[1][: len(values)], GREY, "thin")] if kept else []
     colours = (GREEN, ORANGE, RED)
@@ -205,7 +205,7 @@ def growth_data(measurement: Measurement, look: Look, kept: Measurement | None, 
     )
 
 
-def growth_say(measurement: Measurement, look: Look) -> str:
+def growth_say(measurement: Measurement, view: View) -> str:
     """What the curve shows, in a sentence with numbers."""
     growth, (raw, values) = measurement.reading.growth_by_error, sums(measurement)
     here = np.flatnonzero(np.isfinite(values))

@@ -6,7 +6,7 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import Domain, Tables
 from gradflow.app.measurement import Measurement
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number, share
 
 STEPS = 12
@@ -15,12 +15,12 @@ COST, COPY, STATE, INPUT, STEP = 60, 236, 318, 378, 404  # px from the top
 BESIDE = {"forget": (-0.5, 0), "update": (-0.5, 0), "input": (0, 1), "reset": (0, 1), "output": (0, -1)}  # of a state
 
 
-def domain(measurement: Measurement, look: Look) -> Domain:
+def domain(measurement: Measurement, view: View) -> Domain:
     """The frame of decades that sets the arrows' widths."""
     return base.decades(measurement.log_row[:STEPS])
 
 
-def data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain) -> Tables:
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     t, row = measurement.t, measurement.log_row
     lag = np.arange(min(STEPS, t + 1))
     x = STEPS - 1 - lag
@@ -56,7 +56,7 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
     earlier = share(row)[STEPS] if len(row) > STEPS and np.isfinite(row).any() else 0.0
     frame = {
         "corner": 0,
-        "lit": min(look.lag, t) if look.closer else -1,
+        "lit": min(view.lag, t) if view.closer else -1,
         "title": f"What C({t}) sends back to each copy of W",
         "legend": f"width: from {number(domain[0] * np.log(10))}, a hair, to {number(domain[1] * np.log(10))}, broad",
         "gates_key": "red, a gate: ring open, bar shut" if measurement.gates else "",
@@ -98,7 +98,7 @@ def _widths(row, lag, domain):
     return np.where(np.isfinite(values), 0.75 + (BROAD - 0.75) * np.where(np.isfinite(part), part, 0), 0.0)
 
 
-def say(measurement: Measurement, look: Look) -> str:
+def say(measurement: Measurement, view: View) -> str:
     """What the picture shows, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

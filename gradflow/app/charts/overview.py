@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STACK, Domain, Tables, cut
+from gradflow.app.charts.base import BLUE, GREEN, GREY, NARROW_WIDTH, ORANGE, PURPLE, RED, Domain, Tables, cut
 from gradflow.app.charts.heatmap import flushed, map_url, strips_url
 from gradflow.app.measurement import Measurement
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import number, per_step_factor
 
@@ -30,7 +30,7 @@ GATE_FIELDS = ("gate0", "gate1", "gate2")  # a cell with fewer gates leaves stri
 BASELINES = (0.9, 1.9, 2.9)
 
 
-class Places(NamedTuple):
+class ImageLayout(NamedTuple):
     """Where the images lie under the canvas, px; (top, bottom) in a wide view and in a narrow one."""
 
     left: float
@@ -53,7 +53,7 @@ class Places(NamedTuple):
 
     def style(self) -> str:
         """The rules that lay `img.strips` and `img.map` under their panels."""
-        narrow = f"@container (max-width: {self.left + STACK + PADDING}px)"
+        narrow = f"@container (max-width: {self.left + NARROW_WIDTH + PADDING}px)"
         across = f"left: {self.left}px; width: calc(100% - {self.left + RIGHT + PADDING}px);"
         wide, stacked = map(self._rules, (0, 1))
         return f".st-key-picture img {{ {across} }} {wide} {narrow} {{ {stacked} }}"
@@ -68,27 +68,27 @@ class Places(NamedTuple):
 
 
 RIGHT, PADDING = 10, 2  # px, room for half a dot: a mark that sticks out would narrow the view; round the view
-PLACES = {  # large -> places
-    False: Places(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 466), (624, 784))),
-    True: Places(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
+IMAGE_LAYOUTS = {  # large -> places
+    False: ImageLayout(left=52, foot=44, strips=((260, 314), (530, 584)), map=((352, 466), (624, 784))),
+    True: ImageLayout(left=64.5, foot=51, strips=((264, 316), (540, 592)), map=((362, 486), (634, 784))),
 }
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 
 
-def domain(measurement: Measurement, look: Look) -> Domain:
+def domain(measurement: Measurement, view: View) -> Domain:
     """The frame that holds terms and sums at time t, or where there is nothing at t, the terms at other times."""
     at_t = np.concatenate([measurement.log_row, measurement.log_partial])
     if not np.isfinite(at_t).any():
         return base.decades(measurement.log_terms)
-    return base.decades(at_t, *(measurement.chains.values() if look.chains else ()))
+    return base.decades(at_t, *(measurement.chains.values() if view.chains else ()))
 
 
-def data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain, image: bool = False) -> Tables:
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain, image: bool = False) -> Tables:
     """The numbers of the picture.
 
     Args:
         measurement: what `measure` returns.
-        look: the `Look`.
+        view: the `View`.
         kept: the measurement that stays in grey, or None.
         domain: (low, high) in log10; what lies beyond it is marked at the edge.
         image: with map and gates, for a file.
@@ -99,7 +99,7 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
         there; "letters": one per label; "kept", "front": the grey one by lag, and along its map; "chains": the two
         other chains by lag.
     """
-    true, measurement = measurement, measurement.float32 if look.float32 else measurement
+    true, measurement = measurement, measurement.float32 if view.float32 else measurement
     t, overflow, log_row = measurement.t, measurement.overflow, measurement.log_row
     with np.errstate(invalid="ignore"):
         norms = np.logaddexp.accumulate(log_row)
@@ -115,19 +115,19 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
         "high": domain[1],
         "horizon": len(measurement.cost),
         "t": t,
-        "lit": min(look.lag, t) if look.closer else -1,
+        "lit": min(view.lag, t) if view.closer else -1,
         "corner": -0.5,
         "room": room,
         "time": f"t = {t}",
         "broken": "" if overflow is None else f"overflow from step {overflow}",
         "note": "   ".join(seen),
         "alarm": base.overflowed(true),
-        **(images(true, look, domain) if image else {}),
+        **(images(true, view, domain) if image else {}),
         "gateless": "" if measurement.gates else "a plain RNN has none",
         **_names(measurement.scenario.cell, measurement.gates),
         **_fit(true, domain),
         **_ending(measurement.log_partial[-1], domain),
-        **_chain_words(measurement, look, domain),
+        **_chain_words(measurement, view, domain),
         **_kept_words(measurement, kept, domain),
     }
     frame["kept_front"] = base.in_two_lines(frame["kept_front"])
@@ -148,14 +148,14 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
         "letters": letters,
         "kept": _kept(measurement, kept, domain),
         "front": _front(measurement, kept, domain),
-        "chains": _chains(measurement, look, domain),
+        "chains": _chains(measurement, view, domain),
     }
 
 
-def images(measurement: Measurement, look: Look, domain: Domain, steps: int | None = None) -> dict[str, str]:
+def images(measurement: Measurement, view: View, domain: Domain, steps: int | None = None) -> dict[str, str]:
     """What lies under the canvas: "strips" and "map" -> data URL; over so many steps, or else the horizon."""
     steps = steps or len(measurement.cost)
-    shown = measurement.float32 if look.float32 else measurement
+    shown = measurement.float32 if view.float32 else measurement
     return {
         "strips": strips_url(measurement.gates, measurement.t, steps, len(BASELINES)),
         "map": map_url(shown, domain, steps),
@@ -249,16 +249,16 @@ def _ending(log_sum, domain):
     }
 
 
-def _chains(measurement, look, domain):
+def _chains(measurement, view, domain):
     """The two other chains by lag, if they are wanted; no rows if not."""
-    lines = measurement.chains.values() if look.chains else ([], [])
-    lag = np.arange(measurement.t + 1 if look.chains else 0, dtype=np.int16)
+    lines = measurement.chains.values() if view.chains else ([], [])
+    lag = np.arange(measurement.t + 1 if view.chains else 0, dtype=np.int16)
     return pa.table({"lag": lag, **{field: cut(log, domain) for field, log in zip(CHAINS, lines, strict=True)}})
 
 
-def _chain_words(measurement, look, domain):
+def _chain_words(measurement, view, domain):
     """The names of the chains, and whether the lower corner is free for them."""
-    if not look.chains:
+    if not view.chains:
         return {**dict.fromkeys(CHAINS, ""), "chain_low": True}
     lines = [measurement.log_row, *measurement.chains.values()]
     _, low = base.free_corner(lines, domain, 0.4, ways=(False,))
@@ -305,7 +305,7 @@ def _kept_words(measurement, kept, domain):
     }
 
 
-def say(measurement: Measurement, look: Look) -> str:
+def say(measurement: Measurement, view: View) -> str:
     """What the picture shows, in a sentence or two with numbers."""
     row, t = measurement.log_row, measurement.t
     here = np.flatnonzero(np.isfinite(row))
@@ -320,7 +320,7 @@ def say(measurement: Measurement, look: Look) -> str:
         f"At t = {t} the terms go from {number(row[first])} at lag {first} to {number(row[last])} at lag {last}; "
         f"their sum is {number(measurement.log_partial[-1])}."
     ]
-    if look.float32:
+    if view.float32:
         plain = measurement.float32
         zeros = int(np.sum(np.isneginf(plain.log_row) & np.isfinite(row)))
         broken = int(np.isnan(plain.log_row).sum())
@@ -329,7 +329,7 @@ def say(measurement: Measurement, look: Look) -> str:
             f"Plain float32 reports 0 for {zeros} of these {here.size} terms, inf or NaN for {broken}, "
             f"and for the sum {'inf or NaN' if np.isnan(total) else number(total)}."
         )
-    if look.chains:
+    if view.chains:
         ends = [f"{name} at lag {last} is {number(log[last])}" for name, log in measurement.chains.items()]
         said.append(f"Of the other chains, {', and '.join(ends)}.")
     return " ".join(said)

@@ -15,7 +15,7 @@ from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, RED, Domain, Tables
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
-from gradflow.app.view import Look, place
+from gradflow.app.view import View, place
 from gradflow.reading import number
 
 FIRST = 12  # lags shown one by one
@@ -23,24 +23,24 @@ Bar = tuple[str, float, float, float]  # name, value before, value after, signed
 LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
 
 
-def called(measurement: Measurement, look: Look) -> str:
+def called(measurement: Measurement, view: View) -> str:
     """The entry's name: "weight_hh[3, 5], forget gate"."""
-    field, row, col = place(measurement, look)
+    field, row, col = place(measurement, view)
     gates = gate_names(measurement.scenario.cell)
     of = f", {gates[row // measurement.scenario.hidden]} gate" if len(gates) > 1 else ""
     return f"{field}[{row}]{of}" if col is None else f"{field}[{row}, {col}]{of}"
 
 
-def terms(measurement: Measurement, look: Look) -> tuple[np.ndarray, np.ndarray]:
+def terms(measurement: Measurement, view: View) -> tuple[np.ndarray, np.ndarray]:
     """(sign, natural log) of what is added, by lag: one entry's terms, or the norms of the whole matrix's."""
-    if look.whole:
+    if view.whole:
         return np.ones(len(measurement.log_row)), measurement.log_row
-    return measurement.lags.entry(*place(measurement, look))
+    return measurement.lags.entry(*place(measurement, view))
 
 
-def domain(measurement: Measurement, look: Look) -> Domain:
+def domain(measurement: Measurement, view: View) -> Domain:
     """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
-    rows, top = bars(measurement, look)
+    rows, top = bars(measurement, view)
     shown = np.array([0.0, *(stop for _, _, stop, _ in rows[:-1])])  # the last stands no higher than the one before
     reach = np.abs(shown).max() or 1.0
     unit = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
@@ -62,9 +62,9 @@ def bounded(own: Domain, *others: Domain) -> Domain:
     return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
 
 
-def bars(measurement: Measurement, look: Look) -> tuple[list[Bar], float]:
+def bars(measurement: Measurement, view: View) -> tuple[list[Bar], float]:
     """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
-    sign, log = terms(measurement, look)
+    sign, log = terms(measurement, view)
     top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
     values = np.where(np.isfinite(log), sign * np.exp(np.where(np.isfinite(log), log - top, 0.0)), 0.0)
     sums = np.append(0.0, np.cumsum(values))
@@ -72,7 +72,7 @@ def bars(measurement: Measurement, look: Look) -> tuple[list[Bar], float]:
     rows = [(str(u), sums[u], sums[u + 1], values[u]) for u in range(first)]
     if len(values) > first:
         rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1], values[first:].sum()))
-    if look.whole:
+    if view.whole:
         rows.append(("Σ‖·‖", 0.0, sums[-1], sums[-1]))
         left = math.exp(min(measurement.log_partial[-1] - top, 700))
         rows.append(("‖Σ‖", 0.0, left, left))
@@ -81,21 +81,21 @@ def bars(measurement: Measurement, look: Look) -> tuple[list[Bar], float]:
     return rows, top
 
 
-def data(measurement: Measurement, look: Look, kept: Measurement | None, domain: Domain) -> Tables:
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     unit, floor, ceiling = domain
     alarm = base.overflowed(measurement)
-    rows, top = ([], 0.0) if alarm else bars(measurement, look)
+    rows, top = ([], 0.0) if alarm else bars(measurement, view)
     scale = math.exp(min(top - unit * math.log(10), 700))
     clip = lambda value: float(np.clip(value * scale, floor, ceiling))
     grey = {}
     if kept and not base.overflowed(kept):
-        before, kept_top = bars(kept, look)
+        before, kept_top = bars(kept, view)
         kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
         grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end, _ in before}
     drawn = []
     for x, (name, start, stop, change) in enumerate(rows):
-        last = x >= len(rows) - (2 if look.whole else 1)
-        colour = GREY if look.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
+        last = x >= len(rows) - (2 if view.whole else 1)
+        colour = GREY if view.whole and name == "Σ‖·‖" else BLUE if change >= 0 else RED
         end = clip(stop) if change else clip(start)
         down = change < 0
         if down and end - floor < 0.25 * (ceiling - floor):  # no room under the bar
@@ -111,7 +111,7 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
                 "label": end,
                 "down": down,
                 "color": colour,
-                "words": signed(change, top, plus=not (last or look.whole), text=number if last else short),
+                "words": signed(change, top, plus=not (last or view.whole), text=number if last else short),
                 "said": _said(name, change, stop, top, last),
                 "kept": grey.get(name.partition("–")[0]),
             }
@@ -119,15 +119,15 @@ def data(measurement: Measurement, look: Look, kept: Measurement | None, domain:
     links = [
         {"x": a["x"] + 0.35, "x2": b["x"] - 0.35, "y": a["stop"]} for a, b in pairwise(drawn) if b["start"] == a["stop"]
     ]
-    lit = min(look.lag, measurement.t, FIRST) if look.closer and rows else -1
+    lit = min(view.lag, measurement.t, FIRST) if view.closer and rows else -1
     notes = [f"pale orange: lag {lit}"] if lit >= 0 else []
-    if look.whole:
+    if view.whole:
         weight, gate = measurement.scenario.weight, measurement.scenario.gate
         rows_of = "" if gate == "all" else f", {gate} gate"
         title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
         subtitle = "; ".join(["grey: added up", *notes])
     else:
-        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, look), *notes])
+        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, view), *notes])
     frame = {
         "floor": floor,
         "ceiling": ceiling,
@@ -186,12 +186,12 @@ def short(log: float) -> str:
     return f"{1:.{places}f}e{exponent + 1:+d}" if float(digits) == 10 else f"{digits}e{exponent:+d}"
 
 
-def say(measurement: Measurement, look: Look) -> str:
+def say(measurement: Measurement, view: View) -> str:
     """What the waterfall shows, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
-    rows, top = bars(measurement, look)
-    if look.whole:
+    rows, top = bars(measurement, view)
+    if view.whole:
         total, left = rows[-2][2], rows[-1][2]
         kept = f"{100 * left / total:.3g} %" if total else "nothing"
         return (
@@ -200,4 +200,4 @@ def say(measurement: Measurement, look: Look) -> str:
         )
     near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
     rest = f"; the nearest {FIRST} copies alone give {signed(near, top, False)}" if near is not None else ""
-    return f"The terms of {called(measurement, look)} add up to {signed(rows[-1][2], top, False)}{rest}."
+    return f"The terms of {called(measurement, view)} add up to {signed(rows[-1][2], top, False)}{rest}."

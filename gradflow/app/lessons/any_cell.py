@@ -13,7 +13,7 @@ from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, 
 from gradflow.app.lessons.sources import CHO, HE, HOCHREITER, SAXE
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import per_step_factor, regime
 
@@ -44,7 +44,7 @@ def errors(scenario: Scenario) -> list[tuple[str, float]]:
     return found
 
 
-def _reveal_cells(measurement, look):
+def _reveal_cells(measurement, view):
     """In how many cells the error vanishes, and in which; the factors stand in the picture."""
     each = in_every_cell(measurement)
     of = {name: [cell for cell, one in each.items() if one.reading.regime == name] for name in DOES}
@@ -164,7 +164,7 @@ ANY = Lesson(
         "meets there."
     ),
     scenario=SIX,
-    look=Look(closer=True, show="cells", lag=40),
+    view=View(closer=True, show="cells", lag=40),
     controls=("gain", "forget"),
     guess=Guess(
         "The terms of rnn-relu and rnn-linear stay level. What does each step back do to the error there?",

@@ -9,7 +9,7 @@ from gradflow.app.lessons.sources import BENGIO, JOZEFOWICZ, TALLEC
 from gradflow.app.lessons.training_problem import FIRST_DRAW, GAINS, LSTM, RECALL, outcome
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number
 
 SHORT = PRESETS["LSTM at initialisation"]
@@ -59,7 +59,7 @@ HIDES = Lesson(
         "what the last few steps teach it. In grey: the same network with another forget gate."
     ),
     scenario=SHORT,
-    look=Look(closer=True, kept=LONG, lag=50),
+    view=View(closer=True, kept=LONG, lag=50),
     controls=("forget", "gain"),
     guess=Guess(
         "What share of the blue terms' total size comes from the far half of the lags, 50 and more?",
@@ -71,7 +71,7 @@ HIDES = Lesson(
             "",
         ),
     ),
-    reveal=lambda m, look: (
+    reveal=lambda m, view: (
         f"The sum is {number(m.reading.log_sum)}, and the lags from {(m.t + 1) // 2} on hold "
         f"{plain(m.reading.far_share)} of the terms' total size. In the grey network they hold "
         f"{plain(measure(LONG).reading.far_share)}."

@@ -11,7 +11,7 @@ from gradflow.app.lessons.sources import BENGIO, DU, HOCHREITER, HOCHREITER_91, 
 from gradflow.app.measurement import Measurement
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number, per_step_factor
 
 LAYERS = Scenario(cell="rnn-sigmoid", horizon=30)
@@ -96,7 +96,7 @@ def _prose(scenario):
     )
 
 
-def _reveal(measurement, look):
+def _reveal(measurement, view):
     if not np.isfinite(measurement.log_row).any():
         return measurement.reading.verdict
     lag, share = lowest(measurement)
@@ -114,7 +114,7 @@ DEPTH = Lesson(
     claim="The classic vanishing problem is between layers: the lower layers do not get trained, only the upper ones.",
     prose=_prose,
     scenario=LAYERS,
-    look=Look(),
+    view=View(),
     controls=("gain", "horizon"),
     guess=Guess(
         "Tied, the one $W$ gets the sum. How many layers get a hundredth of that or more when nothing is shared?",

@@ -9,7 +9,7 @@ from gradflow.app.lessons.sources import GERS, HOCHREITER, JOZEFOWICZ
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import GATE_FIELDS, Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 CELL_PATH = Scenario(gates="pinned", forget=0.9, cell_path_only=True)
 OTHER_PATHS = replace(CELL_PATH, cell_path_only=False, gates="learned")
@@ -69,7 +69,7 @@ def _prose(scenario):
     )
 
 
-def _reveal(measurement, look):
+def _reveal(measurement, view):
     now = measurement.scenario
     held = now.cell == "lstm" and now.cell_path_only and now.gates == "pinned" and now.forget is not None
     if not (held and measurement.reading.pace_steady):
@@ -87,7 +87,7 @@ LSTM = Lesson(
     claim="In an LSTM the gradients are sure to vanish, since derivatives of sigmoid and tanh are at most one.",
     prose=_prose,
     scenario=CELL_PATH,
-    look=Look(),
+    view=View(),
     controls=("forget", "gain"),
     guess=Guess(
         "What does each step back on the cell path multiply the error by?",

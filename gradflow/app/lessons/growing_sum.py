@@ -13,7 +13,7 @@ from gradflow.app.lessons.sources import PASCANU, SAXE, ZUCCHET
 from gradflow.app.lessons.vanishing_terms import MANY, TURNING
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number
 
 BORDER = PRESETS["Constant"]
@@ -141,7 +141,7 @@ def _prose(scenario):
     )
 
 
-def _reveal(measurement, look):
+def _reveal(measurement, view):
     logs, half = ratio(measurement), (measurement.t + 1) // 2
     error = measurement.log_residual[measurement.t]
     now, before = logs[measurement.t], logs[half - 1]
@@ -161,7 +161,7 @@ GROWTH = Lesson(
     claim="If the terms did not vanish, the sum would explode.",
     prose=_prose,
     scenario=BORDER,
-    look=Look(closer=True, show="growth", relative=True),
+    view=View(closer=True, show="growth", relative=True),
     controls=("gain", "horizon"),
     guess=Guess(
         "Blue goes like the number of steps, $T$. A term of the recurrent weight is the error times the state it "

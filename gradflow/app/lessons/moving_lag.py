@@ -10,7 +10,7 @@ from gradflow.app.lessons.sources import HOCHREITER
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import share
 
 EVERY = 12
@@ -32,11 +32,11 @@ def mean_shares(measurement: Measurement) -> np.ndarray:
     return np.mean(each, axis=0) if each else np.zeros(max(whole, 1))
 
 
-def _reveal_stripe(measurement, look):
+def _reveal_stripe(measurement, view):
     """What the present time shows, and what the marked lag holds on average; another sentence where neither is."""
     row, t = measurement.log_row, measurement.t
     lags = np.flatnonzero(np.isfinite(row))
-    marked = min(look.lag, t)
+    marked = min(view.lag, t)
     if not lags.size:
         return verdict(measurement)
     if measurement.scenario.init == "shift":
@@ -139,7 +139,7 @@ IGNORES = Lesson(
     claim="An output may ignore the last ten inputs and depend on the one eleven steps back: that lag has not faded.",
     prose=_prose,
     scenario=STRIPE,
-    look=Look(closer=True, lag=11),
+    view=View(closer=True, lag=11),
     controls=("time", "write_every", "lag"),
     guess=Guess(
         "Average over all times: what share of the terms' size does lag 11 (marked) hold?",
@@ -170,7 +170,7 @@ IGNORES = Lesson(
         stops(
             DELAY_LINE,
             "A delay line: at every time the output ignores the present input and the ten before it.",
-        )._replace(look=Look(closer=True, show="entry", lag=11)),
+        )._replace(view=View(closer=True, show="entry", lag=11)),
     ),
     try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",
     sources=((HOCHREITER, "input gates that protect what is stored"),),

@@ -8,7 +8,7 @@ from gradflow.app.counterexample import difference
 from gradflow.app.measurement import Measurement
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 
 STANCES = {"statement": "A statement", "claim": "A claim people make: is it so?"}  # said before the quoted sentence
 WORDS_OF = {  # stance -> what a verdict on it may say -> its colour
@@ -43,7 +43,7 @@ class Example(NamedTuple):
     label: str
     scenario: Scenario
     says: str  # what there is to see
-    look: Look | None = None  # None: the lesson's
+    view: View | None = None  # None: the lesson's
 
 
 class Verdict(NamedTuple):
@@ -88,10 +88,10 @@ class Lesson:
     claim: str  # the sentence
     prose: str | Callable[[Scenario], str]  # or scenario -> text, where it has numbers that a control moves
     scenario: Scenario
-    look: Look
+    view: View
     controls: tuple[str, ...]  # the ranges that stay live
     guess: Guess
-    reveal: Callable[[Measurement, Look], str]  # (measurement, look) -> what was measured, in plain words
+    reveal: Callable[[Measurement, View], str]  # (measurement, view) -> what was measured, in plain words
     conclusion: str
     verdicts: tuple[Verdict, ...]
     examples: tuple[Example, ...]  # the last is the counter-example
@@ -100,7 +100,7 @@ class Lesson:
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
     curves: tuple[str, ...] = ()  # beside the remedies, what these change in the gradient: "clipping", "truncation"
     draws: Dots | None = None
-    reveal_in_chaos: Callable[[Measurement, Look], str] | None = (
+    reveal_in_chaos: Callable[[Measurement, View], str] | None = (
         None  # what takes the place of `reveal` there; None: the reading's own sentence
     )
     trial: Trial | None = None
@@ -114,13 +114,13 @@ class Lesson:
         """All that is read before something is revealed."""
         return self.claim, self.text(scenario), self.guess.question, *self.guess.options
 
-    def headline(self, measurement: Measurement, look: Look, at_rest: bool = True) -> str:
+    def headline(self, measurement: Measurement, view: View, at_rest: bool = True) -> str:
         """The sentence over the picture; where nothing moves it is asked whether the network is chaotic, or nearly."""
         reading = measurement.chaos_checked if at_rest else measurement.reading
         if measurement.overflow is not None or (reading.near_chaos and not self.reveal_in_chaos):
             return reading.verdict
         reveal = self.reveal_in_chaos if reading.chaotic and self.reveal_in_chaos else self.reveal
-        return reveal(measurement, look)
+        return reveal(measurement, view)
 
     def changes(self, scenario: Scenario) -> str:
         """How a scenario differs from the lesson's own, in words: "gain 1.00 → 12.00"; "" where nothing does."""

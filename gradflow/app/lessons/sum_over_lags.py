@@ -9,12 +9,12 @@ from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import WERBOS
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look, place
+from gradflow.app.view import View, place
 from gradflow.cells import CELLS
 
 PLAIN = Scenario(cell="rnn-tanh", init="orthogonal", input_gain=0.3)
 CHAOS = replace(PLAIN, gain=3.0, horizon=256)
-LOOK = Look(closer=True, show="entry", row=8, col=4)
+LOOK = View(closer=True, show="entry", row=8, col=4)
 
 
 def terms_and_whole(
@@ -42,8 +42,8 @@ def _which_change(measurement):
     return int(np.argmin(np.abs(np.array(offered) - whole)))
 
 
-def _reveal(measurement, look):
-    _, row, col = place(measurement, look)
+def _reveal(measurement, view):
+    _, row, col = place(measurement, view)
     total, whole = added_up(measurement, row, col)
     return (
         f"The {measurement.t + 1} terms of this entry add up to {plain(total)}; the derivative of the whole run by the "
@@ -51,8 +51,8 @@ def _reveal(measurement, look):
     )
 
 
-def _reveal_in_chaos(measurement, look):
-    _, row, col = place(measurement, look)
+def _reveal_in_chaos(measurement, view):
+    _, row, col = place(measurement, view)
     total, whole = added_up(measurement, row, col)
     return (
         f"Chaotic: the terms of one run add up to {plain(total)}; the derivative of a second run, which rounds "
@@ -100,7 +100,7 @@ SUM = Lesson(
         "bar starts where the one before it ended."
     ),
     scenario=PLAIN,
-    look=LOOK,
+    view=LOOK,
     controls=("row", "col", "horizon"),
     guess=Guess(
         "Now change the one shared entry by a small ε. What does $C(t)$ change by?",

@@ -11,7 +11,7 @@ from gradflow.app.lessons.evidence import SEEDS, plain, three, verdict
 from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, Trial, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, HOCHREITER, METZ, SAXE
 from gradflow.app.scenario import RECALL_LAG, Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import share
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _train_all():
             yield (k + part) / len(_ALL)
 
 
-def _reveal_one_sample(measurement, look):
+def _reveal_one_sample(measurement, view):
     return (
         f"At gain {measurement.scenario.gain:g} each step back multiplies the error by about "
         f"{plain(measurement.reading.pace)}. The network is chaotic: this gradient is one sample of many."
@@ -106,7 +106,7 @@ def _which_learn(measurement):
     return int(np.argmin([np.sum(np.not_equal(learned, option)) for option in options]))
 
 
-def _reveal_credit(measurement, look):
+def _reveal_credit(measurement, view):
     if measurement.t < RECALL_LAG or not np.isfinite(measurement.log_row[RECALL_LAG]):
         return verdict(measurement)
     held = share(measurement.log_row)
@@ -197,7 +197,7 @@ OTHERWISE = Lesson(
         "more credit arrives. Now the same draw is trained at four gains side by side, 600 steps each."
     ),
     scenario=RECALL,
-    look=Look(closer=True, lag=RECALL_LAG),
+    view=View(closer=True, lag=RECALL_LAG),
     controls=("gain", "forget"),
     guess=Guess(
         "Trained at gain 1, 4, 8 and 12: which of them learn?",

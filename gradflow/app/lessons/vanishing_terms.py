@@ -12,7 +12,7 @@ from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
-from gradflow.app.view import Look
+from gradflow.app.view import View
 from gradflow.reading import number, share
 
 UNIT = PRESETS["Vanishing"]
@@ -49,7 +49,7 @@ def _prose(scenario):
     )
 
 
-def _reveal(measurement, look):
+def _reveal(measurement, view):
     row = measurement.log_row
     finite = np.flatnonzero(np.isfinite(row))
     if not finite.size or finite[0]:
@@ -139,7 +139,7 @@ SETTLES = Lesson(
     claim="Though its terms vanish with the lag, the gradient of a weight does not vanish: it is their sum.",
     prose=_prose,
     scenario=UNIT,
-    look=Look(),
+    view=View(),
     controls=("gain", "horizon"),
     guess=Guess(
         "The whole sum is a multiple of its nearest term, that at lag 0. Which multiple?",
@@ -179,7 +179,7 @@ SETTLES = Lesson(
             "Show it on a plain axis",
             UNIT,
             "The nearest twelve terms one by one, and the rest together: each bar is ρ times the one before.",
-            Look(closer=True, show="entry"),
+            View(closer=True, show="entry"),
         ),
         Example(
             "Show a real network",

@@ -4,38 +4,38 @@ import streamlit as st
 
 from gradflow.app import session, toolbar
 from gradflow.app.errors import notice
-from gradflow.app.live_chart import begin, dress, kept_measurement
+from gradflow.app.live_chart import begin, inject_css, kept_measurement
 from gradflow.app.measurement import measure
 from gradflow.app.sidebar import live_panels, sidebar
 
 
 def page() -> None:
     notices = session.read_link()
-    look = st.session_state.look
-    if look.stage:
+    view = st.session_state.view
+    if view.stage:
         st.set_page_config(initial_sidebar_state="collapsed")
-    dress(look.stage)
+    inject_css(view.stage)
     notice(notices)
-    if not (look.stage or st.context.is_embedded):
+    if not (view.stage or st.context.is_embedded):
         introduction()
     first, more = sidebar()
-    words = toolbar.views() if look.closer else None
+    words = toolbar.views() if view.closer else None
     picture = st.container(key="picture")
-    if look.closer and not look.stage:
+    if view.closer and not view.stage:
         toolbar.tools(files)
-    if not (look.closer and look.stage):
+    if not (view.closer and view.stage):
         with st.container(horizontal=True, vertical_alignment="center", key="bottom"):
             words = toolbar.bottom()
 
-    def define(measurement, look):
+    def define(measurement, view):
         if words is not None:
             from gradflow.app.glossary import definitions
 
-            words.markdown(definitions(measurement, look) + f"\n\n{computed_on()}")
+            words.markdown(definitions(measurement, view) + f"\n\n{computed_on()}")
 
     with picture:
-        verdict = lambda measurement, look, at_rest: measurement.said(at_rest)
-        begin(lambda target: live_panels(first, more, target), define, verdict, look.stage)
+        verdict = lambda measurement, view, at_rest: measurement.said(at_rest)
+        begin(lambda target: live_panels(first, more, target), define, verdict, view.stage)
     missing = select()[1]
     if missing:
         st.caption(missing)
@@ -69,14 +69,14 @@ def files() -> toolbar.Files:
     from gradflow.app import charts, export
     from gradflow.app.charts import render
 
-    scenario, look = st.session_state.scenario, st.session_state.look  # no callable below has a session
+    scenario, view = st.session_state.scenario, st.session_state.view  # no callable below has a session
 
     def drawn(form):
-        chart, measurement, kept = charts.CHARTS[look.show], measure(scenario), kept_measurement(look.kept)
-        domain = chart.frame(look, measurement, kept)
-        image = {"image": True} if look.show == "terms" else {}
-        datasets = chart.data(measurement, look, kept, domain, **image)
-        return render.convert(charts.file_specification(look.show), datasets, form)
+        chart, measurement, kept = charts.CHARTS[view.show], measure(scenario), kept_measurement(view.kept)
+        domain = chart.frame(view, measurement, kept)
+        image = {"image": True} if view.show == "terms" else {}
+        datasets = chart.data(measurement, view, kept, domain, **image)
+        return render.convert(charts.file_specification(view.show), datasets, form)
 
     return {
         "Chart, PNG": ("gradflow.png", "image/png", lambda: drawn("png")),

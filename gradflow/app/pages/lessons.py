@@ -9,12 +9,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import session, url_state
 from gradflow.app.components.range_slider import live_ranges
-from gradflow.app.errors import notice, safely
+from gradflow.app.errors import guarded, notice
 from gradflow.app.feedforward_demo import FIELDS, layers
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
 from gradflow.app.lessons.words import explained
-from gradflow.app.live_chart import begin, draw_chart, dress, get_ready
+from gradflow.app.live_chart import begin, draw_chart, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.navigation import carrier
@@ -27,7 +27,7 @@ Answers = dict[int, float]  # lesson -> what was predicted
 
 
 def page() -> None:
-    dress()
+    inject_css()
     st.html(HERE / "lessons.css")
     number, unknown = chosen()
     answers, unread = read_answers()
@@ -54,7 +54,7 @@ def page() -> None:
         with ranges:
             live_ranges("ranges", lesson.controls, target=target)
 
-    def also(measurement, look):
+    def also(measurement, view):
         carry()
         if callable(lesson.prose):
             prose.markdown(beside(lesson, measurement.scenario))
@@ -140,13 +140,13 @@ def path(number: int, answers: Answers) -> Callable[[], None]:
     with st.container(horizontal=True, vertical_alignment="center", key="path"):
         last = len(LESSONS)
         back: dict[str, Any] = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
-        st.button("◀", on_click=safely(open_lesson), help="The lesson before.", **back)
+        st.button("◀", on_click=guarded(open_lesson), help="The lesson before.", **back)
         for k, lesson in enumerate(LESSONS, 1):
             kind: Literal["primary", "secondary"] = "primary" if k == number else "secondary"
             label = f"{k} ✓" if k in answers else str(k)
-            st.button(label, on_click=safely(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
+            st.button(label, on_click=guarded(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
         on: dict[str, Any] = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
-        st.button("▶", on_click=safely(open_lesson), help="The next lesson.", **on)
+        st.button("▶", on_click=guarded(open_lesson), help="The next lesson.", **on)
         return carrier()
 
 
@@ -166,7 +166,7 @@ def ask(lesson: Lesson, number: int, answers: Answers) -> None:
         if value is not None:
             write_answers(answers | {number: float(value)})
 
-    st.button("Show what is measured", on_click=safely(reveal), type="primary", disabled=value is None)
+    st.button("Show what is measured", on_click=guarded(reveal), type="primary", disabled=value is None)
 
 
 def settled(lesson: Lesson, number: int, answers: Answers) -> None:
@@ -190,15 +190,15 @@ def settled(lesson: Lesson, number: int, answers: Answers) -> None:
 
     st.markdown(f"**What follows.** {lesson.conclusion}")
     st.markdown(f"**Try this.** {lesson.try_this}")
-    st.button("Judge again", on_click=safely(again))
+    st.button("Judge again", on_click=guarded(again))
 
 
 def examples(lesson: Lesson) -> None:
     """Other networks for the picture above, the way back, and what each changes."""
     with st.container(horizontal=True):
-        for label, scenario, _, look in lesson.examples:
-            st.button(label, on_click=safely(session.go_to), args=(scenario, look or lesson.look))
-        back: dict[str, Any] = {"on_click": safely(session.show_lesson), "args": (lesson,)}
+        for label, scenario, _, view in lesson.examples:
+            st.button(label, on_click=guarded(session.go_to), args=(scenario, view or lesson.view))
+        back: dict[str, Any] = {"on_click": guarded(session.show_lesson), "args": (lesson,)}
         st.button("Back to the lesson's example", type="tertiary", **back)
     for label, scenario, says, _ in lesson.examples:
         changes = lesson.changes(scenario)

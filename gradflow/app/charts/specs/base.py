@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from gradflow.app.charts.base import GREY, INKS, LIT, ORANGE, PAPERS, RED, STACK
+from gradflow.app.charts.base import BACKGROUNDS, GREY, HIGHLIGHT_OPACITY, NARROW_WIDTH, ORANGE, RED, TEXT_COLOURS
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
@@ -74,9 +74,9 @@ def at(expression: str) -> Any:
     return alt.value(alt.expr(expression))
 
 
-def ink(colour: str) -> Any:
-    """The colour of letters, for one of `INKS` or an expression that names one."""
-    return alt.expr(f"inks['{colour}']" if colour in INKS else f"inks[{colour}]")
+def text_colour(colour: str) -> Any:
+    """The colour of letters, for one of `TEXT_COLOURS` or an expression that names one."""
+    return alt.expr(f"inks['{colour}']" if colour in TEXT_COLOURS else f"inks[{colour}]")
 
 
 HALO: dict[str, Any] = {
@@ -141,7 +141,7 @@ def log_panel(where: Panel, **how: Any) -> Marks:
 
 def words(x: str, y: Any, field: str, colour: str = GREY, size: int = 15, **mark: Any) -> Marks:
     """A text of the frame."""
-    mark = ({} if "style" in mark else {"color": ink(colour)}) | {"fontSize": size, "fontWeight": "bold"} | mark
+    mark = ({} if "style" in mark else {"color": text_colour(colour)}) | {"fontSize": size, "fontWeight": "bold"} | mark
     return FRAME.mark_text(**mark).encode(x=at(x), y=y, text=f"{field}:N")
 
 
@@ -172,7 +172,7 @@ def read_out(y: str) -> Marks:
         fontSize=alt.expr("lit_size"),
         fontWeight="bold",
         align="right",
-        color=ink(ORANGE),
+        color=text_colour(ORANGE),
         limit=alt.expr("right"),
     ).encode(x=at("right"), y=at(y))
 
@@ -180,7 +180,7 @@ def read_out(y: str) -> Marks:
 def light(where: Panel, width: str, seen: str = "lit >= 0") -> Marks:
     """The light on the lit lag, which lies under all letters."""
     middle, half = f"{where.left} + (max(lit, 0) + 0.5) * {width}", f"max(1, {width} / 2)"
-    return FRAME.mark_rect(color=ORANGE, opacity=alt.expr(f"{seen} ? {LIT} : 0")).encode(
+    return FRAME.mark_rect(color=ORANGE, opacity=alt.expr(f"{seen} ? {HIGHLIGHT_OPACITY} : 0")).encode(
         x=at(f"{middle} - {half}"), x2=at(f"{middle} + {half}"), y=at(where.top), y2=at(where.bottom)
     )
 
@@ -210,14 +210,14 @@ def specification(
         description: what it shows, for those who do not see it.
     """
     grey, paper = {"expr": f"inks['{GREY}']"}, {"expr": "paper"}
-    dark, light = ({colour: inks[k] for colour, inks in INKS.items()} for k in (1, 0))
+    dark, light = ({colour: inks[k] for colour, inks in TEXT_COLOURS.items()} for k in (1, 0))
     signals = {
         "inks": f"data('frame')[0].dark ? {dark} : {light}",
-        "paper": f"data('frame')[0].dark ? '{PAPERS[1]}' : '{PAPERS[0]}'",
+        "paper": f"data('frame')[0].dark ? '{BACKGROUNDS[1]}' : '{BACKGROUNDS[0]}'",
         **signals,
     }
     params = [
-        {"name": name, "expr": where if isinstance(where, str) else f"width < {STACK} ? {where[1]} : {where[0]}"}
+        {"name": name, "expr": where if isinstance(where, str) else f"width < {NARROW_WIDTH} ? {where[1]} : {where[0]}"}
         for name, where in signals.items()
     ]
     # What Altair would copy the whole chart for is added to the dict; that it is valid is for the tests to say.

@@ -70,7 +70,7 @@ def spec() -> dict[str, Any]:
             y=at(f"{ROWS[0][0]} + {ROWS[1][0] - ROWS[0][0]} * floor(datum.cell / across) + (datum.foot ? 104 : 10)"),
             text=alt.value(alt.expr("data('frame')[0]['factor' + datum.cell]")),
         )
-        for how in (base.HALO, {"color": base.ink(ORANGE)})
+        for how in (base.HALO, {"color": base.text_colour(ORANGE)})
     ]
     strips = [_strips(panels[k], CELLS[k]) for k in GATED]
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
@@ -105,7 +105,7 @@ def _strips(panel, cell):
             baseline="bottom",
             fontSize=12,
             fontWeight="bold",
-            color=base.ink(GREY),
+            color=base.text_colour(GREY),
         ).encode(x=at(f"{panel.left} - 5")),
         foot.mark_rule(color=GREY).encode(x=at(panel.left), x2=at(panel.right)),
     )

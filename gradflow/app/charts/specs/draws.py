@@ -6,7 +6,7 @@ import altair as alt
 
 from gradflow.app.charts.base import GREY
 from gradflow.app.charts.specs import base
-from gradflow.app.charts.specs.base import FRAME, at, ink, words
+from gradflow.app.charts.specs.base import FRAME, at, text_colour, words
 
 TOP, ROW = 44, 54  # px, over the first row, and of each row
 LAYOUT = {
@@ -38,7 +38,7 @@ def spec() -> dict[str, Any]:
     layers = (
         TICK.mark_rule(color=GREY, opacity=0.25).encode(across, y=at(f"{TOP}"), y2=at("bottom")),
         TICK.mark_text(
-            fontSize=13, baseline="top", color=ink(GREY), align=alt.expr("datum.x == 1 ? 'right' : 'center'")
+            fontSize=13, baseline="top", color=text_colour(GREY), align=alt.expr("datum.x == 1 ? 'right' : 'center'")
         ).encode(across, y=at("bottom + 7"), text="words:N"),
         FRAME.mark_rule(color=GREY, strokeWidth=2, strokeDash=[6, 4]).encode(
             alt.X("reference:Q", axis=None), y=at(f"{TOP}"), y2=at("bottom")
@@ -55,13 +55,13 @@ def spec() -> dict[str, Any]:
             LABEL.mark_text(fontSize=14, fontWeight="bold", align="left", limit=alt.expr("right"), **how).encode(
                 x=at("0"), y=at(f"{TOP} + {ROW} * datum.row + 8"), text="label:N"
             )
-            for how in (base.HALO, {"color": ink(GREY)})
+            for how in (base.HALO, {"color": text_colour(GREY)})
         ),
         words("0", at("8"), "title", align="left", limit=alt.expr("right")),
         KIND.mark_point(filled=True, opacity=1, size=85).encode(
             x=at("6 + beside * datum.k"), y=at("29"), color=colour, shape=shape
         ),
-        KIND.mark_text(fontSize=13, fontWeight="bold", align="left", color=ink("datum.color")).encode(
+        KIND.mark_text(fontSize=13, fontWeight="bold", align="left", color=text_colour("datum.color")).encode(
             x=at("16 + beside * datum.k"), y=at("29"), text="kind:N"
         ),
         words("(left + right) / 2", at("bottom + 34"), "axis", size=14, limit=alt.expr("right")),

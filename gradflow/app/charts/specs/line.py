@@ -47,7 +47,7 @@ def spec(x_title: str, description: str, x_axis: dict[str, Any] | None = None) -
                 align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
                 **how,
             ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N")
-            for how in (base.HALO, {"color": base.ink(f"{[colour for colour, _ in STROKES]}[datum.stroke]")})
+            for how in (base.HALO, {"color": base.text_colour(f"{[colour for colour, _ in STROKES]}[datum.stroke]")})
         ),
         *base.headings(),
         base.read_out("bottom + (narrow ? 64 : 48)"),

@@ -32,7 +32,7 @@ def spec() -> dict[str, Any]:
     pixels = alt.Scale(range=[alt.expr("0"), alt.expr("bottom")], domain=[0, 430], nice=False)
     y_axis = alt.Y("corner:Q", scale=pixels, axis=None)
     lit_colour = lambda colour: f"datum.lag == lit ? '{ORANGE}' : '{colour}'"
-    lit, lit_ink = (lambda colour: alt.expr(lit_colour(colour))), (lambda colour: base.ink(lit_colour(colour)))
+    lit, lit_ink = (lambda colour: alt.expr(lit_colour(colour))), (lambda colour: base.text_colour(lit_colour(colour)))
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     text: dict[str, Any] = {"fontWeight": "bold", "fontSize": 14}
     layers = (
@@ -67,7 +67,7 @@ def spec() -> dict[str, Any]:
             angle=alt.expr("narrow ? -90 : 0"),
             align=alt.expr("narrow ? 'right' : 'center'"),
         ).encode(x="x:Q", y="copy:Q", text="term:N"),
-        UNIT.mark_text(fontSize=alt.expr("narrow ? 10 : 13"), color=base.ink(GREY)).encode(
+        UNIT.mark_text(fontSize=alt.expr("narrow ? 10 : 13"), color=base.text_colour(GREY)).encode(
             x="x:Q", y="input:Q", text="label:N"
         ),
         UNIT.mark_text(fontSize=alt.expr("narrow ? 9 : 12"), color=lit_ink(GREY)).encode(
@@ -91,10 +91,10 @@ def spec() -> dict[str, Any]:
             y=at("datum.y + datum.dy * (node + 11) - (datum.dx == 0 ? 0 : 0.7 * node * (1 - datum.open))"),
             y2=at("datum.y + datum.dy * (node + 11) + (datum.dx == 0 ? 0 : 0.7 * node * (1 - datum.open))"),
         ),
-        FRAME.mark_text(text="C(t)", color=base.ink(RED), **{**text, "fontSize": 18}).encode(
+        FRAME.mark_text(text="C(t)", color=base.text_colour(RED), **{**text, "fontSize": 18}).encode(
             x=alt.datum(STEPS - 1), y=alt.datum(COST - 16)
         ),
-        FRAME.mark_text(text="…", color=base.ink(GREY), **{**text, "fontSize": 22}).encode(
+        FRAME.mark_text(text="…", color=base.text_colour(GREY), **{**text, "fontSize": 22}).encode(
             x=alt.datum(-1.4), y=alt.datum(STATE - 6)
         ),
         words("0", at("16"), "title", **plain),

@@ -6,9 +6,9 @@ import altair as alt
 
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
 from gradflow.app.charts.heatmap import VIRIDIS
-from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, PLACES, RIGHT
+from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_LAYOUTS, RIGHT
 from gradflow.app.charts.specs import base
-from gradflow.app.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, ink, words, words_over_lines
+from gradflow.app.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, text_colour, words, words_over_lines
 
 HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
@@ -27,7 +27,7 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "sums_bottom": ("188", "430"),
     "read_out": ("252", "500"),
     "narrow": ("false", "true"),
-    **PLACES[False].signals(),
+    **IMAGE_LAYOUTS[False].signals(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon", "room")},
     "half_column": "terms_right / horizon",
     "column": "right / horizon",
@@ -42,7 +42,7 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
 LARGE = {  # what moves to make room for larger letters
     "terms_bottom": "170",
     "sums_bottom": ("170", "420"),
-    **PLACES[True].signals(),
+    **IMAGE_LAYOUTS[True].signals(),
 }
 TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
 GHOST: dict[str, Any] = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
@@ -59,7 +59,7 @@ def _terms(hover):
         ),
         TERM.mark_circle(size=alt.expr("dot"), color=BLUE, opacity=1, invalid=None).encode(x="lag:Q", y="term:Q"),
         FRAME.mark_rule(color=ORANGE, strokeWidth=2).encode(x="fit_x:Q", x2="fit_x2", y="fit_y:Q", y2="fit_y2"),
-        ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold", color=ink("datum.color")).encode(
+        ODD.mark_text(fontSize=alt.expr("glyph"), fontWeight="bold", color=text_colour("datum.color")).encode(
             x="lag:Q", y="y:Q", text="mark:N"
         ),
         *(
@@ -112,7 +112,7 @@ def _strips(image):
         *([_image(STRIPS, "strips")] if image else []),
         base.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
         *strips,
-        LETTER.mark_text(fontSize=13, color=ink(GREY), opacity=alt.expr("letter")).encode(
+        LETTER.mark_text(fontSize=13, color=text_colour(GREY), opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
         ),
         words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left"),

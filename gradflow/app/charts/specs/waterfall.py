@@ -61,14 +61,14 @@ def spec(large: bool = False) -> dict[str, Any]:
                 yOffset=alt.expr("datum.down ? 5 : -5"),
                 **how,
             ).encode(x="x:Q", y="label:Q", text="words:N")
-            for how in (base.HALO, {"color": base.ink("datum.color")})
+            for how in (base.HALO, {"color": base.text_colour("datum.color")})
         ),
         BAR.mark_text(
             fontSize=13,
             angle=alt.expr("narrow ? -60 : 0"),
             align=alt.expr("narrow ? 'right' : 'center'"),
             baseline=alt.expr("narrow ? 'middle' : 'top'"),
-            color=base.ink(GREY),
+            color=base.text_colour(GREY),
         ).encode(x="x:Q", y=at("bottom + 10"), text="name:N"),
         *base.headings(),
         BAR.mark_bar(orient="vertical", width=alt.expr("column"), fillOpacity=0, tooltip=alt.expr("datum.said")).encode(

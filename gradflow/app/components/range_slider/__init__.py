@@ -11,8 +11,8 @@ from gradflow.app.labels import LABELS
 from gradflow.app.presets import preset_of
 from gradflow.app.scenario import INPUTS, RANGES, gate_names
 from gradflow.app.session import change, settle, showing
-from gradflow.app.url_codec import parse, parse_look
-from gradflow.app.view import RANGES as LOOK_RANGES
+from gradflow.app.url_codec import parse, parse_view
+from gradflow.app.view import RANGES as VIEW_RANGES
 
 _HTML = '<div class="ranges"></div>'
 _text = lambda name: Path(__file__).with_name(name).read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def take() -> Moves:
     moves = [_take(key) for key in PANELS]
     held, playing = any(move.held for move in moves), next((move.playing for move in moves if move.playing), None)
     scenario = st.session_state.scenario
-    if not held and (parse(url_state.read())[0], parse_look(url_state.read())[0]) != (scenario, st.session_state.look):
+    if not held and (parse(url_state.read())[0], parse_view(url_state.read())[0]) != (scenario, st.session_state.view):
         settle()
         url_state.send()
         if showing("preset") not in (None, preset_of(scenario)) or st.session_state.get("away"):
@@ -54,7 +54,7 @@ def _take(key):
     turn, values, moves = _report(key)
     if turn not in (None, seen(key)):
         st.session_state[f"{key}_seen"] = turn
-        ranges = RANGES.keys() | LOOK_RANGES.keys()
+        ranges = RANGES.keys() | VIEW_RANGES.keys()
         change(**{name: value for name, value in values.items() if name in ranges})
     return moves
 
@@ -78,11 +78,11 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
 
     Args:
         key: one of `PANELS`.
-        fields: names in `RANGES` of scenario or look, from top to bottom.
+        fields: names in `RANGES` of scenario or view, from top to bottom.
         play: offer to sweep one of them.
         target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "steps"}.
     """
-    scenario, look = st.session_state.scenario, st.session_state.look
+    scenario, view = st.session_state.scenario, st.session_state.view
     caps = {
         "time": scenario.horizon - 1,
         "lag": min(scenario.time, scenario.horizon - 1),
@@ -91,8 +91,8 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
     }
     ranges = []
     for name in fields:
-        limits = RANGES.get(name) or LOOK_RANGES[name]
-        value = getattr(look if name in LOOK_RANGES else scenario, name)
+        limits = RANGES.get(name) or VIEW_RANGES[name]
+        value = getattr(view if name in VIEW_RANGES else scenario, name)
         ranges.append(
             {
                 "name": name,

@@ -1,0 +1,93 @@
+"""Sums of terms over lags, whose norm needs the matrices themselves."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradflow.engine.backward import cotangent_block, sweep, vjp_step
+from gradflow.engine.emitters import emit_norms, largest_exponent
+from gradflow.engine.recurrent_product import CACHE_UNITS, STEPS_CHUNK, index_step
+from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
+
+
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
+def block_sums(tape, low, z, *, cell_path_only, block_size):
+    """The `block_norms` and, of the same sweep, ‖Σ_s δ_g(t, s) z(s)ᵀ‖ as (mantissa, exponent), each [D, B].
+
+        delta = (jac_preact[..., None] * ct[:, :, None]).sum(states)      # [T, D, n, B]
+        total = einsum("sdnb,sc->dnbc", delta, z)
+        norm  = sqrt((total**2).sum((n, c)))                              # [D, B]
+
+    Every term is scaled to the largest of its sum. The sweep leaves ct, and δ is made again where it is needed. The
+    contraction goes by some units and some steps at a time, so that what it works on stays in the cache.
+    """
+    steps, states, D, n = tape.jacobians.preact.shape
+    block = cotangent_block(tape.cotangents, low, block_size)
+    units = largest_divisor(n, CACHE_UNITS // block_size)
+    chunk = min(max(STEPS_CHUNK[0], n // 2), STEPS_CHUNK[1])
+    padding = -steps % chunk
+    pad = lambda a: jnp.pad(a, ((0, padding), *[(0, 0)] * (a.ndim - 1)))
+
+    norms = emit_norms(tape, block)
+    emit = lambda s, delta, state: (*norms(s, delta, state), state.exponent, *state.ct)
+    swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
+    mantissa, norm_exponent, ct_exponent, *ct = swept
+    z, z_exponent = map(pad, scaled_rows(z))  # [T, c], [T, 1]
+    jac_preact = pad(tape.jacobians.preact)
+    size = norm_exponent + exponent_of(mantissa) + z_exponent[:, :, None]
+    top = largest_exponent(mantissa, size, axis=0)  # [1, D, B]
+    scale = power_of_two(ct_exponent[:, None] + z_exponent[:, :, None] - top, z.dtype)  # [T, D, B]
+
+    def of_units(gate, unit):
+        def add(i, total):
+            take = lambda a, start, size: lax.dynamic_slice(a, (i * chunk, *start), (chunk, *size))
+            jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(chunk, units, 1)
+            delta = sum(jacobian(k) * take(ct[k], (unit, 0), (units, block_size)) for k in range(states))
+            scaled = delta * take(scale, (gate, 0), (1, block_size))
+            return total + dot(take(z, (0,), z.shape[1:]).T, scaled.reshape(chunk, -1))
+
+        chunks = (low + block_size - 1) // chunk + 1
+        total = lax.fori_loop(0, chunks, add, jnp.zeros((z.shape[1], units * block_size), z.dtype))
+        return jnp.sum(total.reshape(-1, block_size) ** 2, axis=0)
+
+    of_gate = lambda gate: lax.map(partial(of_units, gate), jnp.arange(0, n, units)).sum(0)
+    squares = lax.map(of_gate, jnp.arange(D))
+    return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0]
+
+
+def largest_divisor(n, most):
+    """The largest divisor of n up to `most`, at least 1."""
+    return max(d for d in range(1, n + 1) if n % d == 0 and d <= max(most, 1))
+
+
+@jax.jit
+def partial_sums(delta, exponent, z, t):
+    """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t 0.
+
+        terms = einsum("sdn,sc->sdnc", delta * 2.0**exponent, z)[t::-1]   # [u, D, n, c]
+        total = terms.cumsum(0)
+        norm  = sqrt((total**2).sum((n, c)))                              # [u, D]
+
+    The running total is rescaled whenever a larger term joins.
+    """
+    z, z_exponent = scaled_rows(z)
+    exponent = exponent + z_exponent
+
+    def add(u, state):
+        total, top, sums, exponents = state  # [D, n, c] / 2^top[D]
+        term_delta, term_exponent = index_step(delta, t - u), index_step(exponent, t - u)
+        present = jnp.any(term_delta != 0, axis=1)
+        higher = jnp.where(present, jnp.maximum(top, term_exponent), top)
+        scale = jnp.where(present, power_of_two(term_exponent - higher, z.dtype), 0)
+        term = (scale[:, None] * term_delta)[:, :, None] * index_step(z, t - u)[None, None]
+        total = total * power_of_two(top - higher, z.dtype)[:, None, None] + term
+        mantissa, own = normalise(total, axis=(1, 2))
+        norm = jnp.sqrt(jnp.sum(mantissa**2, axis=(1, 2)))
+        put = lambda a, new: lax.dynamic_update_index_in_dim(a, new, u, 0)
+        return total, higher, put(sums, norm), put(exponents, higher + own[:, 0, 0])
+
+    empty = jnp.zeros((*delta.shape[1:], z.shape[1]), z.dtype)
+    none = jnp.zeros(exponent.shape, z.dtype), jnp.zeros_like(exponent)
+    return lax.fori_loop(0, t + 1, add, (empty, jnp.full(delta.shape[1], ZERO_EXPONENT), *none))[2:]

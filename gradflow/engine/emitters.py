@@ -1,0 +1,88 @@
+"""What a sweep leaves behind at each step: norms of δ, δ itself, norms of the state's sensitivity."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradflow.engine.backward import CotangentBlock, cotangent_block, delta_of, sweep, vjp_step
+from gradflow.engine.recurrent_product import index_step
+from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
+
+
+def emit_norms(tape, block):
+    """The emit of a `sweep` that gives ‖δ_g(s)‖ as (mantissa, exponent), each [D, B].
+
+    δ is of the size of ct, which is near one, so its squares are mostly numbers. Where the sum of them is not, or is so
+    small that some may be lost, δ is scaled before it is squared.
+    """
+    jac_preact = tape.jacobians.preact
+    info = jnp.finfo(jac_preact.dtype)
+    least = info.tiny * 2.0**40
+    gate_open = jnp.any(jac_preact != 0, axis=(1, 3))  # [T, D]; δ of a closed gate is an exact zero
+    has_gradient = jnp.any(block.dC_dh != 0, axis=0)
+
+    def emit(s, delta, state):
+        squares = jnp.sum(delta**2, axis=1)
+        nonzero = index_step(gate_open, s)[:, None] & (has_gradient & (block.times >= s))[None]
+        in_range = ((squares > least) & (squares <= info.max)) | ~nonzero
+        unscaled = jnp.sqrt(squares), jnp.zeros(squares.shape, jnp.int32)
+
+        def scaled(ct):  # rare, so it computes δ again; what is in range does not depend on the costs beside it
+            mantissa, own = normalise(delta_of(index_step(jac_preact, s), ct), axis=1)
+            norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0]
+            return tuple(jnp.where(in_range, a, b) for a, b in zip(unscaled, norm, strict=True))
+
+        mantissa, own = lax.cond(jnp.all(in_range), lambda ct: unscaled, scaled, state.ct)
+        return mantissa, own + state.exponent[None]
+
+    return emit
+
+
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
+def block_norms(tape, low, *, cell_path_only, block_size):
+    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, B]."""
+    block = cotangent_block(tape.cotangents, low, block_size)
+    emit = emit_norms(tape, block)
+    return sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
+
+
+@jax.jit
+def norm_over_gates(mantissa, exponent, gate_mask):
+    """‖δ(t, s)‖ of one block over the chosen gates, bool[D], as (mantissa, exponent), each [B, T(s)]."""
+    mantissa = jnp.where(gate_mask[None, :, None], mantissa, 0)
+    top = largest_exponent(mantissa, exponent, axis=1)
+    total = jnp.sum((mantissa * power_of_two(exponent - top, mantissa.dtype)) ** 2, axis=1)
+    return jnp.sqrt(total).T, top[:, 0].T
+
+
+def largest_exponent(mantissa, exponent, axis):
+    """The largest exponent of what is not zero along `axis`, which is kept."""
+    return jnp.max(jnp.where(mantissa > 0, exponent, ZERO_EXPONENT), axis=axis, keepdims=True)
+
+
+@partial(jax.jit, static_argnames="cell_path_only")
+def deltas(tape, t, *, cell_path_only):
+    """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
+
+    def emit(s, delta, state):
+        delta, own = normalise(delta, axis=1)
+        return delta, jnp.sqrt(jnp.sum(delta**2, axis=1)), own[:, 0] + state.exponent[None]
+
+    block = cotangent_block(tape.cotangents, t, 1)
+    emitted = sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
+    return [a[..., 0] for a in emitted]
+
+
+@partial(jax.jit, static_argnames="cell_path_only")
+def state_norms(tape, t, *, cell_path_only):
+    """‖dh_i(t)/d carry(s)‖ of every unit i of one t, all states together, as (mantissa, exponent), each [T(s), n]."""
+    dtype, n = tape.cotangents.dC_dh.dtype, tape.cotangents.dC_dh.shape[1]
+
+    def emit(s, delta, state):
+        states, own = normalise(jnp.concatenate(state.ct), axis=0)  # [K·n, n]
+        return jnp.sqrt(jnp.sum(states**2, axis=0)), own[0] + state.exponent
+
+    units = CotangentBlock(jnp.full(n, t), jnp.eye(n, dtype=dtype), jnp.zeros(n, jnp.int32))
+    return sweep(tape, units, vjp_step(tape, cell_path_only), emit)

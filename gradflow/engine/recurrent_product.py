@@ -1,0 +1,87 @@
+"""W_hhᵀ δ_h, the only product of the sweep, in three layouts; and all numbers of the engine that were found by timing.
+
+Timed on two cores: `tests/benchmarks/engine.py --rows`. Sizes are in numbers, not bytes.
+"""
+
+from math import ceil, inf, sqrt
+
+import jax.numpy as jnp
+from jax import lax
+
+from gradflow.engine.scaling import dot
+
+
+def index_step(a, s):
+    """a[s], of an s that is known to lie within."""
+    return lax.dynamic_index_in_dim(a, s, keepdims=False)
+
+
+def matmul_all_gates(W, W_T, jac_preact, delta, ct):
+    """Σ_g W_gᵀ δ_g as it stands: one product with all G·n rows of δ_h."""
+    return dot(W_T, delta.reshape(-1, delta.shape[2])[: len(W)])
+
+
+def matmul_folded(W, W_T, jac_preact, delta, ct):
+    """Σ_k M_k ct_k with all M_kᵀ below one another: one product for all states."""
+    n = W.shape[1]
+    M_T = _fold(W.reshape(-1, n, n), lambda g: jac_preact[:, g, :, None])  # [K, n, n]
+    return dot(M_T.reshape(-1, n).T, jnp.concatenate(ct))
+
+
+def matmul_per_state(W, W_T, jac_preact, delta, ct):
+    """Σ_k M_k ct_k, a product a state."""
+    gates = jnp.split(W_T, len(W) // W.shape[1], axis=-1)
+    return sum(map(dot, _fold(gates, lambda g: jac_preact[:, g, None, :]), ct))
+
+
+def _fold(gates, jacobian):
+    return sum(W_g[None] * jacobian(g) for g, W_g in enumerate(gates))
+
+
+TUNED = (  # n below, the layout of the product, what a step costs beside its rows: as much as so many rows
+    (64, matmul_all_gates, 64),
+    (128, matmul_folded, 16),
+    (inf, matmul_per_state, 32),
+)
+MIN_FOLDED = 16  # costs: fewer do not pay for making the M_k
+VECTOR = 16  # a block is a multiple of so many costs
+MAX_BLOCK = 256  # costs: more save no time, and what a block needs grows with them
+CACHE_BLOCK = 2**17  # n × costs, of one state: stays in the cache
+CACHE_UNITS = 2**12  # units × costs of a contraction that go together
+STEPS_CHUNK = 64, 256  # steps of a contraction that go together: n // 2, but no fewer and no more
+SMALL_BLOCK = 2**22  # numbers in all δ of a block: up to here a thread costs more than it saves
+
+
+def _tuned(n):
+    return next(row for row in TUNED if n < row[0])
+
+
+def recurrent_product(weights, jacobians):
+    """(s, δ [D, n, B], ct) -> W_hhᵀ δ_h [n, B], in the layout that is fastest for n units and B costs.
+
+        W_hhᵀ δ_h = Σ_g W_gᵀ Σ_k (∂carry_k/∂a_g ⊙ ct_k) = Σ_k M_k ct_k        M_k = Σ_g W_gᵀ diag(∂carry_k/∂a_g)
+
+    On the right the product for all costs has K blocks of n × n, not G; it pays for making the M_k where there are
+    enough units and costs.
+    """
+    weight_hh, weight_hh_T = weights.weight_hh, jnp.swapaxes(weights.weight_hh, -1, -2)
+    n = weight_hh.shape[-1]
+
+    def times(s, delta, ct):
+        B, K, G = ct[0].shape[1], len(ct), weight_hh.shape[-2] // n
+        layout = matmul_all_gates if B < MIN_FOLDED or K == G else _tuned(n)[1]
+        copy = lambda a: a if a.ndim == 2 else index_step(a, s)
+        return layout(copy(weight_hh), copy(weight_hh_T), index_step(jacobians.preact, s), delta, ct)
+
+    return times
+
+
+def choose_block_size(n, steps):
+    """How many times t make a block, for n units and T steps.
+
+    B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B costs: least at B = √(T / A), where A is what
+    a step costs for any number of them.
+    """
+    blocks = max(1, round(sqrt(steps / _tuned(n)[2])))
+    size = VECTOR * ceil(steps / blocks / VECTOR) if steps > VECTOR else steps
+    return min(size, MAX_BLOCK, max(VECTOR, CACHE_BLOCK // n))

@@ -1,0 +1,37 @@
+"""What a person sees while cells are compiled that nobody has asked for before."""
+
+import re
+
+from support.chromium import wait_until_at_rest
+from support.page_driver import texts
+
+TITLE = "Each term by lag, cell by cell"
+WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
+  window.seen = [];
+  const look = () => {
+    const chart = document.querySelector(".st-key-picture .stVegaLiteChart");
+    const message = document.querySelector(".st-key-status")?.innerText ?? null;
+    const old = !ink().some(({ text }) => text === "%s");
+    const lit = document.querySelector("[data-testid=stMain] button[aria-checked=true]")?.innerText;
+    seen.push({ message, old, lit, greyed: !chart || getComputedStyle(chart).opacity < 0.5 });
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(visit):
+    page = visit({"closer": "true", "hidden": "2"})
+    page.evaluate(WATCH % TITLE)
+    page.get_by_role("radio", name="Cells").click()
+    page.wait_for_function("title => ink().some(({ text }) => text === title)", arg=TITLE)
+    wait_until_at_rest(page)
+    seen = page.evaluate("seen")
+    waiting = [frame for frame in seen if frame["message"] is not None]
+    assert waiting, "there was nothing to wait for"
+    said = r"Getting ready for [\w-]+, [1-5] of 5 cells\. This happens once\.|Drawing\.|"  # how many are seen is chance
+    assert all(re.fullmatch(said, frame["message"].strip()) for frame in waiting)
+    begun = seen.index(waiting[0])
+    assert all(frame["greyed"] for frame in seen[begun:] if frame["old"]), "the old chart stands under the lit tab"
+    assert seen[-1]["message"] is None and not seen[-1]["greyed"] and not seen[-1]["old"]
+    assert TITLE in texts(page)

@@ -1,0 +1,491 @@
+"""The closer charts show what a plain forward pass, differentiated by JAX, says of the same scenario."""
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradflow as gf
+from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
+from gradflow.app.measurement import measure
+from gradflow.app.presets import PRESETS
+from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
+from gradflow.app.view import View
+from gradflow.reading import number
+from support.oracle import Answer, costs, plain
+
+pytestmark = pytest.mark.slow
+
+LN10 = np.log(10)
+LENGTH = 24  # of all, so that the plain pass is compiled once a cell
+SCENARIOS = {
+    **{cell: Scenario(cell=cell, hidden=4, horizon=LENGTH, gain=1.3) for cell in CHOICES["cell"]},
+    "pinned": Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.9, write_every=5),
+    "recall": Scenario(hidden=4, horizon=LENGTH, sequence="recall"),
+    "cell path": Scenario(hidden=4, horizon=LENGTH, cell_path_only=True),
+    "few lags": Scenario(hidden=4, horizon=LENGTH, time=6),
+}
+FIELDS = gf.Weights._fields
+every_scenario = pytest.mark.parametrize("case", SCENARIOS)
+every_field = pytest.mark.parametrize("field", FIELDS)
+
+
+def problem(scenario):
+    """The scenario's first steps as the oracle takes them."""
+    data, pins = scenario.data(), {name: pin[:LENGTH] for name, pin in scenario.pins().items()}
+    return (scenario.weights(), data.inputs[:LENGTH], scenario.readout(), data.targets[:LENGTH]), {"pins": pins}
+
+
+@cache
+def shared_jacobian(cell, truncate):
+    """The derivative of every C(t) by weights that all steps share."""
+
+    def by_time(shared, *rest):
+        copies = gf.Weights(*(jnp.broadcast_to(field, (LENGTH, *field.shape)) for field in shared))
+        return costs(jnp, cell, truncate, copies, *rest)
+
+    return jax.jit(jax.jacrev(by_time))
+
+
+@cache
+def all_gradients(scenario):
+    """What JAX gives for the shared weights, in float64: field -> [t, ...]."""
+    (weights, *arrays), options = problem(scenario)
+    with jax.enable_x64(True):
+        _, *rest = plain(scenario.cell, weights, *arrays, **options)
+        shared = gf.Weights(*(np.asarray(field, np.float64) for field in weights))
+        found = shared_jacobian(scenario.cell, scenario.cell_path_only)(shared, *rest)
+        return {name: np.asarray(field) for name, field in found._asdict().items()}
+
+
+@cache
+def all_terms(scenario):
+    """Every dC(t)/dW(t−u) from a copy of the weights a step, in float64: field -> [t, u, ...]."""
+    arrays, options = problem(scenario)
+    with jax.enable_x64(True):
+        return Answer(scenario.cell, *arrays, cell_path_only=scenario.cell_path_only, **options).by_lag
+
+
+def core(scenario):
+    """The scenario with what does not change a gradient put aside, to compute each once."""
+    return replace(scenario, weight="weight_hh", time=255)
+
+
+def gradient(measurement, field, t=None):
+    """jax.grad of C(t) by the shared field."""
+    return all_gradients(core(measurement.scenario))[field][measurement.t if t is None else t]
+
+
+def terms(measurement, field):
+    """Its terms at the chosen t, by lag: [t+1, ...]."""
+    t = measurement.t
+    return all_terms(core(measurement.scenario))[field][t, : t + 1]
+
+
+def sizes(measurement, *fields):
+    """‖term‖ by lag, of one field or of several together."""
+    flat = [terms(measurement, field).reshape(measurement.t + 1, -1) for field in fields]
+    return np.linalg.norm(np.concatenate(flat, axis=1), axis=1)
+
+
+def log10(values):
+    """−inf at a zero, without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.log10(values)
+
+
+def measured(case, **change):
+    return measure(replace(SCENARIOS[case], **change))
+
+
+def drawn(name, measurement, view, kept=None):
+    frame = CHARTS[name].domain(measurement, view)
+    tables = CHARTS[name].data(measurement, view, kept, frame)
+    return {dataset: table.to_pydict() for dataset, table in tables.items()}, frame
+
+
+def shown_number(text):
+    """A number as it is written on a chart: "+0.0123", "−3.2e-17"."""
+    return float(text.replace("−", "-"))
+
+
+# -------------------------------------------------------------------------------------------- the sum, bar by bar
+
+
+def entries(field, scenario):
+    """Some entries of a field, one in the last block of rows."""
+    rows, width = getattr(scenario.weights(), field).shape[0], 4
+    places = ((0, 0), (1, 3), (rows - 1, 2)) if field.startswith("weight") else ((0, None), (rows - 2, None))
+    assert all((col or 0) < width for _, col in places)
+    return places
+
+
+def bars_of(measurement, view):
+    """(names, starts, stops) of the bars, as numbers, and all that is drawn."""
+    data, (unit, _, _) = drawn("entry", measurement, view)
+    bars = data["bars"]
+    return list(bars["name"]), *(np.array(bars[end]) * 10.0**unit for end in ("start", "stop")), bars
+
+
+@every_scenario
+@every_field
+def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
+    measurement = measured(case, weight=field)
+    expected = gradient(measurement, field)
+    for row, col in entries(field, measurement.scenario):
+        names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
+        total = expected[row if col is None else (row, col)]
+        reach = np.abs([start, stop]).max()
+        assert names[-1] == "sum" and start[-1] == 0
+        assert stop[-1] == pytest.approx(total, rel=1e-4, abs=1e-5 * reach)
+        assert stop[-2] == pytest.approx(stop[-1], abs=1e-6 * reach), "the last bar but one ends where the sum stands"
+
+
+@every_scenario
+@every_field
+def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
+    measurement = measured(case, weight=field)
+    for row, col in entries(field, measurement.scenario):
+        names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
+        term = terms(measurement, field)[(slice(None), row, *([] if col is None else [col]))]
+        first, reach = min(len(term), waterfall.FIRST), np.abs([start, stop]).max() + 1e-30
+        assert names[:first] == [str(u) for u in range(first)]
+        np.testing.assert_allclose((stop - start)[:first], term[:first], rtol=1e-4, atol=1e-5 * reach)
+        assert start[0] == 0
+        np.testing.assert_array_equal(start[1 : len(names) - 1], stop[: len(names) - 2])
+
+
+@every_scenario
+def test_one_bar_holds_all_that_is_not_among_the_first(case):
+    measurement = measured(case, weight="bias_ih")
+    names, start, stop, bars = bars_of(measurement, View(row=1))
+    lags = measurement.t + 1
+    if lags <= waterfall.FIRST:
+        assert names == [*map(str, range(lags)), "sum"]
+        return
+    assert names == [*map(str, range(waterfall.FIRST)), f"{waterfall.FIRST}–{lags - 1}", "sum"]
+    rest = terms(measurement, "bias_ih")[waterfall.FIRST :, 1].sum()
+    reach = np.abs([start, stop]).max()
+    assert (stop - start)[-2] == pytest.approx(rest, rel=1e-4, abs=1e-5 * reach)
+    assert shown_number(bars["words"][-2]) == pytest.approx(rest, rel=0.06, abs=1e-5 * reach)
+
+
+@every_scenario
+def test_the_words_of_the_sum_are_its_number(case):
+    measurement = measured(case, weight="bias_hh")
+    *_, bars = bars_of(measurement, View(row=2))
+    assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, "bias_hh")[2], rel=0.06)
+    said = CHARTS["entry"].say(measurement, View(row=2))
+    assert f"bias_hh[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
+    assert bars["words"][-1] in said
+
+
+def test_the_words_of_a_small_term_are_its_number():
+    measurement = measure(Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH))
+    *_, bars = bars_of(measurement, View())
+    first = measurement.log_row[0]
+    size = [abs(shown_number(words)) for words in bars["words"][: waterfall.FIRST]]
+    np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(waterfall.FIRST), rtol=0.06)
+
+
+@every_scenario
+@pytest.mark.parametrize("field", (*FIELDS, "all"))
+def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_its_terms(case, field):
+    measurement = measured(case, weight=field)
+    chosen = FIELDS if field == "all" else (field,)
+    size = sizes(measurement, *chosen)
+    total = np.sqrt(sum(np.sum(gradient(measurement, name) ** 2) for name in chosen))
+    names, start, stop, bars = bars_of(measurement, View(whole=True, row=3))
+    assert names[-2:] == ["Σ‖·‖", "‖Σ‖"] and (start[-2:] == 0).all()
+    assert stop[-1] == pytest.approx(total, rel=1e-4)
+    assert stop[-2] == pytest.approx(size.sum(), rel=1e-4)
+    first = min(len(size), waterfall.FIRST)
+    np.testing.assert_allclose(stop[:first], size.cumsum()[:first], rtol=1e-4)
+    assert shown_number(bars["words"][-1]) == pytest.approx(total, rel=0.06)
+
+
+@every_scenario
+@every_field
+def test_an_entry_beyond_the_weight_is_its_last(case, field):
+    measurement = measured(case, weight=field)
+    shape = getattr(measurement.scenario.weights(), field).shape
+    corner = View(row=shape[0] - 1, col=shape[-1] - 1)
+    beyond = View(row=255, col=63)
+    assert drawn("entry", measurement, beyond) == drawn("entry", measurement, corner)
+
+
+def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
+    measurement = measured("lstm")
+    for row in range(16):
+        gate = gf.CELLS["lstm"].gates[row // 4]
+        assert waterfall.called(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+
+
+@every_scenario
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_axis_holds_every_bar_and_its_foot_and_is_not_far_too_long(case, whole):
+    measurement = measured(case)
+    for row in (0, 2):
+        _, start, stop, _ = bars_of(measurement, View(row=row, whole=whole))
+        unit, floor, ceiling = waterfall.domain(measurement, View(row=row, whole=whole))
+        values = np.array([*start, *stop]) / 10.0**unit
+        if not values.any():
+            assert (unit, floor, ceiling) == (0, 0, 1)
+            continue
+        assert floor <= 0 <= ceiling
+        assert floor < values.min() or values.min() == 0 == floor
+        assert values.max() < ceiling or values.max() == 0 == ceiling
+        assert ceiling - floor < 2.5 * (values.max() - values.min()) + 1e-9
+
+
+def test_the_axis_ends_at_one_of_a_few_lengths():
+    values = np.exp(np.linspace(-3, 3, 50)).tolist()
+    found = set()
+    for value in values:
+        sign, log = np.ones(1, np.int8), np.log([value])
+        lags = type("Lags", (), {"entry": lambda *_, pair=(sign, log): pair})()
+        measurement = type("One", (), {"lags": lags, "field": {"weight": "bias_hh"}, "scenario": Scenario()})()
+        found.add(waterfall.domain(measurement, View())[2])
+    assert found <= set(waterfall.LENGTHS)
+
+
+@pytest.mark.parametrize("time", [3, LENGTH - 1])
+def test_the_lit_bar_is_that_of_the_lag(time):
+    measurement = measured("lstm", time=time)
+    for lag in range(time + 1):
+        data, _ = drawn("entry", measurement, View(closer=True, lag=lag))
+        assert data["frame"]["lit"] == [min(lag, waterfall.FIRST)]
+    assert drawn("entry", measurement, View(lag=2))[0]["frame"]["lit"] == [-1]
+
+
+def test_a_lag_beyond_t_lights_the_last_bar_of_a_lag():
+    data, _ = drawn("entry", measured("lstm", time=3), View(closer=True, lag=200))
+    assert data["frame"]["lit"] == [3]
+
+
+def test_the_kept_waterfall_stands_at_its_own_ends():
+    measurement, kept = measured("lstm"), measured("lstm", seed=1)
+    view = View(row=1, col=1)
+    frame = waterfall.widest(waterfall.domain(measurement, view), waterfall.domain(kept, view))
+    bars = waterfall.data(measurement, view, kept, frame)["bars"].to_pydict()
+    own = waterfall.data(kept, view, None, frame)["bars"].to_pydict()
+    np.testing.assert_allclose(bars["kept"], own["stop"], rtol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------- curves
+
+
+def lines(data):
+    """Style and colour -> f[...] in log10; NaN where nothing is drawn."""
+    found = {}
+    for curve, y, stroke in zip(*(data["curves"][name] for name in ("curve", "y", "stroke")), strict=True):
+        colour, style = line.STROKES[stroke]
+        found.setdefault((curve, style, colour), []).append(np.nan if y is None else y)
+    return {(style, colour): np.array(line) for (_, style, colour), line in found.items()}
+
+
+FACTORS = [(case, field) for case in SCENARIOS for field in FIELDS]
+
+
+@pytest.mark.parametrize(("case", "field"), FACTORS)
+def test_the_two_factors_multiply_to_the_term(case, field):
+    measurement = measured(case, weight=field)
+    found = lines(drawn("factors", measurement, View())[0])
+    sent, met = found["solid", base.BLUE], found["dashed", base.PURPLE]
+    expected = log10(sizes(measurement, field))
+    seen = np.isfinite(sent) & np.isfinite(met)
+    np.testing.assert_array_equal(seen, np.isfinite(expected))
+    np.testing.assert_allclose((sent + met)[seen], expected[seen], atol=1e-4)
+    np.testing.assert_allclose(found["dotted", base.GREY][seen], expected[seen], atol=1e-4)
+
+
+@every_scenario
+def test_what_a_term_meets_is_the_state_the_input_or_one(case):
+    scenario, met = SCENARIOS[case], {}
+    for field in FIELDS:
+        data, _ = drawn("factors", measured(case, weight=field), View())
+        met[field] = lines(data)["dashed", base.PURPLE]
+    t = measured(case).t
+    inputs = scenario.data().inputs[t::-1]
+    np.testing.assert_allclose(met["weight_ih"], np.log10(np.linalg.norm(inputs, axis=1)), atol=1e-5)
+    np.testing.assert_allclose([met["bias_ih"], met["bias_hh"]], 0, atol=1e-12)
+    assert np.isnan(met["weight_hh"][t]), "h(−1) is zero"
+
+
+@every_scenario
+def test_relative_divides_what_is_sent_by_the_error(case):
+    measurement = measured(case)
+    (sent, met, term), (absolute, same, whole) = (
+        line.factors(measurement, View(relative=relative)) for relative in (True, False)
+    )
+    scenario, t = measurement.scenario, measurement.t
+    error = measurement.cost[t]  # ½ e², and dC/dh = e · readout
+    size = np.log(np.sqrt(2 * error) * np.linalg.norm(scenario.readout()))
+    np.testing.assert_array_equal(met, same)
+    for divided, full in ((sent, absolute), (term, whole)):
+        here = np.isfinite(full)
+        np.testing.assert_array_equal(here, np.isfinite(divided))
+        np.testing.assert_allclose(full[here] - divided[here], size, atol=1e-4)
+
+
+def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
+    measurement = measured("gru")
+    data, _ = drawn("factors", measurement, View())
+    delta, other, term = line.factors(measurement, View())
+    for u, words in enumerate(data["columns"]["words"]):
+        assert (
+            words == f"lag {u} (step {measurement.t - u}): {number(delta[u])} × {number(other[u])} = {number(term[u])}"
+        )
+
+
+@pytest.mark.parametrize("case", [case for case in SCENARIOS if case != "recall"])
+@every_field
+def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
+    measurement = measured(case, weight=field)
+    found = lines(drawn("growth", measurement, View())[0])
+    thin, thick = found["thin", base.PURPLE], found["solid", base.BLUE]
+    for t in range(0, LENGTH, 4):
+        size = np.linalg.norm(gradient(measurement, field, t))
+        if size == 0:
+            assert np.isnan(thin[t]) and np.isnan(thick[t])
+            continue
+        error = np.sqrt(2 * measurement.cost[t]) * np.linalg.norm(measurement.scenario.readout())
+        assert thin[t] == pytest.approx(np.log10(size), abs=1e-4)
+        assert thick[t] == pytest.approx(np.log10(size / error), abs=1e-3)
+
+
+def test_there_is_no_sum_before_the_first_target():
+    found = lines(drawn("growth", measured("recall"), View())[0])
+    for stroke in (("thin", base.PURPLE), ("solid", base.BLUE)):
+        np.testing.assert_array_equal(np.isfinite(found[stroke]), np.arange(LENGTH) >= 20)
+
+
+@pytest.mark.parametrize("name", ["Vanishing", "Constant", "Exploding"])
+def test_one_unit_s_sum_is_the_geometric_series(name):
+    preset = replace(PRESETS[name], horizon=60)
+    curve = lines(drawn("growth", measure(preset), View())[0])["solid", base.BLUE]
+    expected = [np.log10(sum(preset.gain**u for u in range(t + 1))) for t in range(60)]
+    np.testing.assert_allclose(curve, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [4, 20, 61, 100])
+def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
+    values = np.log(np.arange(1, length + 1.0)) + 3
+    shapes = line.references(values)
+    start = length // 4
+    for shape in shapes.values():
+        assert shape[start] == pytest.approx(np.median(values[max(0, start - 2) : start + 3]))
+    bounded, linear, exponential = (np.exp(shape - shape[start]) for shape in shapes.values())
+    t = np.arange(length)
+    np.testing.assert_allclose(bounded, 1)
+    np.testing.assert_allclose(linear, (t + 1) / (start + 1))
+    np.testing.assert_allclose(exponential, 1.1 ** (t - start))
+
+
+def test_a_reference_passes_over_what_is_no_number():
+    values = np.full(40, 2.0)
+    values[[8, 10, 12]] = np.nan, -np.inf, np.nan
+    assert all(shape[10] == 2.0 for shape in line.references(values).values())
+    assert all(np.isnan(shape).all() for shape in line.references(np.full(40, np.nan)).values())
+
+
+# ------------------------------------------------------------------------------------------------------ network
+
+
+@every_scenario
+def test_an_arrow_is_as_wide_as_its_term_is_large(case):
+    measurement = measured(case)
+    data, domain = drawn("network", measurement, View())
+    arrows = data["arrows"]
+    size, wide = sizes(measurement, "weight_hh")[arrows["lag"]], np.array(arrows["wide"])
+    assert ((wide > 0) == (size > 0)).all()
+    order = np.argsort(size)
+    assert (np.diff(wide[order]) >= -1e-9).all()
+    assert (np.diff(wide[order])[np.diff(np.log(np.maximum(size[order], 1e-30))) > 0.01] > 0).all()
+    assert wide.max() <= network.BROAD
+    np.testing.assert_array_equal(np.array(arrows["head"]) > 0, wide > 0)
+    there = size > 0
+    np.testing.assert_allclose(
+        wide[there], np.interp(np.log10(size[there]), domain, (0.75, network.BROAD)), rtol=1e-4, atol=1e-4
+    )
+
+
+@every_scenario
+def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
+    measurement = measured(case)
+    data, _ = drawn("network", measurement, View())
+    lags = list(range(min(network.STEPS, measurement.t + 1)))
+    assert len(lags) <= 12
+    assert data["units"]["lag"] == data["arrows"]["lag"] == lags
+    assert data["units"]["x"] == data["arrows"]["to"] == [network.STEPS - 1 - u for u in lags]
+    assert data["units"]["name"] == [str(measurement.t - u) for u in lags]
+    size = sizes(measurement, "weight_hh")[lags]
+    np.testing.assert_allclose([float(text) for text in data["units"]["term"]], size, rtol=0.06)
+    assert [x for x in data["columns"]["x"] if x is not None] == data["units"]["x"]
+
+
+@pytest.mark.parametrize("time", [0, 4, LENGTH - 1])
+def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
+    opening = {"forget": 0.9, "input": 0.7, "output": 0.4}
+    scenario = replace(SCENARIOS["pinned"], **opening, time=time)
+    data, _ = drawn("network", measure(scenario), View())
+    gates = data["gates"]
+    steps = [time - int(lag) for lag in gates["lag"]]
+    places = list(zip(gates["dx"], gates["dy"], strict=True))
+    by_place = {place: name for name, place in network.BESIDE.items() if name in opening}
+    assert len(places) == 3 * min(network.STEPS, time + 1)
+    for step, place, x, found in zip(steps, places, gates["x"], gates["open"], strict=True):
+        name, write = by_place[place], step % 5 == 0
+        shut = (name == "forget" and write) or (name == "input" and not write)
+        assert found == pytest.approx(0 if shut else opening[name], abs=1e-6)
+        assert x == network.STEPS - 1 - (time - step)
+
+
+def test_a_learned_gate_is_as_open_as_the_measurement_says():
+    measurement = measured("gru", time=9)
+    data, _ = drawn("network", measurement, View())
+    gates = data["gates"]
+    for name in ("reset", "update"):
+        here = [
+            k for k, place in enumerate(zip(gates["dx"], gates["dy"], strict=True)) if place == network.BESIDE[name]
+        ]
+        np.testing.assert_allclose([gates["open"][k] for k in here], measurement.gates[name][9::-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-linear"])
+def test_a_plain_network_has_no_gates(cell):
+    assert drawn("network", measured(cell), View())[0]["gates"]["open"] == []
+
+
+def test_the_earlier_copies_hold_the_rest_of_the_terms():
+    measurement = measured("lstm")
+    data, _ = drawn("network", measurement, View())
+    size = sizes(measurement, "weight_hh")
+    part = 100 * size[network.STEPS :].sum() / size.sum()
+    (words,) = data["frame"]["earlier"]
+    count, percent = words.split(" earlier copies hold ")
+    assert int(count) == LENGTH - network.STEPS
+    assert float(percent.split(" %")[0]) == pytest.approx(part, rel=0.06)
+
+
+# ------------------------------------------------------------------------------------------- cells side by side
+
+
+@pytest.mark.parametrize("cell, gates", [("lstm", ["forget", "input"]), ("gru", ["update"])])
+def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
+    """A pinned gate is open by its value, except that one write in so many steps shuts or opens it."""
+    scenario = Scenario(hidden=4, horizon=LENGTH, gates="pinned", forget=0.8, update=0.8, input=0.6, write_every=5)
+    measurement, view = measure(scenario), View(show="cells")
+    table = cells.data(measurement, view, None, cells.domain(measurement, view))[cell]
+    drawn = {name: table[name].to_numpy() for name in table.column_names}
+    for gate in gates:
+        foot = pinnable_gates(cell).index(gate) + 1
+        strip = np.flatnonzero(drawn["foot"] == foot)
+        strip = strip[np.argsort(drawn["lag"][strip])]
+        opened = (foot - drawn["open"][strip]) * cells.STRIP / cells.OPEN
+        pins = Scenario(**vars(scenario) | {"cell": cell}).pins()[gate][:LENGTH]
+        np.testing.assert_allclose(opened, pins[::-1], atol=1e-6)
+        assert len(set(pins)) == 2, "nothing is written"

@@ -1,0 +1,78 @@
+"""A real Chromium, what is drawn on its canvases, and waiting until it is."""
+
+import shutil
+from pathlib import Path
+
+CHART = "[data-testid=stVegaLiteChart]"
+CANVAS = f"{CHART} canvas"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# window.ink(): every text that stands on a canvas, [{ text, x, y, color }], in device pixels;
+# ink.since(): milliseconds since a canvas was last cleared. Vega clears what it redraws: all, or inside a clip.
+INK = """
+(() => {
+  const pen = CanvasRenderingContext2D.prototype;
+  const { save, rect, clip, clearRect, fillText } = pen;
+  const sheets = new Map();  // canvas -> place -> text
+  const sheet = (canvas) => sheets.get(canvas) ?? sheets.set(canvas, new Map()).get(canvas);
+  const device = (context, x, y) => context.getTransform().transformPoint({ x, y });
+  const corners = (context, x, y, width, height) => [device(context, x, y), device(context, x + width, y + height)];
+  let outlined, clipped, cleared = 0;
+  pen.save = function () {
+    clipped = null;
+    return save.apply(this, arguments);
+  };
+  pen.rect = function () {
+    outlined = corners(this, ...arguments);
+    return rect.apply(this, arguments);
+  };
+  pen.clip = function () {
+    clipped = outlined;
+    return clip.apply(this, arguments);
+  };
+  pen.clearRect = function () {
+    cleared = performance.now();
+    const [from, to] = clipped ?? corners(this, ...arguments), here = sheet(this.canvas);
+    for (const [place, text] of here)
+      if (text.x >= from.x && text.x <= to.x && text.y >= from.y && text.y <= to.y) here.delete(place);
+    return clearRect.apply(this, arguments);
+  };
+  pen.fillText = function (text, x, y) {
+    const at = device(this, x, y);
+    sheet(this.canvas).set(`${at.x} ${at.y}`, { text, x: at.x, y: at.y, color: this.fillStyle });
+    return fillText.apply(this, arguments);
+  };
+  window.ink = () => [...sheets].flatMap(([canvas, here]) => (canvas.isConnected ? [...here.values()] : []));
+  ink.since = () => performance.now() - cleared;
+})();
+"""
+
+
+def executable(playwright):
+    """The path of a Chromium, the system's own or Playwright's; None where there is none."""
+    own = Path(playwright.chromium.executable_path)
+    return shutil.which("chromium") or shutil.which("chromium-browser") or (str(own) if own.exists() else None)
+
+
+def launch(playwright):
+    """A headless Chromium; see `executable`."""
+    return playwright.chromium.launch(executable_path=executable(playwright), args=FLAGS)
+
+
+def wait_until_drawn(page):
+    """Wait until the picture stands and the server is at rest."""
+    page.wait_for_function("ink().length > 9 && ink.since() > 200")
+    wait_until_at_rest(page)
+
+
+def wait_until_at_rest(page):
+    """Wait until no script runs."""
+    page.wait_for_selector('[data-test-script-state="notRunning"]')
