@@ -9,6 +9,19 @@ backward sweep), `reading` (what the numbers mean), `app` (the page).
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
+    from gradflow.cells import CELLS as CELLS
+    from gradflow.cells import Cell as Cell
+    from gradflow.feedforward import LayerGradients as LayerGradients
+    from gradflow.feedforward import layer_gradients as layer_gradients
+    from gradflow.lags import LagTerms as LagTerms
+    from gradflow.lags import lag_terms as lag_terms
+    from gradflow.maps import GradientMap as GradientMap
+    from gradflow.maps import gradient_map as gradient_map
+    from gradflow.maps import gradient_maps as gradient_maps
+    from gradflow.weights import Weights as Weights
 
 _HOMES = {
     "CELLS": "cells",
@@ -25,7 +38,11 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name):  # a page can be painted before the first name pulls JAX in
+def __getattr__(name: str) -> object:  # a page can be painted before the first name pulls JAX in
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -103,8 +103,8 @@ def _scale_gradients(net, *, activation):
     cell = CELLS[f"rnn-{activation}"]
 
     def cost(scales):
-        def layer(h, now):
-            scale, weight = now
+        def layer(h, own):
+            scale, weight = own
             a = scale * (weight @ h)
             (h,) = cell.step(jnp.zeros_like(a)[None], a[None], (h,), {})
             return h, None

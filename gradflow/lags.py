@@ -236,7 +236,7 @@ class LagTerms:
         return unscaled_deltas(fwd.tape, self.t, cell=fwd.cell, cell_path_only=fwd.cell_path_only)
 
     def _log_factors(self, name, gate):
-        """log ‖δ(t, s)‖ over the chosen rows and log ‖z(s)‖, each [T]."""
+        """log ‖δ(t, s)‖ over the chosen gates and log ‖z(s)‖, each [T]."""
         gate_index = self._fwd.gate_index(name, gate)
         delta = log_total(logs(self._norm[:, gate_index], self._exponent[:, gate_index]))
         return delta, log_norm(self._fwd.tape.factors[name])

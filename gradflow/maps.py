@@ -66,9 +66,9 @@ class GradientMap:
 
         def log_norms(name, low, block):
             """log ‖term(t, s)‖ of a block, [t, s]."""
-            met = min(low + self._block_size, len(terms))  # later steps are met by none of these costs
-            norms = (np.asarray(a)[:, :met] for a in norm_over_gates(*block, gate_masks[name]))
-            return logs(*norms) + factors[name][:met]
+            reached = min(low + self._block_size, len(terms))  # no cost of the block reaches later steps
+            norms = (np.asarray(a)[:, :reached] for a in norm_over_gates(*block, gate_masks[name]))
+            return logs(*norms) + factors[name][:reached]
 
         for low, block in self._blocks("norms", block_norms, len(terms), self._block_size):
             self._fill(terms, low, norm_over_fields(weight, partial(log_norms, low=low, block=block)))

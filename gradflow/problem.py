@@ -125,18 +125,18 @@ def _dtype(*values):
 
 def _check_weights(cell, weights, steps, m):
     """The number of units n, once all four shapes agree."""
-    rows = len(cell.gates)
+    G = len(cell.gates)
     shape = weights.weight_hh.shape
     lead = (steps,) if len(shape) == 3 else ()
     n = shape[-1] if shape else 0
     shapes = {
-        "weight_ih": (*lead, rows * n, m),
-        "weight_hh": (*lead, rows * n, n),
-        "bias_ih": (*lead, rows * n),
-        "bias_hh": (*lead, rows * n),
+        "weight_ih": (*lead, G * n, m),
+        "weight_hh": (*lead, G * n, n),
+        "bias_ih": (*lead, G * n),
+        "bias_hh": (*lead, G * n),
     }
-    units = shape[-2] // rows if len(shape) > 1 else 0
-    if cell.name == "lstm" and 0 < n < units and weights.weight_ih.shape[-2:-1] == (rows * units,):
+    units = shape[-2] // G if len(shape) > 1 else 0
+    if cell.name == "lstm" and 0 < n < units and weights.weight_ih.shape[-2:-1] == (G * units,):
         raise ValueError(
             f"weight_hh has shape {list(shape)}, that of {units} units projected to {n} (proj_size); an lstm has no "
             f"projection and needs {[*shape[:-1], units]}"
@@ -146,7 +146,7 @@ def _check_weights(cell, weights, steps, m):
         if given != expected or n == 0:
             raise ValueError(
                 f"{name} has shape {list(given)}; {cell.name} with n = {n}, m = {m} and T = {steps} needs "
-                f"{list(expected)} (G·n rows, G = {rows}; a leading axis T on all four fields when untied)"
+                f"{list(expected)} (G·n rows, G = {G}; a leading axis T on all four fields when untied)"
             )
     return n
 

@@ -1,4 +1,4 @@
-"""The README keeps its promises."""
+"""The README keeps its promises, and so do the pages it leads to."""
 
 import os
 import re
@@ -9,6 +9,14 @@ import pytest
 from support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    "README.md",
+    ".github/CONTRIBUTING.md",
+    ".streamlit/README.md",
+    "gradflow/engine/README.md",
+    "tests/benchmarks/README.md",
+    "tests/operations/README.md",
+]
 
 
 def blocks(language, text=README):
@@ -40,6 +48,28 @@ def test_running_and_testing_are_one_command_each():
         assert len(command.strip().splitlines()) == 1
 
 
-def test_every_path_in_it_exists():
-    for path in re.findall(r"\]\((?!http)(.+?)\)", README) + re.findall(r"(tests/\S+?\.(?:py|txt))", README):
-        assert (ROOT / path).exists(), path
+def test_it_fits_two_screens_and_leads_to_every_other_page():
+    assert len(README.splitlines()) <= 110
+    assert set(re.findall(r"\]\((\S+\.md)\)", README)) == {*PAGES} - {"README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_it_points_to_is_there(page):
+    """Links and images count from the page's folder, and files that are named from the root."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!http)(.+?)\)", text) + re.findall(r'src(?:set)?="(.+?)"', text)
+    named = re.findall(r"((?:tests|gradflow)/[\w./-]*\w)", text)
+    paths = [(ROOT / page).parent / link for link in links] + [ROOT / name for name in named]
+    assert [path for path in paths if not path.exists()] == []
+
+
+def test_each_figure_has_the_command_behind_it():
+    performance, reliability = (
+        (ROOT / "tests" / topic / "README.md").read_text(encoding="utf-8") for topic in ("benchmarks", "operations")
+    )
+    for script in (ROOT / "tests/benchmarks").glob("*.py"):
+        assert f"tests/benchmarks/{script.name}" in performance + reliability
+    _, _, *rows = [line for line in reliability.splitlines() if line.startswith("| ")]
+    assert len(rows) > 10
+    for row in rows:
+        assert re.search(r"`(?:GRADFLOW_WHOLE=1 )?(?:pytest )?tests/\w\S*\.py[^`]*`[^|`]* \|$", row), row

@@ -1,9 +1,13 @@
 """Data flows one way, each library is imported where it belongs, and no test imports another."""
 
 import ast
+import tomllib
+from fnmatch import fnmatch
+from importlib import import_module
 
 import pytest
 
+import gradflow
 from support.paths import APP, ROOT, SOURCES
 from support.subprocesses import loaded
 
@@ -92,6 +96,8 @@ APPLICATION = (
     "feedforward_demo",
     "pages",
 )
+OVERRIDES = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["overrides"]
+UNTYPED = [module for each in OVERRIDES if each.get("ignore_errors") for module in each["module"]]
 # Each imports what stands before it, and nothing else of ours.
 ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APPLICATION))]
 PACKAGES = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
@@ -110,9 +116,19 @@ def place(module):
     return next((ORDER.index(name) for name in names if name in ORDER), None)
 
 
+def nodes(path):
+    """Every node of a file's syntax but those that type checkers alone read."""
+    left = [ast.parse(path.read_text(encoding="utf-8"))]
+    while left:
+        node = left.pop()
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            left += ast.iter_child_nodes(node)
+
+
 def imported(path):
-    """Every module a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Every module a file imports when it runs, wherever in the file."""
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -140,15 +156,46 @@ def test_no_module_imports_what_comes_after_it(path):
             assert place(module) is not None and place(module) <= place(here), f"{here} imports {module}"
 
 
+def public_functions(node):
+    """(function, whether a method): those of a module and of its classes; of special methods, the constructor."""
+    for child in node.body:
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from ((function, True) for function, _ in public_functions(child))
+        elif isinstance(child, ast.FunctionDef) and (child.name == "__init__" or not child.name.startswith("_")):
+            yield child, False
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_public_functions_have_types(path):
+    here = name_of(path)
+    if any(fnmatch(here, module.removesuffix(".*") + "*" * module.endswith(".*")) for module in UNTYPED):
+        return
+    for function, method in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
+        of = function.args
+        arguments = (*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg)[method:]  # without self
+        missing = [each.arg for each in arguments if each is not None and each.annotation is None]
+        assert not missing and function.returns is not None, f"{here}.{function.name}: {missing or 'what it returns'}"
+
+
 def test_the_package_itself_imports_nothing_heavy():
     assert not {module.split(".")[0] for module in imported(ROOT / "gradflow/__init__.py")} & {"jax", "altair", "numpy"}
+
+
+def test_editors_know_the_names_that_are_looked_up_late():
+    """The imports for type checkers say of each public name what its lookup does, and `dir` lists them all."""
+    tree = ast.parse((ROOT / "gradflow/__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname: node.module for node in block.body for alias in node.names if alias.name == alias.asname}
+    assert seen == {name: f"gradflow.{home}" for name, home in gradflow._HOMES.items()}
+    assert set(gradflow.__all__) <= set(dir(gradflow))
+    assert all(getattr(gradflow, name) is getattr(import_module(home), name) for name, home in seen.items())
 
 
 def test_late_imports_go_through_the_package():
     """Two visitors may import at once: from inside a package and from outside, they would wait for one another."""
     for path in SOURCES:
         folder = path.parent.relative_to(ROOT).as_posix().replace("/", ".")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = "gradflow.app.charts"
                 assert folder == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"

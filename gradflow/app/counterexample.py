@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, replace
 
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import CUSTOM, preset_of
-from gradflow.app.scenario import CHOICES, GATE_FIELDS, Scenario, defaults, pinnable_gates
+from gradflow.app.scenario import GATE_FIELDS, Scenario, defaults, pinnable_gates
 from gradflow.app.url_codec import short
 from gradflow.cells import CELLS
 
@@ -44,7 +44,7 @@ def _settings(cell, vanishing):
     return (_CAROUSEL if vanishing else _VANISHING).get(cell, (others,))
 
 
-def opposite(scenario, regime):
+def opposite(scenario: Scenario, regime: str) -> Scenario | None:
     """Where δ vanishes, the same network as one that keeps it; where it does not, one that lets it vanish.
 
     Args:
@@ -68,17 +68,17 @@ def opposite(scenario, regime):
 def every_cell(scenario: Scenario) -> dict[str, Scenario]:
     """The same scenario in every cell; another cell shows all its rows and paths."""
     swap = lambda cell: replace(scenario, cell=cell, gate="all", cell_path_only=False)
-    return {cell: scenario if cell == scenario.cell else swap(cell) for cell in CHOICES["cell"]}
+    return {cell: scenario if cell == scenario.cell else swap(cell) for cell in CELLS}
 
 
-def in_every_cell(measurement):
+def in_every_cell(measurement: Measurement) -> dict[str, Measurement]:
     """The same scenario measured in every cell, cell -> measurement."""
     now = measurement.scenario.cell
     every = every_cell(measurement.scenario)
     return {cell: measurement if cell == now else measure(scenario) for cell, scenario in every.items()}
 
 
-def difference(kept, now, most=2):
+def difference(kept: Scenario, now: Scenario, most: int | None = 2) -> str:
     """What differs, in a few words: "forget 0.90 → 0.99"; a kept preset that differs in much has its name.
 
     Args:

@@ -5,6 +5,7 @@ Streamlit alone is needed here, so an apology can be made whatever else is broke
 
 import logging
 import secrets
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
 from html import escape
@@ -15,14 +16,14 @@ import streamlit as st
 from gradflow.app.url_state import catch_up
 
 
-def notice(sentences):
+def notice(sentences: Sequence[str]) -> None:
     """Say what was not taken as it was given: one box, in which everything a person can type is literal text."""
     if sentences:
         st.html(f'<div class="notice" role="alert">{escape(" ".join(sentences))}</div>')
 
 
 @contextmanager
-def error_boundary():
+def error_boundary() -> Iterator[None]:
     """Say sorry in place of what breaks."""
     try:
         yield
@@ -30,7 +31,7 @@ def error_boundary():
         _show_errors(log())
 
 
-def guarded(work):
+def guarded(work: Callable) -> Callable:
     """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over.
 
     A callback begins with what the address bar holds by now.
@@ -48,21 +49,21 @@ def guarded(work):
     return wrapper
 
 
-def show_pending_errors():
+def show_pending_errors() -> None:
     """Say sorry for what broke outside the page, until it is closed; to be called by each full run."""
     if _pending():
         _show_errors(*_pending())
         st.button("Close", on_click=_pending().clear)
 
 
-def log():
+def log() -> str:
     """Write the present exception to the server's log, which alone gets it; the number it has there."""
     number = secrets.token_hex(3)
     logging.getLogger("gradflow").exception("error %s", number)
     return number
 
 
-def record_error():
+def record_error() -> None:
     """Own up to the present exception from the next full run on."""
     _pending().append(log())
 

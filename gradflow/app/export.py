@@ -53,13 +53,13 @@ CONTENTS = {
 UNITS = "Logarithms are natural; −inf is an exact zero; NaN follows an overflow of the forward pass."
 
 
-def to_json(scenario):
+def to_json(scenario: Scenario) -> str:
     """A scenario as a readable JSON document, every field with its typed value."""
     document = {"gradflow": KIND, "version": VERSION, "scenario": asdict(scenario)}
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
-def from_json(data):
+def from_json(data: bytes | str) -> Scenario:
     """Read what `to_json` wrote.
 
     Args:
@@ -89,7 +89,7 @@ def from_json(data):
     return Scenario(**missing | {name: _value(name, raw, missing[name], cell) for name, raw in given.items()})
 
 
-def archive(scenario, /, **arrays):
+def archive(scenario: Scenario, /, **arrays: np.ndarray) -> bytes:
     """Everything the page shows of a scenario, as an .npz file that `np.load` opens without pickle.
 
     Args:
@@ -125,7 +125,7 @@ def archive(scenario, /, **arrays):
     return file.getvalue()
 
 
-def python(scenario):
+def python(scenario: Scenario) -> str:
     """The Python that computes what the page shows of a scenario, to be pasted into a fresh interpreter.
 
     Returns:
@@ -223,7 +223,7 @@ def _value(name, raw, default, cell=Scenario.cell):
         value, notice = read(name, write(raw), default, allowed)
         if notice is None:
             return value
-    elif type(raw) is kind and raw.encode("utf-8", "ignore").decode() == raw:
+    elif type(raw) is kind and isinstance(raw, str) and raw.encode("utf-8", "ignore").decode() == raw:
         return raw
     if isinstance(allowed, Range):
         valid = f"a number between {allowed.low:g} and {allowed.high:g} in steps of {allowed.step:g}"

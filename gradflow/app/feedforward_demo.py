@@ -19,7 +19,7 @@ FIELDS = {  # name in the address bar -> (default, what is allowed, label)
 
 
 @st.fragment
-def layers():
+def layers() -> None:
     """The net of the address bar, its controls and its chart."""
     from gradflow.app.charts import layers as chart
 

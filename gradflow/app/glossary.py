@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
+from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import WORDS, number, per_step_factor, share
 from gradflow.weights import spectrum
@@ -20,7 +22,7 @@ $$\frac{dC(t)}{dW} = \sum_{u=0}^{t} \frac{dC(t)}{dW(t-u)}$$
 """
 
 
-def definitions(measurement, view):
+def definitions(measurement: Measurement, view: View) -> str:
     """The text, for the lag that is lit.
 
     Args:

@@ -1,26 +1,36 @@
 """The live picture, for every page that has one: verdict, chart and ranges in one fragment, and what keeps it fast."""
 
 import gc
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, lru_cache
 from html import escape
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app.components import range_slider
 from gradflow.app.counterexample import every_cell
 from gradflow.app.errors import error_boundary
-from gradflow.app.measurement import measure, measured_kinds
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES
+from gradflow.app.measurement import Measurement, measure, measured_kinds
+from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
 from gradflow.app.streamlit_patches import disable_nagle, limit_malloc_arenas, patch_yield_points, release_memory
+from gradflow.app.view import View
+
+if TYPE_CHECKING:
+    from gradflow.app.charts import Chart
+    from gradflow.app.charts.base import Tables
 
 HERE = Path(__file__).parent
 SAMPLES = 7  # of a sweep, for its frame
 _VISITORS = count(1)
+Ranges = Callable[[dict[str, Any] | None], None]  # draws the ranges, for a click on this target
+Also = Callable[[Measurement, View], None]
+Verdict = Callable[[Measurement, View, bool], str]  # at rest?
 HIDDEN_TEXT = {
     "factor": "",
     "total": "",
@@ -28,7 +38,7 @@ HIDDEN_TEXT = {
 }  # what a picture says of itself
 
 
-def inject_css(large=False):
+def inject_css(large: bool = False) -> None:
     """The style of a page with a live picture; large: for a stage."""
     settle_process()
     st.html(HERE / "live_chart.css")
@@ -36,7 +46,7 @@ def inject_css(large=False):
         st.html(HERE / "stage.css")
 
 
-def begin(ranges, also, verdict, large=False):
+def begin(ranges: Ranges, also: Also, verdict: Verdict | None, large: bool = False) -> None:
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
     message = get_ready(st.session_state.scenario)
     from gradflow.app.charts import (
@@ -49,7 +59,7 @@ def begin(ranges, also, verdict, large=False):
 
 
 @st.fragment
-def live_picture(top, ranges, also, verdict):
+def live_picture(top: DeltaGenerator, ranges: Ranges, also: Also, verdict: Verdict | None) -> None:
     """Draw the picture where it stands, and again at each move.
 
     Args:
@@ -76,7 +86,7 @@ def live_picture(top, ranges, also, verdict):
         settle_visitor()
 
 
-def draw_chart(name, datasets, key=None):
+def draw_chart(name: str, datasets: "Tables", key: str | None = None) -> None:
     """Draw a chart beside the live picture; its letters follow the page's theme.
 
     Args:
@@ -91,12 +101,12 @@ def draw_chart(name, datasets, key=None):
     st.vega_lite_chart(spec=spec, key=key or name, width="stretch")
 
 
-def dark():
+def dark() -> bool:
     """Whether the page is dark."""
     return st.context.theme.type == "dark"
 
 
-def get_ready(scenario):
+def get_ready(scenario: Scenario) -> DeltaGenerator:
     """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size.
 
     Args:
@@ -127,25 +137,28 @@ def get_ready(scenario):
 class Shown(NamedTuple):
     """A chart on screen."""
 
-    view: object
-    domain: tuple
+    view: View
+    domain: tuple[float, ...]
     steps: int  # of its lag axis
-    datasets: dict
+    datasets: "Tables"
     overflow: int | None
-    images: dict  # what lies under the canvas, name -> data URL
+    images: dict[str, str]  # what lies under the canvas, name -> data URL
     playing: str | None
 
 
-def prepare(measurement, view, moves, verdict):
+def prepare(
+    measurement: Measurement, view: View, moves: range_slider.Moves, verdict: Verdict | None
+) -> tuple[str, Shown]:
     """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
     from gradflow.app import charts  # after the first paint
     from gradflow.app.charts import base, overview
 
-    chart, last = charts.CHARTS[view.show], st.session_state.get("last")
+    chart = charts.CHARTS[view.show]
+    last: Shown | None = st.session_state.get("last")
     if last is not None and last.view.show != view.show:
         last = None
     broken = moves.held and last and last.overflow is None and measurement.overflow is not None
-    if broken:
+    if broken and last:
         sentence = f"The network overflows at step {measurement.overflow}; this was just before." if verdict else ""
         said, shown = "", last
     else:
@@ -165,27 +178,35 @@ def prepare(measurement, view, moves, verdict):
         st.session_state.last = shown
     seen = "said" if view.closer and not (view.stage and view.show == "terms") else "unseen"
     image = '<img alt="" decoding="sync"'
-    images = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
+    tags = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
     # plain HTML in one element: a quarter of the time that a header and a text take
-    head, stop, more = sentence.partition(". ")
-    more = [f" <small>{escape(more)}</small>"] if more else []
+    head, stop, rest = sentence.partition(". ")
+    more = [f" <small>{escape(rest)}</small>"] if rest else []
     html = [f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}", *more, "</h2>"]
-    return "".join([*html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *images]), shown
+    return "".join([*html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *tags]), shown
 
 
-def frame(chart, measurement, view, kept, moves, last):
+def frame(
+    chart: "Chart",
+    measurement: Measurement,
+    view: View,
+    kept: Measurement | None,
+    moves: range_slider.Moves,
+    last: Shown | None,
+) -> tuple[float, ...]:
     """The frame of the axes: while something moves, the one that stands; for a sweep, one for all of it, bounded."""
     if moves.playing and not (last and last.playing == moves.playing):
         limits = RANGES[moves.playing]
         values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
-        sweep = [measure(replace(measurement.scenario, **{moves.playing: value})) for value in values]
+        changes: list[dict[str, Any]] = [{moves.playing: value} for value in values]
+        sweep = [measure(replace(measurement.scenario, **changed)) for changed in changes]
         return chart.sweep_frame(view, measurement, kept, *sweep)
     if moves.held and last:
         return last.domain
     return chart.frame(view, measurement, kept)
 
 
-def kept_measurement(scenario):
+def kept_measurement(scenario: Scenario | None) -> Measurement | None:
     """The measurement that stays in grey; computed once."""
     if scenario is None:
         return None
@@ -194,7 +215,7 @@ def kept_measurement(scenario):
     return st.session_state.kept[1]
 
 
-def target(shown):
+def target(shown: Shown) -> dict[str, Any] | None:
     """Where a click on the map sets time and lag."""
     if shown.view.show != "terms":
         return None
@@ -205,7 +226,7 @@ def target(shown):
 
 
 @cache
-def settle_process():
+def settle_process() -> None:
     """Once: what is moved is moved whole, many small messages do not wait for one another, visitors share memory."""
     patch_yield_points()
     disable_nagle()
@@ -213,7 +234,7 @@ def settle_process():
 
 
 @lru_cache(maxsize=1)
-def settle_memory(kinds):
+def settle_memory(kinds: frozenset) -> None:
     """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
 
     Args:
@@ -222,14 +243,14 @@ def settle_memory(kinds):
     settle()
 
 
-def settle_visitor():
+def settle_visitor() -> None:
     """Once a visitor: take out what the visit keeps, too; now and then look for what those who left have left."""
     if "settled" not in st.session_state:
         st.session_state.settled = True
         settle() if next(_VISITORS) % 16 == 0 else gc.freeze()
 
 
-def settle():
+def settle() -> None:
     """Collect all garbage; what is left is not looked at again until the next time."""
     gc.unfreeze()
     gc.collect()

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -14,7 +15,7 @@ import streamlit as st
 from gradflow.app.errors import error_boundary, record_error
 from gradflow.app.lessons.training_problem import GAINS, LSTM, RECALL, outcome, started
 from gradflow.app.live_chart import draw_chart
-from gradflow.app.scenario import RECALL_LAG
+from gradflow.app.scenario import RECALL_LAG, Scenario
 from gradflow.cells import CELLS
 from gradflow.reading import number
 
@@ -26,10 +27,11 @@ PACE = 0.1  # s between two chunks, for the eye
 class Turn:
     """Who trains: one visitor at a time; one that falls silent has left."""
 
-    def __init__(self):
-        self._lock, self._holder, self._seen = threading.Lock(), None, 0.0
+    def __init__(self) -> None:
+        self._lock, self._seen = threading.Lock(), 0.0
+        self._holder: str | None = None
 
-    def take(self, visitor):
+    def take(self, visitor: str) -> bool:
         """Whether it is this visitor's turn, now or still."""
         with self._lock:
             now = time.monotonic()
@@ -38,7 +40,7 @@ class Turn:
             self._holder, self._seen = visitor, now
             return True
 
-    def leave(self, visitor):
+    def leave(self, visitor: str) -> None:
         """Let the next one train."""
         with self._lock:
             if self._holder == visitor:
@@ -48,7 +50,7 @@ class Turn:
 TURN = Turn()
 
 
-def visitor():
+def visitor() -> str:
     """Who is looking at this page."""
     return st.session_state.setdefault("trainee", secrets.token_hex(4))
 
@@ -56,9 +58,9 @@ def visitor():
 class Task(NamedTuple):
     """What is trained side by side."""
 
-    says: Callable  # (scenario) -> text
-    begin: Callable  # (scenario) -> Run
-    names: Callable  # (scenario) -> the name of each network
+    says: Callable[[Scenario], str]
+    begin: Callable[[Scenario], Any]  # -> Run
+    names: Callable[[Scenario], tuple[str, ...]]  # of each network
 
 
 def _says_biases(scenario):
@@ -103,7 +105,7 @@ ALL_ALIKE = (
 )
 
 
-def learning(task):
+def learning(task: str) -> None:
     """Train networks on recall side by side, and draw it live; task: of `TASKS`."""
     st.subheader("Learning for real")
     st.markdown(f"{TASKS[task].says(st.session_state.scenario)} {ALL_ALIKE}")
@@ -214,7 +216,7 @@ def _draw(training, state):
         st.markdown(f"**{name}**: {said}")
 
 
-def sentences(training, state):
+def sentences(training: ModuleType, state: dict[str, Any]) -> dict[str, str]:
     """What each network has made of it so far: name -> words with numbers."""
     steps = state["losses"].shape[1]
     learned = training.learned_at(state["losses"]) if steps else [None] * len(state["names"])

@@ -7,19 +7,27 @@ compilation serves every horizon and every time.
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradflow.app.scenario import MAX_HORIZON, Scenario
 from gradflow.cells import CELLS
 
+if TYPE_CHECKING:
+    from gradflow.lags import LagTerms
+    from gradflow.maps import GradientMap
+    from gradflow.reading import Reading
+    from gradflow.weights import Weights
+
 # Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
 # a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
-_TURN, _FIRST, _MEASURED = Lock(), Lock(), set()
+_TURN, _FIRST = Lock(), Lock()
+_MEASURED: set[tuple[str, int, bool]] = set()
 KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
 
 
-def measured_kinds():
+def measured_kinds() -> frozenset[tuple[str, int, bool]]:
     """The kinds of scenario that are compiled in this process."""
     return frozenset(_MEASURED)
 
@@ -39,34 +47,34 @@ class Measurement:
     cost: np.ndarray  # C(t), [T]
     log_row: np.ndarray  # the terms of the chosen t by lag, f64[t+1]
     log_partial: np.ndarray  # log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖, f64[t+1]
-    gates: dict  # mean openness of each sigmoid gate over the units, name -> f[T]
-    labels: tuple  # what was read at each step
+    gates: dict[str, np.ndarray]  # mean openness of each sigmoid gate over the units, name -> f[T]
+    labels: tuple[str, ...]  # what was read at each step
     overflow: int | None  # first step whose forward pass is not finite
     underflow: int | None  # first step at which a state was flushed to zero
-    reading: "Reading"  # noqa: F821
-    lags: "LagTerms"  # noqa: F821  the terms of the chosen t, to ask for more: entries, factors, chains
-    gmap: "GradientMap"  # noqa: F821
+    reading: "Reading"
+    lags: "LagTerms"  # the terms of the chosen t, to ask for more: entries, factors, chains
+    gmap: "GradientMap"
 
     @property
-    def field(self):
+    def field(self) -> dict[str, Any]:
         """What is chosen, for what needs one field: weight_hh where all four are."""
         rows = self.scenario.rows
         return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
 
     @cached_property
-    def chaos_checked(self):
+    def chaos_checked(self) -> "Reading":
         """The reading, once it is asked whether the forward pass is chaotic; `Reading`."""
         from gradflow.reading import read
 
         numbers = self.log_row, self.lags.log_delta(**self.scenario.rows), self.log_partial, self.log_sums
         return read(*numbers, self.log_residual, self.overflow, self.underflow, self.t, self.gmap.divergence)
 
-    def said(self, at_rest=True):
+    def said(self, at_rest: bool = True) -> str:
         """The sentence; at rest it is asked whether the network is chaotic, which takes a second forward pass."""
         return (self.chaos_checked if at_rest else self.reading).verdict
 
     @cached_property
-    def chains(self):
+    def chains(self) -> dict[str, np.ndarray]:
         """The chains that are taken for dC(t)/dW(t−u): name -> natural log by lag, f[t+1]."""
         states = ",".join(CELLS[self.scenario.cell].carry)
         return {
@@ -75,32 +83,32 @@ class Measurement:
         }
 
     @cached_property
-    def log_missing(self):
+    def log_missing(self) -> np.ndarray:
         """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
         with np.errstate(invalid="ignore"):
             return np.append(self.lags.log_tail_sums(**self.scenario.rows), -np.inf) - self.log_partial[-1]
 
     @cached_property
-    def whole(self):
+    def whole(self) -> "Weights":
         """dC(t)/dW of the shared weights, by `jax.grad` alone; `Weights`."""
         from gradflow.engine.reference import whole_gradient
 
         return whole_gradient(**self.scenario.problem(), t=self.t)
 
     @cached_property
-    def float32(self):
+    def float32(self) -> "Measurement":
         """The same with what plain float32 reports for terms and running sum: −inf a zero, NaN an inf or a NaN."""
         rows = self.scenario.rows
         plain = self.gmap.unscaled_terms(**rows, horizon=len(self.cost))
         return replace(
             self,
-            log_terms=np.where(np.tri(*plain.shape, dtype=bool), _plain_logs(plain), -np.inf),
+            log_terms=np.where(np.tril(np.ones(plain.shape, bool)), _plain_logs(plain), -np.inf),
             log_row=_plain_logs(self.lags.unscaled_terms(**rows)),
             log_partial=_plain_logs(self.lags.unscaled_partial_sums(**rows)),
         )
 
 
-def measure(scenario):
+def measure(scenario: Scenario) -> Measurement:
     """Compute what the page shows of a scenario, a `Measurement`.
 
     The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.

@@ -1,8 +1,10 @@
 """The ways between the pages: links that bring along what a person has left on the other page."""
 
+from collections.abc import Callable
 from html import escape
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import session, url_state
 from gradflow.app.lessons import LESSONS as ALL
@@ -11,7 +13,7 @@ from gradflow.app.url_codec import link_params
 EXPLORE, LESSONS = "gradflow/app/pages/explore.py", "gradflow/app/pages/lessons.py"
 
 
-def ways(here):
+def ways(here: str) -> None:
     """The name of the app, its pages, of which the open one is no link, and on the first view where to begin."""
     with st.container(horizontal=True, vertical_alignment="center", key="ways"):
         st.html("<b>gradflow</b>", width="content")
@@ -26,7 +28,7 @@ def ways(here):
             )
 
 
-def carrier():
+def carrier() -> Callable[[], None]:
     """Draw a link that opens in Explore what the address bar has of scenario and view.
 
     Returns:
@@ -38,7 +40,8 @@ def carrier():
     with st.container(horizontal=True, width="content", key="carry"):
         first = carried()
         draw(st, first)
-        place, reserved = st.empty(), []
+        place = st.empty()
+        reserved: list[DeltaGenerator] = []
 
     def carry():
         link = carried()
@@ -50,7 +53,7 @@ def carrier():
     return carry
 
 
-def first_lesson():
+def first_lesson() -> dict[str, str]:
     """A link to the first lesson as it begins, with the answers that were given."""
     answers = (url_state.left("Lessons") or {}).get("answers")
     begun = {"lesson": "1"} | ({"answers": answers} if answers else {})

@@ -1,8 +1,10 @@
 """Scenarios with a name, to start from."""
 
+from typing import Any
+
 from gradflow.app.scenario import Scenario
 
-_UNIT = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
+_UNIT: dict[str, Any] = {"cell": "rnn-linear", "hidden": 1, "weight": "bias_hh"}
 
 PRESETS: dict[str, Scenario] = {
     "LSTM at initialisation": Scenario(),
@@ -21,6 +23,6 @@ DEFAULT_PRESET = "LSTM at initialisation"
 CUSTOM = "Custom"
 
 
-def preset_of(scenario):
+def preset_of(scenario: Scenario) -> str:
     """The name of the preset that has exactly these values, or "Custom"."""
     return next((name for name, preset in PRESETS.items() if preset == scenario), CUSTOM)

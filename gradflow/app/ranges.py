@@ -10,7 +10,7 @@ class Range(NamedTuple):
     high: float
     step: float
 
-    def snap(self, value):
+    def snap(self, value: float) -> float:
         """The nearest allowed value."""
         steps = round((min(max(value, self.low), self.high) - self.low) / self.step)
         value = min(self.low + steps * self.step, self.high)

@@ -6,6 +6,8 @@ the back button, a full run takes over.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -17,11 +19,14 @@ from gradflow.app.scenario import RANGES, Scenario, with_init
 from gradflow.app.url_codec import link_params, parse, parse_view, short, to_params, write
 from gradflow.app.view import View
 
+if TYPE_CHECKING:
+    from gradflow.app.lessons.record import Lesson
+
 PAST = 50  # scenarios that can be gone back to
 MENTIONED = 5  # unknown names that a notice repeats
 
 
-def read_link(*own):
+def read_link(*own: str) -> list[str]:
     """Adopt what the address bar says, where it is news, and tidy it; to be called by each full run.
 
     Args:
@@ -63,24 +68,24 @@ def _adopt(given, own):
     return said
 
 
-def link():
+def link() -> dict[str, str]:
     """What the address bar holds: every field of the scenario, and what of the view differs from the first view."""
     return link_params(st.session_state.scenario, st.session_state.view)
 
 
-def names():
+def names() -> tuple[str, ...]:
     """The names that a link has on every page."""
     return (*to_params(Scenario()), *vars(View()))
 
 
-def write_link(without=()):
+def write_link(without: Iterable[str] = ()) -> None:
     """Bring the address bar up to date; names that are not ours stay, but for those."""
     drop = (*names(), *without)
     others = {name: text for name, text in url_state.read().items() if name not in drop}
     url_state.write(others | link())
 
 
-def change(**values):
+def change(**values: object) -> None:
     """Replace fields of scenario and view; `parse` keeps them valid, and the next full run says how."""
     params = link() | {name: write(value) for name, value in values.items()}
     del params["preset"]  # which these values had
@@ -89,7 +94,7 @@ def change(**values):
     st.session_state.notices = (*notices, *more)
 
 
-def settle():
+def settle() -> None:
     """What was changed stays: one step to go back to, and the address bar."""
     _remember(parse(url_state.read())[0])
     write_link()
@@ -101,7 +106,7 @@ def _remember(before):
         _here()["past"] = [*past(), before][-PAST:]
 
 
-def past():
+def past() -> list[Scenario]:
     return _here().get("past", [])
 
 
@@ -110,33 +115,33 @@ def _here():
     return st.session_state.setdefault("visited", {}).setdefault(st.session_state.page, {})
 
 
-def go_to(scenario, view=None):
+def go_to(scenario: Scenario, view: View | None = None) -> None:
     """Put another scenario in place of the present one, and another view, if there is one."""
     st.session_state.scenario, st.session_state.view = scenario, view or st.session_state.view
     settle()
 
 
-def show_lesson(lesson):
+def show_lesson(lesson: "Lesson") -> None:
     """Put a lesson's scenario and view in place of the present ones."""
     st.session_state.scenario, st.session_state.view = lesson.scenario, lesson.view
     write_link()
 
 
-def undo():
+def undo() -> None:
     """Go back one step."""
     *earlier, st.session_state.scenario = past()
     write_link()
     _here()["past"] = earlier
 
 
-def keep(scenario):
+def keep(scenario: Scenario | None) -> None:
     """Let a scenario stay in grey beside whatever comes; None lets it go."""
     values = vars(st.session_state.view) | {"kept": scenario}
     st.session_state.view = View(**values)
     write_link()
 
 
-def origin():
+def origin() -> str:
     """The preset that a person started from; after a reload, the one that differs least: in fields, then by size."""
     if "origin" in _here():
         return _here()["origin"]
@@ -154,33 +159,33 @@ def origin():
     return min([DEFAULT_PRESET, *PRESETS], key=apart)
 
 
-def next_preset(step):
+def next_preset(step: int) -> None:
     """Go on to the next preset, or back."""
     names = list(PRESETS)
     _here()["origin"] = name = names[(names.index(origin()) + step) % len(names)]
     go_to(PRESETS[name])
 
 
-def choice(widget, field, options, value, **how):
+def choice(widget: Callable, field: str, options: Sequence, value: object, **how: Any) -> Any:
     """A widget that chooses among options."""
     first = {"index": options.index(value)} if widget is st.selectbox else {"default": value}
     return widget(options=options, **first, **described(field, value), **how)
 
 
-def switch(field, **how):
+def switch(field: str, **how: Any) -> bool:
     """A switch of the view or the scenario."""
     record = st.session_state.scenario if hasattr(st.session_state.scenario, field) else st.session_state.view
     value = getattr(record, field)
     return st.toggle(value=value, **described(field, value), **how)
 
 
-def described(field, value):
+def described(field: str, value: object) -> dict[str, Any]:
     """What every widget of a field is given that is to show a value: its words, its key, what follows when it moves."""
     label, sentence = LABELS[field]
     return {"label": label, "help": sentence, **keyed(field, value, _chosen)}
 
 
-def keyed(field, value, chosen):
+def keyed(field: str, value: object, chosen: Callable[[str, Any], None]) -> dict[str, Any]:
     """The key of the widget of a field that is to show a value, and what follows when it moves: chosen(field, value).
 
     A widget that is to show another value than it last had is another widget, which starts with that value. So nothing
@@ -198,7 +203,7 @@ def keyed(field, value, chosen):
     return {"key": key, "on_change": guarded(moved)}
 
 
-def showing(field):
+def showing(field: str) -> Any:
     """The value that the widget of a field has; None where there is none."""
     return st.session_state.get(_key(field))
 

@@ -1,6 +1,9 @@
 """The sidebar: what sets the scenario."""
 
+from typing import Any
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
@@ -8,7 +11,7 @@ from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates
 from gradflow.app.session import choice, described
 
 
-def sidebar():
+def sidebar() -> tuple[DeltaGenerator, DeltaGenerator | None]:
     """Draw the discrete widgets.
 
     Returns:
@@ -44,10 +47,10 @@ def _more(scenario):
     return ranges
 
 
-def live_panels(first, more, target):
+def live_panels(first: DeltaGenerator, more: DeltaGenerator | None, target: dict[str, Any] | None) -> None:
     """Draw the live ranges into the containers of `sidebar`; to be called by the fragment with the chart."""
     view, cell = st.session_state.view, st.session_state.scenario.cell
-    chosen = ("time", "lag") if view.closer else ()
+    chosen: tuple[str, ...] = ("time", "lag") if view.closer else ()
     if view.closer and view.show == "entry" and not view.whole:
         chosen += ("row", "col")
     with first:

@@ -10,17 +10,18 @@ from streamlit.runtime.state.safe_session_state import SafeSessionState
 M_ARENA_MAX = -8  # malloc.h
 
 
-def patch_yield_points():
+def patch_yield_points() -> None:
     """Let a run be broken off for the next one only where it sends something, not wherever it looks at its state.
 
     Streamlit 1.67 does so at each access to the session's state: before the callbacks, where the click that the run was
     for is lost, and in the middle of one, which leaves a change half done.
     """
     begin = SafeSessionState.__init__
-    SafeSessionState.__init__ = lambda self, state, yield_callback: begin(self, state, lambda: None)
+    patched = lambda self, state, yield_callback: begin(self, state, lambda: None)
+    SafeSessionState.__init__ = patched  # type: ignore[method-assign]
 
 
-def disable_nagle():
+def disable_nagle() -> None:
     """Switch Nagle's algorithm off on every TCP socket of this process; connections to come inherit it.
 
     Streamlit 1.67 binds its socket without naming the protocol, and asyncio switches the algorithm off only where it
@@ -38,13 +39,13 @@ def disable_nagle():
                 each.detach()  # it stays its owner's
 
 
-def limit_malloc_arenas():
+def limit_malloc_arenas() -> None:
     """Let all threads share two pools of memory, not eight a core: what is free in them is used again (glibc)."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
-def release_memory():
+def release_memory() -> None:
     """Give memory that compiling took and left free back to the system, where the C library can (glibc)."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,8 +1,11 @@
 """What waits behind "Look closer": other charts, comparing, switches, the stage, and what a person takes away."""
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import export, session
 from gradflow.app.counterexample import difference, opposite
@@ -13,8 +16,10 @@ from gradflow.app.session import choice, switch
 from gradflow.app.view import CHOICES, SHOWN
 from gradflow.cells import CELLS
 
+Files = dict[str, tuple[str, str, Callable[[], bytes | str]]]  # label -> (name, media type, what makes it)
 
-def views():
+
+def views() -> DeltaGenerator | None:
     """The charts to choose from, and what else the chosen one can be asked; on a stage all the tools as well.
 
     Returns:
@@ -40,7 +45,7 @@ def _largest():
     session.settle()
 
 
-def tools(files):
+def tools(files: Callable[[], Files]) -> None:
     """Comparing, switches, the stage, and files.
 
     Args:
@@ -72,7 +77,7 @@ def _comparing(view, scenario):
     st.button("Show the opposite", on_click=guarded(_oppose), help="Keeps this in grey beside its opposite.")
     st.button("Undo", on_click=guarded(session.undo), disabled=not session.past(), help="Takes the last change back.")
     origin = session.origin()
-    back = {"args": (session.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
+    back: dict[str, Any] = {"args": (session.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
     st.button("Back to preset", on_click=guarded(session.go_to), **back, help=f"Sets everything as “{origin}” has it.")
 
 
@@ -133,7 +138,7 @@ def _load():
         st.session_state.refused = [str(error)]
 
 
-def bottom():
+def bottom() -> DeltaGenerator | None:
     """What stands under the chart: the definitions and the switches of the page.
 
     Returns:

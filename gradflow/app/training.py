@@ -45,7 +45,7 @@ class Network(NamedTuple):
     """What is trained; a leading axis [V] on every field holds V variants."""
 
     weights: Weights
-    readout: jax.Array  # [n]
+    readout: jax.Array | np.ndarray  # [n]
 
 
 @jax.tree_util.register_dataclass
@@ -62,7 +62,7 @@ class Run:
     marked: bool = field(metadata={"static": True}, default=False)  # which number is asked for: a marked one
 
 
-def variants(cell, lag):
+def variants(cell: str, lag: int) -> dict[str, float]:
     """What starts side by side: the bias of the gate that keeps the state, for 1 / (1 − σ(b)) = 1 + eᵇ steps.
 
     Args:
@@ -88,7 +88,16 @@ def variants(cell, lag):
     return {f"{CELLS[cell].label(gate)} bias {label}": bias for label, bias in biases.items()}
 
 
-def begin(cell, hidden=32, lag=20, *, gain=1.0, input_gain=1.0, init="normal", seed=0):
+def begin(
+    cell: str,
+    hidden: int = 32,
+    lag: int = 20,
+    *,
+    gain: float = 1.0,
+    input_gain: float = 1.0,
+    init: str = "normal",
+    seed: int = 0,
+) -> Run:
     """Draw the networks to train: the same in every variant, but for the one bias.
 
     Args:
@@ -133,7 +142,7 @@ def begin_with(cell: str, networks: list[Network], lag: int = 20, *, seed: int =
 
 
 @jax.jit
-def advance(run):
+def advance(run: Run) -> tuple[Run, jax.Array]:
     """Take `CHUNK` steps of Adam (0.01), each on a new batch for all variants; compiled once for a cell, n and k.
 
     Returns:
@@ -167,18 +176,18 @@ def train(run: Run) -> Iterator[np.ndarray]:
         yield losses
 
 
-def chunk_means(losses):
+def chunk_means(losses: np.ndarray) -> np.ndarray:
     """Losses f[V, S] as the mean of each `CHUNK` of steps, f[V, S / CHUNK]."""
     return np.reshape(losses, (len(losses), -1, CHUNK)).mean(axis=2)
 
 
-def learned_at(losses):
+def learned_at(losses: np.ndarray) -> list[int | None]:
     """The end of the first `CHUNK` of losses f[V, S] whose mean is below `LEARNED`: V steps, None where none is."""
     below = chunk_means(losses) < LEARNED  # [V, S / CHUNK]
     return [CHUNK * (int(chunks.argmax()) + 1) if chunks.any() else None for chunks in below]
 
 
-def credit(run):
+def credit(run: Run) -> np.ndarray:
     """How much of the gradient of W_ih comes from x(0), the input that is asked for.
 
         share = ‖dC(k)/dW_ih(0)‖ / Σ_u ‖dC(k)/dW_ih(k−u)‖        sizes alone, whatever their signs
@@ -211,11 +220,12 @@ def agreement(run: Run, sequences: int = 2048) -> np.ndarray:
         f64[V]; NaN where a network has blown up, or passes nothing on.
     """
     batches = (replace(run, step=run.step + 10**6 + k) for k in range(sequences // BATCH))  # none that it trains on
-    total = sum(np.asarray(_directions(run, next_batch(each)), float) for each in batches)  # [V, G·n, m]
+    each = (np.asarray(_directions(run, next_batch(batch)), float) for batch in batches)
+    total = sum(each, np.zeros(()))  # [V, G·n, m]
     return np.sqrt((total**2).sum((1, 2)) / sequences)
 
 
-def next_batch(run):
+def next_batch(run: Run) -> jax.Array:
     """The sequences of a run's next step, f32[BATCH, k+1, m] ~ N(0, 1), x₁ the mark where there is one.
 
     They depend on its seed and step alone.
@@ -228,7 +238,7 @@ def next_batch(run):
     return inputs.at[:, :, 1].set(jax.nn.one_hot(marks, steps))
 
 
-def openings(run: Run) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def openings(run: Run) -> dict[str, tuple[np.ndarray, ...]]:
     """How open each sigmoid gate of each unit is at the mark, and at all other steps; means over the next batch.
 
     Returns:

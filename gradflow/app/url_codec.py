@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
@@ -14,7 +15,7 @@ from gradflow.app.view import View
 INITIAL = "initial"  # the text of None: as initialised
 
 
-def write(value):
+def write(value: object) -> str:
     """A value as the text a link carries; `read` gives it back, to the last digit."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -23,7 +24,9 @@ def write(value):
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def read(name, raw, default, allowed, optional=False):
+def read(
+    name: str, raw: str, default: Any, allowed: Range | tuple | None, optional: bool = False
+) -> tuple[Any, str | None]:
     """A field's value from its text.
 
     Args:
@@ -60,19 +63,19 @@ def read(name, raw, default, allowed, optional=False):
     return snapped, f"{name} “{short(raw)}” is between two steps of {allowed.step:g}; it is now {snapped:g}."
 
 
-def short(text):
+def short(text: str) -> str:
     """At most 40 characters of a text, all of which can be drawn, for a notice."""
     drawn = "".join(letter if letter.isprintable() else "�" for letter in text[:40])
     return drawn if len(text) <= 40 else drawn + "…"
 
 
-def to_params(scenario, preset=None):
+def to_params(scenario: Scenario, preset: str | None = None) -> dict[str, str]:
     """Every field as the text a link carries; `parse` gives the same scenario back, to the last digit."""
     params = {name: write(value) for name, value in vars(scenario).items()}
     return {"preset": preset or preset_of(scenario), **params}
 
 
-def parse(params: Mapping[str, str]):
+def parse(params: Mapping[str, str]) -> tuple[Scenario, str, tuple[str, ...]]:
     """Read a link. A missing field has its default, see `defaults`; a preset alone stands for its own values.
 
     Args:
@@ -119,17 +122,17 @@ def _read_field(field, raw, default):
     return read(field, raw, default, CHOICES.get(field) or RANGES.get(field), optional=field in GATE_FIELDS)
 
 
-def view_params(view):
+def view_params(view: View) -> dict[str, str]:
     """What differs from the first view, as texts by name."""
     return {name: _write(getattr(view, name)) for name, value in vars(View()).items() if getattr(view, name) != value}
 
 
-def link_params(scenario, view):
+def link_params(scenario: Scenario, view: View) -> dict[str, str]:
     """What a link to this view of this scenario carries."""
     return to_params(scenario) | view_params(view)
 
 
-def parse_view(params):
+def parse_view(params: Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
     """Read what a link says beside the scenario; other names are left alone. Never raises.
 
     Returns:

@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 TOLD = 50  # links that a late report is known by
 
 
-def catch_up():
+def catch_up() -> None:
     """Take over what the page says of its address; to be called first by each run, callback and fragment.
 
     Where that is news, `st.session_state.news` is set, for who reads it.
@@ -33,7 +33,7 @@ def catch_up():
         st.session_state.news = True
 
 
-def enter(page):
+def enter(page: str) -> None:
     """Keep what the page before this one had in its address, and take out what this one had when it was left.
 
     Args:
@@ -46,28 +46,28 @@ def enter(page):
         st.session_state.page, st.session_state.returned_to = page, away.pop(page, None)
 
 
-def left(page):
+def left(page: str) -> dict[str, str] | None:
     """The address of a page when it was left; None where it is open, or was never."""
     return st.session_state.away_from.get(page)
 
 
-def read():
+def read() -> dict[str, str]:
     """The address bar, name -> text."""
     return st.session_state.told[-1]
 
 
-def write(params):
+def write(params: dict[str, str]) -> None:
     """Put these names and texts in place of all that are there."""
     st.session_state.told.append(params)
 
 
-def put(name, text):
+def put(name: str, text: str | None) -> None:
     """Give a name its text; None takes the name out."""
     changed = read() | {name: text}
     write({name: text for name, text in changed.items() if text is not None})
 
 
-def send():
+def send() -> None:
     """Let the page have what was written; to be called by a run or a fragment, after what may write.
 
     It need not be sent if the page has it, and nothing else is on the way there.

@@ -4,9 +4,13 @@ None of it changes what is measured. The first view of the page is `View()`; a l
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import MAX_HORIZON, Scenario
+
+if TYPE_CHECKING:
+    from gradflow.app.measurement import Measurement
 
 SHOWN = {  # chart -> what its choice is called
     "terms": "Terms",
@@ -41,7 +45,7 @@ class View:
     kept: Scenario | None = None  # what stays in grey to compare with
 
 
-def place(measurement, view):
+def place(measurement: "Measurement", view: View) -> tuple[str, int, int | None]:
     """The entry as (field, row, col), inside the weight; col is None for a bias."""
     field = measurement.field["weight"]
     shape = getattr(measurement.scenario.weights(), field).shape

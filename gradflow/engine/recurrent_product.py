@@ -38,7 +38,7 @@ def _fold(gates, jacobian):
     return sum(W_g[None] * jacobian(g) for g, W_g in enumerate(gates))
 
 
-TUNED = (  # n below, the layout of the product, what a step costs beside its rows: as much as so many rows
+TUNED = (  # n below, the layout of the product, what a step costs in any case: as much as so many costs more
     (64, matmul_all_gates, 64),
     (128, matmul_folded, 16),
     (inf, matmul_per_state, 32),

@@ -52,7 +52,8 @@ def _flat(a):
 
 def _in_one_precision(problem):
     """The arrays of a problem in its working precision; masks stay masks."""
-    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype if a.dtype == bool else problem.dtype), problem[1:-1])
+    dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype if a.dtype == bool else dtype), problem[1:-1])
 
 
 def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):

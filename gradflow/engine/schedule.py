@@ -32,11 +32,11 @@ class BlockCache:
 
     def __init__(self, steps, delta_rows):
         self._steps, self._ends = steps, []
-        self._kept = defaultdict(dict) if 8 * steps**2 * delta_rows <= ROOM else None
+        self._results = defaultdict(dict) if 8 * steps**2 * delta_rows <= ROOM else None
 
     def results(self, question):
         """low -> result of the blocks computed for a question; None where nothing is kept."""
-        return None if self._kept is None else self._kept[question]
+        return None if self._results is None else self._results[question]
 
     @staticmethod
     def fit(block_size, bytes_each):
@@ -45,7 +45,7 @@ class BlockCache:
 
     def end(self, steps):
         """Where the last block ends, if times below `steps` are asked for."""
-        if self._kept is None:
+        if self._results is None:
             return steps
         enough = [end for end in self._ends if end >= steps]
         if not enough:
@@ -66,13 +66,14 @@ def blocks(fwd, function, steps, block_size, *arguments, cache, question, mesh=N
         mesh: the `jax.sharding.Mesh` whose devices compute; None for threads on one device.
     """
     static |= {"cell_path_only": fwd.cell_path_only, "block_size": block_size}
-    kept, lows = cache.results(question), range(cache.end(steps) - block_size, -block_size, -block_size)
+    cached, lows = cache.results(question), range(cache.end(steps) - block_size, -block_size, -block_size)
     lows = [low for low in lows if low < steps]
-    yield from ((low, kept[low]) for low in lows if kept and low in kept)
+    missing = [low for low in lows if not cached or low not in cached]
+    yield from ((low, cached[low]) for low in lows if low not in missing)
     compute = _by_threads if mesh is None else partial(_by_devices, mesh)
-    for low, result in compute(fwd, function, [low for low in lows if not kept or low not in kept], arguments, static):
-        if kept is not None:
-            kept[low] = result
+    for low, result in compute(fwd, function, missing, arguments, static):
+        if cached is not None:
+            cached[low] = result
         yield low, result
 
 

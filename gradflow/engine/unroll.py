@@ -51,8 +51,8 @@ def unroll(cell, weights, inputs, pins, carry, cell_path_only=False) -> Trajecto
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(copy_at(weights, s), x))(steps, inputs)
 
-    def one(carry, now):
-        s, a_x, pin = now
+    def one(carry, inputs):
+        s, a_x, pin = inputs
         a_h, after = step(cell, copy_at(weights, s), a_x, carry, pin, cell_path_only)
         return after, (a_h, carry, after)
 

@@ -8,9 +8,11 @@ is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradflow.app.charts import base, cells, line, network, overview, waterfall
+from gradflow.app.measurement import Measurement
+from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
 
 __all__ = ["BUILT", "CHARTS", "Chart", "file_specification", "specification"]
@@ -21,17 +23,19 @@ BUILT = Path(__file__).parent / "built"  # by `specs`
 class Chart(NamedTuple):
     """A way to look at a measurement."""
 
-    domain: Callable  # (measurement, view) -> the frame that holds it
-    data: Callable  # (measurement, view, kept, domain) -> name -> Arrow table
-    say: Callable  # (measurement, view) -> its message, with numbers
-    widest: Callable = base.widest  # (*frames) -> the frame that holds them all
-    bounded: Callable = base.bounded  # (*frames) -> one for all of them in which each can still be told from another
+    domain: Callable[[Measurement, View], base.Domain]  # (measurement, view) -> the frame that holds it
+    data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> Arrow table
+    say: Callable[[Measurement, View], str]  # (measurement, view) -> its message, with numbers
+    widest: Callable[..., base.Domain] = base.widest  # (*frames) -> the frame that holds them all
+    bounded: Callable[..., base.Domain] = (
+        base.bounded
+    )  # (*frames) -> one for all of them in which each can still be told from another
 
-    def frame(self, view, *measurements):
+    def frame(self, view: View, *measurements: Measurement | None) -> base.Domain:
         """The frame that holds these measurements; None among them is nothing."""
         return self.widest(*(self.domain(each, view) for each in measurements if each))
 
-    def sweep_frame(self, view, *measurements):
+    def sweep_frame(self, view: View, *measurements: Measurement | None) -> base.Domain:
         """The frame that stands while these and what lies between them pass; what lies beyond is drawn at its edge."""
         return self.bounded(*(self.domain(each, view) for each in measurements if each))
 
@@ -47,11 +51,11 @@ CHARTS = {
 
 
 @threadsafe_cache
-def specification(name, large=False):
+def specification(name: str, large: bool = False) -> dict[str, Any]:
     """The specification of a chart on the page; large: for a stage."""
     return json.loads((BUILT / f"{name}{'_on_stage' if large else ''}.json").read_text("utf-8"))
 
 
-def file_specification(name):
+def file_specification(name: str) -> dict[str, Any]:
     """The specification of a chart in a file, which holds the map as well."""
     return specification("terms_in_file" if name == "terms" else name)

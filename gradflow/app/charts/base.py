@@ -6,11 +6,15 @@ Magnitudes are log10 on a linear axis, over decades that the page chooses (`deca
 
 import sys
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from gradflow.app.counterexample import difference
+from gradflow.app.measurement import Measurement
 from gradflow.reading import number
 
 
@@ -20,7 +24,7 @@ def _without_pandas():
 
     class Absent:
         @staticmethod
-        def find_spec(name, path=None, target=None):
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
             if name == "pandas" and threading.get_ident() == here:
                 raise ModuleNotFoundError(name)
 
@@ -30,6 +34,9 @@ def _without_pandas():
 
 
 _without_pandas()
+
+Tables = dict[str, pa.Table]  # name of a dataset -> its rows
+Domain = tuple[float, ...]  # the frame: (low, high) in log10; of the waterfall (unit, floor, ceiling)
 
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
@@ -52,20 +59,20 @@ HIGHLIGHT_OPACITY = 0.32  # opacity of the orange column that lies under letters
 NARROW_WIDTH = 620  # px: a narrower view stacks its panels
 
 
-def widest(*domains):
+def widest(*domains: Domain) -> Domain:
     """The frame that holds these frames."""
     lows, highs = zip(*domains, strict=True)
     return min(lows), max(highs)
 
 
-def bounded(*domains):
+def bounded(*domains: Domain) -> Domain:
     """A frame of at most `SPAN` decades for these frames, the lowest top of which is at most `ABOVE` below its own."""
     low, high = widest(*domains)
     high = min(high, min(top for _, top in domains) + ABOVE)
     return max(low, high - SPAN), high
 
 
-def decades(*logs):
+def decades(*logs: np.ndarray) -> Domain:
     """The frame (low, high) in log10, out of `LOWS` and `HIGHS`, that holds all finite values of natural logs."""
     values = np.concatenate([np.ravel(each) for each in logs]) / np.log(10)
     values = values[np.isfinite(values)]
@@ -73,14 +80,16 @@ def decades(*logs):
     return next((d for d in LOWS if d <= low), LOWS[-1]), next((d for d in HIGHS if d >= high), HIGHS[-1])
 
 
-def cut(logs, domain):
+def cut(logs: ArrayLike, domain: Domain) -> pa.Array:
     """Natural logs as log10 cut to the frame; null where there is nothing to draw."""
     values = np.asarray(logs, float) / np.log(10)
-    values = np.where(np.isfinite(values), np.clip(values, *domain), np.nan)
+    values = np.where(np.isfinite(values), np.clip(values, domain[0], domain[1]), np.nan)
     return pa.array(values, pa.float32(), from_pandas=True)
 
 
-def free_corner(lines, domain, share, ways=(False, True)):
+def free_corner(
+    lines: Sequence[np.ndarray], domain: Domain, share: float, ways: Sequence[bool] = (False, True)
+) -> tuple[bool, bool]:
     """The corner of a panel where fewest points of the lines are.
 
     Args:
@@ -104,12 +113,12 @@ def free_corner(lines, domain, share, ways=(False, True)):
     return min(((right, bottom) for bottom in (True, False) for right in ways), key=met)
 
 
-def frame_table(**fields):
+def frame_table(**fields: Any) -> pa.Table:
     """The one row of the frame."""
     return pa.Table.from_struct_array(pa.array([{"dark": False} | fields]))
 
 
-def framed(datasets, **fields):
+def framed(datasets: Tables, **fields: Any) -> Tables:
     """The same data in another frame: with these fields, where the chart has them."""
     frame = datasets["frame"]
     for name, value in fields.items():
@@ -118,7 +127,7 @@ def framed(datasets, **fields):
     return datasets | {"frame": frame}
 
 
-def swept(datasets):
+def swept(datasets: Tables) -> Tables:
     """The same data with the words that their frame stands for a whole sweep."""
     (frame,) = datasets["frame"].to_pylist()
     if "note" in frame:
@@ -128,18 +137,18 @@ def swept(datasets):
     return framed(datasets, subtitle=f"{SWEPT}, cut at its ends")
 
 
-def overflowed(measurement):
+def overflowed(measurement: Measurement) -> str:
     """The sentence where the forward pass broke at t or before, else nothing."""
     broken = np.isnan(measurement.log_row).any()
     return f"The forward pass overflowed at step {measurement.overflow}" if broken else ""
 
 
-def kept_words(measurement, kept):
+def kept_words(measurement: Measurement | None, kept: Measurement | None) -> str:
     """What stays in grey, by what differs; nothing if nothing does."""
-    return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept else ""
+    return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept and measurement else ""
 
 
-def in_two_lines(words):
+def in_two_lines(words: str) -> str:
     """The same with a line break for its middle space, which a view uses where it is narrow."""
     spaces = [k for k, letter in enumerate(words) if letter == " "]
     if not spaces:
@@ -148,18 +157,18 @@ def in_two_lines(words):
     return f"{words[:k]}\n{words[k + 1 :]}"
 
 
-def steps_back(measurement):
+def steps_back(measurement: Measurement) -> list[str]:
     """What is read at each lag: "99", or with its label "99 h"."""
     t = measurement.t
     return [f"{t - u} {measurement.labels[t - u].strip()}".strip() for u in range(t + 1)]
 
 
-def column_table(measurement):
+def column_table(measurement: Measurement) -> pa.Table:
     """One row a lag, for the pointer, with the step it stands for."""
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     return pa.table({"lag": lag, "step": steps_back(measurement)})
 
 
-def numbers(logs):
+def numbers(logs: np.ndarray) -> list[str]:
     """Natural logs as texts."""
     return [number(value) for value in logs]

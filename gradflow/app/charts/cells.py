@@ -4,17 +4,20 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import cut
+from gradflow.app.charts.base import Domain, Tables, cut
 from gradflow.app.counterexample import in_every_cell
-from gradflow.app.scenario import CHOICES, pinnable_gates
+from gradflow.app.measurement import Measurement
+from gradflow.app.scenario import pinnable_gates
+from gradflow.app.view import View
+from gradflow.cells import CELLS as RECORDS
 from gradflow.reading import number
 
-CELLS = CHOICES["cell"]
+CELLS = tuple(RECORDS)
 GATED = tuple(k for k, cell in enumerate(CELLS) if pinnable_gates(cell))
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 
 
-def domain(measurement, view):
+def domain(measurement: Measurement, view: View) -> Domain:
     return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
 
 
@@ -31,7 +34,7 @@ def _factor(measurement):
     return "δ: no one pace"
 
 
-def data(measurement, view, kept, domain):
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     each = in_every_cell(measurement)
     lag = np.arange(measurement.t + 1, dtype=np.int16)
     steps = base.steps_back(measurement)
@@ -95,7 +98,7 @@ def _gates(measurement):
     )
 
 
-def say(measurement, view):
+def say(measurement: Measurement, view: View) -> str:
     """How fast the terms of each cell fall, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from gradflow.app.charts import line
-from gradflow.app.charts.base import BLUE, RED
+from gradflow.app.charts.base import BLUE, RED, Tables
 from gradflow.app.lessons.clipping_bias import LIMITS, clipping_curve
 from gradflow.app.lessons.evidence import plain
 
@@ -13,7 +13,7 @@ STYLES = {1.0: (BLUE, "solid"), 8.0: (RED, "dashed")}  # of each gain
 
 
 @cache
-def data():
+def data() -> Tables:
     found = {gain: clipping_curve(gain) for gain in STYLES}  # gain -> (log of what is changed, cosine), by limit
     drawn = [(f"gain {gain:g}", found[gain][0], *style) for gain, style in STYLES.items()]
     words = [

@@ -149,7 +149,7 @@ def _ticks(low, high, log):
         return _steps(low, high)
     decades = np.array([low, high]) / np.log(10)
     if decades[1] - decades[0] > 2:
-        return [tick * math.log(10) for tick in _steps(*decades, whole=True)]
+        return [tick * math.log(10) for tick in _steps(decades[0], decades[1], whole=True)]
     if decades[1] - decades[0] > 0.7:
         powers = range(math.floor(decades[0]), math.ceil(decades[1]) + 1)
         ticks = [math.log(times) + power * math.log(10) for power in powers for times in (1, 2, 5)]
@@ -181,7 +181,8 @@ def _text(value, log, beyond):
 
 def _stacked(across):
     """px from the middle of the row, by which each dot keeps clear of those that stand at about its place."""
-    offsets, taken = np.zeros(len(across)), []
+    offsets = np.zeros(len(across))
+    taken: list[tuple[float, int]] = []
     order = np.argsort(across, kind="stable")
     for k in order:
         near = {level for x, level in taken if across[k] - x < DOT}

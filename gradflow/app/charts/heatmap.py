@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
+from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED, Domain
+from gradflow.app.measurement import Measurement
 
 VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 COLOURS = 60  # palette entries from low to high, before those of the states; few, so that the image is small
@@ -16,7 +17,7 @@ STRIP = 36  # pixels a strip, of which the gate fills up to four fifths
 STATES = {BLANK: (GREY, 0), ZERO: (GREY, 110), FLUSHED: (ORANGE, 255), BROKEN: (RED, 255)}  # colour, opacity
 
 
-def map_pixels(measurement, domain, steps=None):
+def map_pixels(measurement: Measurement, domain: Domain, steps: int | None = None) -> np.ndarray:
     """Palette indices u8[steps, steps] at [t, u]: 0…59 from low to high, or `BLANK`, `ZERO`, `FLUSHED`, `BROKEN`.
 
     Without `steps` as many as the horizon T; what lies beyond T is blank.
@@ -32,12 +33,12 @@ def map_pixels(measurement, domain, steps=None):
     return np.pad(pixels, (0, (steps or len(t)) - len(t)), constant_values=BLANK)
 
 
-def map_url(measurement, domain, steps=None):
+def map_url(measurement: Measurement, domain: Domain, steps: int | None = None) -> str:
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
     return _url(map_pixels(measurement, domain, steps), *palette())
 
 
-def strip_pixels(gates, t, steps, strips):
+def strip_pixels(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) -> np.ndarray:
     """How open each gate is at step t−u, a bar on its strip's floor: u8[strips · STRIP, steps], 1 where drawn."""
     pixels = np.zeros((strips, STRIP, steps), np.uint8)
     floor = round(0.9 * STRIP)
@@ -48,7 +49,7 @@ def strip_pixels(gates, t, steps, strips):
     return pixels.reshape(-1, steps)
 
 
-def strips_url(gates, t, steps, strips):
+def strips_url(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) -> str:
     """The strips as the data URL of a PNG; a column a lag."""
     return _url(strip_pixels(gates, t, steps, strips), bytes([0, 0, 0, *_rgb(BLUE)]), bytes([0, 190]))
 
@@ -62,7 +63,7 @@ def _url(pixels, colours, opacities):
 
 
 @cache
-def palette():
+def palette() -> tuple[bytes, bytes]:
     """(colours, opacities) of the palette, as bytes."""
     stops = np.array([_rgb(colour) for colour in VIRIDIS])
     at = np.linspace(0, len(stops) - 1, COLOURS)
@@ -76,6 +77,6 @@ def _rgb(colour):
     return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
 
 
-def flushed(step, underflow):
+def flushed(step: np.ndarray, underflow: int | None) -> np.ndarray:
     """Whether a zero at this step stems from a state that the float range flushed to zero."""
     return np.full_like(step, False, bool) if underflow is None else step >= underflow

@@ -1,15 +1,20 @@
 """A feed-forward net, layer by layer from the top down: what is sent back, what it meets, and their product."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from gradflow.app.charts import base, line
-from gradflow.app.charts.base import BLUE, ORANGE, PURPLE
+from gradflow.app.charts.base import BLUE, ORANGE, PURPLE, Tables
 from gradflow.reading import number
+
+if TYPE_CHECKING:
+    from gradflow.feedforward import LayerGradients
 
 FADES = np.log(0.95)  # a layer
 
 
-def data(net):
+def data(net: "LayerGradients") -> Tables:
     """The numbers of the chart, of `LayerGradients`."""
     depth = len(net.log_terms)
     delta, met, terms = (log[::-1] for log in (net.log_delta, net.log_input, net.log_terms))
@@ -35,12 +40,12 @@ def data(net):
     )
 
 
-def gone(net):
+def gone(net: "LayerGradients") -> bool:
     """Whether there is nothing to draw: the net has blown up, or a layer lets nothing through."""
     return not np.isfinite(net.log_terms).any()
 
 
-def say(net):
+def say(net: "LayerGradients") -> str:
     """What the bottom layer gets beside the top one, in a sentence with numbers."""
     if net.overflow is not None:
         return f"The values overflow in layer {net.overflow + 1}."

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradflow.app.charts import line
-from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, Tables
 
 LOWEST = -3  # log10 of the loss at the foot
 STYLES = (  # of the networks, in their order: where two have the same loss, both are seen
@@ -14,7 +14,7 @@ STYLES = (  # of the networks, in their order: where two have the same loss, bot
 )
 
 
-def data(losses, chance, points):
+def data(losses: dict[str, np.ndarray], chance: float, points: int) -> Tables:
     """The numbers of the chart.
 
     Args:

@@ -1,17 +1,34 @@
 """Curves over lag or time on one logarithmic axis, each with its name on it: the two factors, the sum over time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, cut
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Domain, Tables, cut
+from gradflow.app.measurement import Measurement
+from gradflow.app.view import View
 from gradflow.reading import number
 
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
+Curve = tuple[str, np.ndarray, str, str]  # name, natural logs, colour, style
 STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE, GREY, RED, GREEN, PURPLE))
 
 
-def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, kept=None, alarm=""):
+def tables(
+    measurement: Measurement | None,
+    curves: Sequence[Curve],
+    domain: Domain,
+    *,
+    length: int,
+    title: str,
+    subtitle: str,
+    lit: int,
+    words: Sequence[str],
+    kept: Measurement | None = None,
+    alarm: str = "",
+) -> Tables:
     """The data of `specs.curves.spec`.
 
     Args:
@@ -65,7 +82,7 @@ def tables(measurement, curves, domain, *, length, title, subtitle, lit, words, 
 # ------------------------------------------------------------------------------------------------ two factors
 
 
-def factors(measurement, view):
+def factors(measurement: Measurement, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(log ‖δ‖, log ‖z‖, log of the terms), by lag; where it is wanted, without the size of the error."""
     delta, other = measurement.lags.log_factors(**measurement.field)
     if relative(measurement, view):
@@ -73,19 +90,19 @@ def factors(measurement, view):
     return delta, other, delta + other
 
 
-def relative(measurement, view):
+def relative(measurement: Measurement, view: View) -> bool:
     """Whether δ is divided by the size of the error: it is wanted, and there is one."""
     return view.relative and np.isfinite(measurement.log_residual[measurement.t])
 
 
-def factors_domain(measurement, view):
+def factors_domain(measurement: Measurement, view: View) -> Domain:
     return base.decades(*factors(measurement, view))
 
 
 OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1", "bias_hh": "1"}
 
 
-def factors_data(measurement, view, kept, domain):
+def factors_data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     delta, other, terms = factors(measurement, view)
     sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, view) else "‖δ(t,s)‖"
     steps = len(measurement.cost)  # what is kept may be longer
@@ -115,7 +132,7 @@ def factors_data(measurement, view, kept, domain):
     )
 
 
-def factors_say(measurement, view):
+def factors_say(measurement: Measurement, view: View) -> str:
     """What the curves show, in a sentence with numbers."""
     delta, other, _ = factors(measurement, view)
     here = np.flatnonzero(np.isfinite(delta + other))
@@ -136,13 +153,13 @@ def factors_say(measurement, view):
 RATE = np.log(1.1)  # of the exponential for comparison
 
 
-def sums(measurement):
+def sums(measurement: Measurement) -> tuple[np.ndarray, np.ndarray]:
     """log ‖Σ‖ at each t, and the same by the size of the error it answers to, ‖dC(t)/dh(t)‖."""
     error = np.where(np.isfinite(measurement.log_residual), measurement.log_residual, np.nan)
     return measurement.log_sums, measurement.log_sums - error
 
 
-def references(values):
+def references(values: np.ndarray) -> dict[str, np.ndarray]:
     """Three shapes through the curve's level at a quarter of the horizon: name -> natural logs."""
     t = np.arange(len(values))
     start = len(t) // 4
@@ -155,13 +172,13 @@ def references(values):
     }
 
 
-def growth_domain(measurement, view):
+def growth_domain(measurement: Measurement, view: View) -> Domain:
     raw, values = sums(measurement)
     shapes = references(values)
     return base.decades(raw, values, shapes["bounded"], shapes["linear"])
 
 
-def growth_data(measurement, view, kept, domain):
+def growth_data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     raw, values = sums(measurement)
     grey = [("", sums(kept)[1][: len(values)], GREY, "thin")] if kept else []
     colours = (GREEN, ORANGE, RED)
@@ -188,7 +205,7 @@ def growth_data(measurement, view, kept, domain):
     )
 
 
-def growth_say(measurement, view):
+def growth_say(measurement: Measurement, view: View) -> str:
     """What the curve shows, in a sentence with numbers."""
     growth, (raw, values) = measurement.reading.growth_by_error, sums(measurement)
     here = np.flatnonzero(np.isfinite(values))

@@ -4,6 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
+from gradflow.app.charts.base import Domain, Tables
+from gradflow.app.measurement import Measurement
+from gradflow.app.view import View
 from gradflow.reading import number, share
 
 STEPS = 12
@@ -12,12 +15,12 @@ COST, COPY, STATE, INPUT, STEP = 60, 236, 318, 378, 404  # px from the top
 BESIDE = {"forget": (-0.5, 0), "update": (-0.5, 0), "input": (0, 1), "reset": (0, 1), "output": (0, -1)}  # of a state
 
 
-def domain(measurement, view):
+def domain(measurement: Measurement, view: View) -> Domain:
     """The frame of decades that sets the arrows' widths."""
     return base.decades(measurement.log_row[:STEPS])
 
 
-def data(measurement, view, kept, domain):
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     t, row = measurement.t, measurement.log_row
     lag = np.arange(min(STEPS, t + 1))
     x = STEPS - 1 - lag
@@ -95,7 +98,7 @@ def _widths(row, lag, domain):
     return np.where(np.isfinite(values), 0.75 + (BROAD - 0.75) * np.where(np.isfinite(part), part, 0), 0.0)
 
 
-def say(measurement, view):
+def say(measurement: Measurement, view: View) -> str:
     """What the picture shows, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

@@ -4,14 +4,16 @@ The map itself and the gates are images under the canvas (`image`): inside Vega 
 second drawing of all, and the others cost a quarter of a step.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, GREY, NARROW_WIDTH, ORANGE, PURPLE, RED, cut
+from gradflow.app.charts.base import BLUE, GREEN, GREY, NARROW_WIDTH, ORANGE, PURPLE, RED, Domain, Tables, cut
 from gradflow.app.charts.heatmap import flushed, map_url, strips_url
+from gradflow.app.measurement import Measurement
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import number, per_step_factor
 
@@ -36,7 +38,7 @@ class ImageLayout(NamedTuple):
     strips: tuple
     map: tuple
 
-    def signals(self):
+    def signals(self) -> dict[str, tuple[str, ...]]:
         """The same as signals of the view: name -> (in a wide view, in a narrow one)."""
         return {
             f"{name}_{edge}": tuple(str(place[k]) for place in getattr(self, name))
@@ -44,12 +46,12 @@ class ImageLayout(NamedTuple):
             for k, edge in enumerate(("top", "bottom"))
         }
 
-    def area(self):
+    def area(self) -> dict[str, Any]:
         """Where the map is on the canvas, for a click."""
         top, bottom = zip(*self.map, strict=True)
         return {"left": self.left, "right": RIGHT, "top": top, "bottom": bottom}
 
-    def style(self):
+    def style(self) -> str:
         """The rules that lay `img.strips` and `img.map` under their panels."""
         narrow = f"@container (max-width: {self.left + NARROW_WIDTH + PADDING}px)"
         across = f"left: {self.left}px; width: calc(100% - {self.left + RIGHT + PADDING}px);"
@@ -73,7 +75,7 @@ IMAGE_LAYOUTS = {  # large -> places
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 
 
-def domain(measurement, view):
+def domain(measurement: Measurement, view: View) -> Domain:
     """The frame that holds terms and sums at time t, or where there is nothing at t, the terms at other times."""
     at_t = np.concatenate([measurement.log_row, measurement.log_partial])
     if not np.isfinite(at_t).any():
@@ -81,7 +83,7 @@ def domain(measurement, view):
     return base.decades(at_t, *(measurement.chains.values() if view.chains else ()))
 
 
-def data(measurement, view, kept, domain, image=False):
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain, image: bool = False) -> Tables:
     """The numbers of the picture.
 
     Args:
@@ -150,7 +152,7 @@ def data(measurement, view, kept, domain, image=False):
     }
 
 
-def images(measurement, view, domain, steps=None):
+def images(measurement: Measurement, view: View, domain: Domain, steps: int | None = None) -> dict[str, str]:
     """What lies under the canvas: "strips" and "map" -> data URL; over so many steps, or else the horizon."""
     steps = steps or len(measurement.cost)
     shown = measurement.float32 if view.float32 else measurement
@@ -303,7 +305,7 @@ def _kept_words(measurement, kept, domain):
     }
 
 
-def say(measurement, view):
+def say(measurement: Measurement, view: View) -> str:
     """What the picture shows, in a sentence or two with numbers."""
     row, t = measurement.log_row, measurement.t
     here = np.flatnonzero(np.isfinite(row))

@@ -3,6 +3,10 @@
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradflow.app.charts.base import Tables
 
 FORMATS = ("png", "svg")
 WIDTH = 1000  # px
@@ -14,7 +18,7 @@ sys.stdout.buffer.write(drawn.encode() if form == "svg" else drawn)
 """
 
 
-def convert(spec, datasets, form):
+def convert(spec: dict[str, Any], datasets: "Tables", form: str) -> bytes:
     """Draw a chart outside the browser, in a process of its own, whose 115 MB are then given back.
 
     Args:

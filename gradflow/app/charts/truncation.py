@@ -3,11 +3,12 @@
 import numpy as np
 
 from gradflow.app.charts import base, line
-from gradflow.app.charts.base import BLUE, GREY
+from gradflow.app.charts.base import BLUE, GREY, Tables
+from gradflow.app.measurement import Measurement
 from gradflow.reading import number
 
 
-def data(measurement):
+def data(measurement: Measurement) -> Tables:
     logs = measurement.log_missing
     drawn = [("all of it", np.zeros(len(logs)), GREY, "dotted"), ("what is left out", logs, BLUE, "solid")]
     return line.tables(
@@ -23,7 +24,7 @@ def data(measurement):
     )
 
 
-def say(measurement):
+def say(measurement: Measurement) -> str:
     """What is missing after a few numbers of lags, in a sentence."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

@@ -5,22 +5,25 @@ only there does one see signed numbers add up. A power of ten, the unit, keeps i
 """
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREY, RED
+from gradflow.app.charts.base import BLUE, GREY, RED, Domain, Tables
+from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
-from gradflow.app.view import place
+from gradflow.app.view import View, place
 from gradflow.reading import number
 
 FIRST = 12  # lags shown one by one
+Bar = tuple[str, float, float, float]  # name, value before, value after, signed change
 LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
 
 
-def called(measurement, view):
+def called(measurement: Measurement, view: View) -> str:
     """The entry's name: "weight_hh[3, 5], forget gate"."""
     field, row, col = place(measurement, view)
     gates = gate_names(measurement.scenario.cell)
@@ -28,14 +31,14 @@ def called(measurement, view):
     return f"{field}[{row}]{of}" if col is None else f"{field}[{row}, {col}]{of}"
 
 
-def terms(measurement, view):
+def terms(measurement: Measurement, view: View) -> tuple[np.ndarray, np.ndarray]:
     """(sign, natural log) of what is added, by lag: one entry's terms, or the norms of the whole matrix's."""
     if view.whole:
         return np.ones(len(measurement.log_row)), measurement.log_row
     return measurement.lags.entry(*place(measurement, view))
 
 
-def domain(measurement, view):
+def domain(measurement: Measurement, view: View) -> Domain:
     """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
     rows, top = bars(measurement, view)
     shown = np.array([0.0, *(stop for _, _, stop, _ in rows[:-1])])  # the last stands no higher than the one before
@@ -46,20 +49,20 @@ def domain(measurement, view):
     return unit, -length(-low) if low < 0 else 0.0, max(length(high), 0.0) or (1.0 if low == 0 else 0.0)
 
 
-def widest(*domains):
+def widest(*domains: Domain) -> Domain:
     """The frame that holds these frames."""
     unit = max(domain[0] for domain in domains)
     scaled = [(floor * 10.0 ** (own - unit), ceiling * 10.0 ** (own - unit)) for own, floor, ceiling in domains]
     return unit, min(floor for floor, _ in scaled), max(ceiling for _, ceiling in scaled)
 
 
-def bounded(own, *others):
+def bounded(own: Domain, *others: Domain) -> Domain:
     """The frame that holds the first of these frames, and of the others those that are at most ten times as large."""
     reach = lambda frame: max(-frame[1], frame[2]) * 10.0 ** (frame[0] - own[0])
     return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
 
 
-def bars(measurement, view):
+def bars(measurement: Measurement, view: View) -> tuple[list[Bar], float]:
     """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
     sign, log = terms(measurement, view)
     top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
@@ -78,7 +81,7 @@ def bars(measurement, view):
     return rows, top
 
 
-def data(measurement, view, kept, domain):
+def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     unit, floor, ceiling = domain
     alarm = base.overflowed(measurement)
     rows, top = ([], 0.0) if alarm else bars(measurement, view)
@@ -164,7 +167,7 @@ def _said(name, change, stop, top, last):
     return f"{lags}: {signed(change, top)}, sum so far {signed(stop, top, False)}"
 
 
-def signed(value, log_scale=0.0, plus=True, text=number):
+def signed(value: float, log_scale: float = 0.0, plus: bool = True, text: Callable[[float], str] = number) -> str:
     """A signed number, value · exp(log_scale), as text: "+0.0123", "−3.2e-17"."""
     if value == 0 or not math.isfinite(value):
         return "0"
@@ -172,7 +175,7 @@ def signed(value, log_scale=0.0, plus=True, text=number):
     return f"−{size}" if value < 0 else f"+{size}" if plus else size
 
 
-def short(log):
+def short(log: float) -> str:
     """A magnitude from its natural log in at most seven letters: "0.0015", "6.2e-4", "6e-140"."""
     value = math.exp(log) if abs(log) < 10 else 0.0
     if 9.95e-4 <= value < 999.5:
@@ -183,7 +186,7 @@ def short(log):
     return f"{1:.{places}f}e{exponent + 1:+d}" if float(digits) == 10 else f"{digits}e{exponent:+d}"
 
 
-def say(measurement, view):
+def say(measurement: Measurement, view: View) -> str:
     """What the waterfall shows, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from gradflow.app.lessons.evidence import pace, plain, three
 from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, Trial, Verdict, stops
 from gradflow.app.lessons.sources import CHO, HE, HOCHREITER, SAXE
 from gradflow.app.measurement import measure
-from gradflow.app.scenario import CHOICES, Scenario
+from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 from gradflow.reading import per_step_factor, regime
 
-CELLS = CHOICES["cell"]
 DRAWS = range(32)
 HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru")  # whose activations or gates are at most one
 SIX = Scenario(horizon=80)
@@ -28,7 +29,7 @@ DOES = {  # regime of δ -> what is said of it
 }
 
 
-def errors(scenario):
+def errors(scenario: Scenario) -> list[tuple[str, float]]:
     """(regime, pace) of δ at the last time, for each of `DRAWS`: the forward pass and one sweep, 2 ms a draw."""
     from gradflow.engine.device import select_device
     from gradflow.maps import gradient_map
@@ -98,7 +99,7 @@ def _gates_choose():
     return Evidence(keep > drop + 0.2, f"GRU, keep gate 0.1: ×{plain(drop)} a step back; 0.95: ×{plain(keep)}")
 
 
-_CHOSEN = {}  # "before", "after": what `openings` says
+_CHOSEN: dict[str, Any] = {}  # "before", "after": what `openings` says
 
 
 def _train_to_choose():
@@ -115,7 +116,7 @@ def _train_to_choose():
     _CHOSEN.update(before=before, after=training.openings(run), losses=np.asarray(losses).mean(1))
 
 
-def most_choosing(openings):
+def most_choosing(openings: dict[str, tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
     """Of each network the unit whose input gate differs most by the mark: (openness there, elsewhere), f[V] each."""
     there, elsewhere = openings["input"]
     unit = np.argmax(there - elsewhere, axis=1)[:, None]

@@ -1,5 +1,6 @@
 """What clipping by norm costs, for lesson 3: one batch keeps its direction, the mean step over many may not."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,7 @@ def _sequences():
 
 
 @lru_cache(maxsize=2 * len(SEEDS))
-def batches(scenario):
+def batches(scenario: Scenario) -> tuple[np.ndarray, float]:
     """dC(t)/dW_hh after 60 steps, for the same weights.
 
     Returns:
@@ -35,7 +36,7 @@ def batches(scenario):
     return each.reshape(-1, BATCH, each.shape[1]).mean(axis=1), float(squares.max() / squares.sum())
 
 
-def clipped(rows, limit):
+def clipped(rows: np.ndarray, limit: float) -> tuple[float, float]:
     """Clipping by norm, over batches: (what it changes, cosine).
 
     Compared are the means of g min(1, c / ‖g‖) and of g, the rows, with c so many times the median of ‖g‖. What it
@@ -50,19 +51,19 @@ def clipped(rows, limit):
     return float(np.linalg.norm(cut - full) / size), float(cut @ full / size / np.linalg.norm(cut))
 
 
-def by_gain(gain):
+def by_gain(gain: float) -> list[tuple[np.ndarray, float]]:
     """What `batches` gives for each of `SEEDS` draws of an LSTM's weights."""
     return [batches(Scenario(gain=gain, horizon=STEPS, seed=seed)) for seed in SEEDS]
 
 
-def clipping_curve(gain):
+def clipping_curve(gain: float) -> tuple[np.ndarray, np.ndarray]:
     """By limit, of `LIMITS`: (log of what clipping changes, cosine), medians over `SEEDS` draws of the weights."""
     found = np.median([[clipped(rows, limit) for limit in LIMITS] for rows, _ in by_gain(gain)], axis=0)
     with np.errstate(divide="ignore"):  # nothing is changed
         return np.log(found[:, 0]), found[:, 1]
 
 
-def one_batch():
+def one_batch() -> Evidence:
     """Whether a clipped batch keeps its direction, `Evidence`."""
     cosines = [clipped(row[None], 0.5)[1] for rows, _ in by_gain(8.0) for row in rows]
     return Evidence(
@@ -70,7 +71,7 @@ def one_batch():
     )
 
 
-def mean_step(gain):
+def mean_step(gain: float) -> Callable[[], Evidence]:
     """What becomes of the mean over many batches, each cut to their median length: () -> `Evidence`."""
 
     def evidence():

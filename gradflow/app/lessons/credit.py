@@ -7,7 +7,7 @@ from gradflow.app.lessons.evidence import plain, three, typical, typically
 from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, JOZEFOWICZ, TALLEC
 from gradflow.app.lessons.training_problem import FIRST_DRAW, GAINS, LSTM, RECALL, outcome
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.view import View
 from gradflow.reading import number
@@ -42,7 +42,7 @@ def _not_enough():
     return Evidence(bool(true), f"one draw, trained to recall after 20 steps; {low}; {high}")
 
 
-def truncated(measurement, kept):
+def truncated(measurement: Measurement, kept: int) -> float:
     """What truncated backpropagation that keeps so many lags leaves out: ‖Σ_{u≥kept}‖ / ‖Σ‖."""
     return math.exp(measurement.log_missing[kept])
 

@@ -8,6 +8,7 @@ import numpy as np
 from gradflow.app.lessons.evidence import SEEDS, log_sum, pace, plain, typically
 from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, DU, HOCHREITER, HOCHREITER_91, SAXE
+from gradflow.app.measurement import Measurement
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
@@ -18,12 +19,12 @@ ORTHOGONAL_LAYERS = replace(LAYERS, cell="rnn-linear", init="orthogonal", weight
 HUNDREDTH = math.log(0.01)
 
 
-def shares(measurement):
+def shares(measurement: Measurement) -> np.ndarray:
     """Log of each layer's own term over the sum of all, from the top down: what it gets if nothing is shared."""
     return measurement.log_row - log_sum(measurement)
 
 
-def lowest(measurement):
+def lowest(measurement: Measurement) -> tuple[int, float]:
     """(lag, log share) of the lowest layer whose term is no zero."""
     here = np.flatnonzero(np.isfinite(measurement.log_row))
     return int(here[-1]), float(shares(measurement)[here[-1]])
@@ -34,7 +35,7 @@ def _how_many(measurement):
     return int(np.sum(shares(measurement) >= HUNDREDTH))
 
 
-def by_layer(activation, depth, width):
+def by_layer(activation: str, depth: int, width: int) -> tuple[float, ...]:
     """What a layer down multiplies by in feed-forward nets, medians over `SEEDS`: (‖δ‖, ‖dC/dW‖)."""
     from gradflow.feedforward import layer_gradients
 
@@ -58,7 +59,7 @@ def _history():
     )
 
 
-def alike(activation, gain):
+def alike(activation: str, gain: float) -> float:
     """How far ⟨W, dC/dW⟩ of 32 layers of 64 units is from one number: its range over its size, the worst of `SEEDS`."""
     from gradflow.feedforward import scale_gradients
 
@@ -66,7 +67,7 @@ def alike(activation, gain):
     return max(float(np.ptp(one) / np.abs(one).max()) for one in each)
 
 
-def size(activation, gain):
+def size(activation: str, gain: float) -> list[float]:
     """‖dC/dW‖ of 32 layers of 64 units, medians over `SEEDS`: (bottom layer, top layer)."""
     from gradflow.feedforward import layer_gradients
 

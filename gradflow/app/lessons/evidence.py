@@ -1,35 +1,40 @@
 """How a verdict is measured: medians over draws of weights and inputs, and numbers as text."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from gradflow.app.lessons.record import Evidence
-from gradflow.app.measurement import measure
-from gradflow.reading import number
+from gradflow.app.measurement import Measurement, measure
+from gradflow.app.scenario import Scenario
+from gradflow.reading import Growth, number
 
 SEEDS = range(8)
+Value = Callable[[Measurement], float]
 
 
-def drawn(scenario, seeds=SEEDS):
+def drawn(scenario: Scenario, seeds: Iterable[int] = SEEDS) -> list[Measurement]:
     """The scenario with other weights and inputs, measured; one for each seed."""
     return [measure(replace(scenario, seed=seed)) for seed in seeds]
 
 
-def rms_by_error(scenario, seeds):
+def rms_by_error(scenario: Scenario, seeds: Iterable[int]) -> np.ndarray:
     """‖Σ‖ / ‖dC(t)/dh(t)‖ at each t, the root of its mean square over draws, f64[T]."""
     logs = np.array([measurement.log_sums - measurement.log_residual for measurement in drawn(scenario, seeds)])
     return np.sqrt(np.mean(np.exp(2 * logs), axis=0))
 
 
-def typical(scenario, value):
+def typical(scenario: Scenario, value: Value) -> tuple[float, float, float]:
     """(median, lowest, highest) of value(measurement) over `SEEDS`."""
     values = [value(measurement) for measurement in drawn(scenario)]
     return float(np.median(values)), min(values), max(values)
 
 
-def typically(scenario, value, true, words):
+def typically(
+    scenario: Scenario, value: Value, true: Callable[[float, float, float], bool], words: str
+) -> Callable[[], Evidence]:
     """Evidence by a median: true(median, lowest, highest), and the numbers in place of {} in the words."""
 
     def evidence():
@@ -39,46 +44,46 @@ def typically(scenario, value, true, words):
     return evidence
 
 
-def three(median, low, high):
+def three(median: float, low: float, high: float) -> str:
     """A median and its range, as text."""
     return f"{plain(median)} ({plain(low)} to {plain(high)})"
 
 
-def spread(values):
+def spread(values: Sequence[float]) -> str:
     """The median and the range of values, as text."""
     return three(np.median(values), min(values), max(values))
 
 
-def plain(value):
+def plain(value: float) -> str:
     """A number as text: "0.832", "1.3e-7"."""
     return "0" if value == 0 else ("−" if value < 0 else "") + number(math.log(abs(value)))
 
 
-def pace(measurement):
+def pace(measurement: Measurement) -> float:
     """What a step back multiplies the error by: that of ‖δ(t, t−u)‖, not of the terms."""
     return measurement.reading.pace
 
 
-def term_pace(measurement):
+def term_pace(measurement: Measurement) -> float:
     """What a step back multiplies a term by: δ's pace, and what it meets."""
     return measurement.reading.term_pace
 
 
-def coherence(measurement):
+def coherence(measurement: Measurement) -> float:
     """‖Σ term‖ / Σ ‖term‖, what is left of the terms when they are added."""
     return measurement.reading.coherence
 
 
-def log_sum(measurement):
+def log_sum(measurement: Measurement) -> float:
     """Natural log of ‖Σ term‖."""
     return measurement.reading.log_sum
 
 
-def by_error(measurement):
+def by_error(measurement: Measurement) -> Growth:
     """How ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with the horizon, a `Growth`."""
     return measurement.reading.growth_by_error
 
 
-def verdict(measurement):
+def verdict(measurement: Measurement) -> str:
     """The sentence that is true of any network: what a headline says where the lesson's own number has no meaning."""
     return measurement.reading.verdict

@@ -1,6 +1,7 @@
 """Lesson 4, “LSTMs are sure to vanish”."""
 
 from dataclasses import replace
+from typing import Any
 
 from gradflow.app.lessons.evidence import SEEDS, drawn, pace, plain, spread, term_pace, three, typical, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
@@ -13,7 +14,7 @@ from gradflow.app.view import View
 CELL_PATH = Scenario(gates="pinned", forget=0.9, cell_path_only=True)
 OTHER_PATHS = replace(CELL_PATH, cell_path_only=False, gates="learned")
 EXPLODING = PRESETS["LSTM that explodes"]
-AS_DRAWN = dict.fromkeys(GATE_FIELDS)  # all gates where the initialisation puts them
+AS_DRAWN: dict[str, Any] = dict.fromkeys(GATE_FIELDS)  # all gates where the initialisation puts them
 
 
 def _as_frameworks_start():

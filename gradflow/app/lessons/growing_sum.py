@@ -11,7 +11,7 @@ from gradflow.app.lessons.evidence import by_error, coherence, drawn, plain, rms
 from gradflow.app.lessons.record import Dots, Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import PASCANU, SAXE, ZUCCHET
 from gradflow.app.lessons.vanishing_terms import MANY, TURNING
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.view import View
 from gradflow.reading import number
@@ -25,12 +25,12 @@ DRAWS = range(16)  # seeds of the orthogonal weights
 ROTATION, REFLECTION = ORTHOGONAL, replace(ORTHOGONAL, seed=2)
 
 
-def ratio(measurement):
+def ratio(measurement: Measurement) -> np.ndarray:
     """log of ‖Σ‖ / ‖dC/dh‖ at each t."""
     return measurement.log_sums - measurement.log_residual
 
 
-def doubling(measurement):
+def doubling(measurement: Measurement) -> float:
     """What doubling the horizon multiplies ‖Σ‖ / ‖dC/dh‖ by, at the present horizon."""
     logs = ratio(measurement)
     return math.exp(min(float(logs[-1] - logs[len(logs) // 2 - 1]), 700))
@@ -40,7 +40,7 @@ def doubling(measurement):
 
 
 @lru_cache(maxsize=1)
-def laws():
+def laws() -> dict[str, tuple[float, float]]:
     """Weight -> (power of T, what doubling 128 steps multiplies by) of its sum by its error at ρ = 1.
 
     Read from root mean squares over `MANY` draws of the noise that a linear unit takes in.
@@ -80,7 +80,7 @@ def _explodes():
 
 
 @lru_cache(maxsize=1)
-def turned():
+def turned() -> list[tuple[bool, float, np.ndarray]]:
     """Of each draw of orthogonal weights: (whether a rotation, what is left of the terms, ‖Σ‖ / ‖dC/dh‖ at each t)."""
     found = []
     for measurement in drawn(ORTHOGONAL, DRAWS):
@@ -89,9 +89,9 @@ def turned():
     return found
 
 
-def left_by_kind():
+def left_by_kind() -> list[tuple[str, str, tuple[float, ...]]]:
     """The groups of the chart of draws."""
-    values = {"rotation": [], "reflection": []}
+    values: dict[str, list[float]] = {"rotation": [], "reflection": []}
     for rotates, left, _ in turned():
         values["rotation" if rotates else "reflection"].append(math.log(left))
     return [("16 linear units, W orthogonal, 256 steps", kind, tuple(each)) for kind, each in values.items()]

@@ -7,7 +7,7 @@ import numpy as np
 from gradflow.app.lessons.evidence import drawn, plain, three, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import HOCHREITER
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.view import View
@@ -18,13 +18,13 @@ STRIPE = replace(PRESETS["Ignores ten inputs"], cell_path_only=True, time=95)
 DELAY_LINE = replace(STRIPE, cell="rnn-linear", init="shift", gain=1.0, weight="weight_ih", gate="all")
 
 
-def shares(log_row):
+def shares(log_row: np.ndarray) -> np.ndarray:
     """The share of each lag in the sizes of a row, f[t+1]; zeros in a row of zeros."""
     held = share(log_row)
     return held - np.append(held[1:], 0.0)
 
 
-def mean_shares(measurement):
+def mean_shares(measurement: Measurement) -> np.ndarray:
     """The share of each lag, averaged over all times of whole periods; the first period has no earlier state."""
     k = measurement.scenario.write_every
     whole = len(measurement.cost) // k * k

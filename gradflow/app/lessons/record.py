@@ -1,10 +1,11 @@
 """What a lesson is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradflow.app.counterexample import difference
+from gradflow.app.measurement import Measurement
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
@@ -22,7 +23,7 @@ class Guess(NamedTuple):
     """What a person predicts before anything is shown: one of `options`, or a number of `range`."""
 
     question: str
-    answer: Callable  # measurement -> index of the option, or the number
+    answer: Callable[[Measurement], float]  # measurement -> index of the option, or the number
     options: tuple[str, ...] = ()
     range: Range | None = None
     near: float = 0.0  # a number this close counts as right
@@ -50,7 +51,7 @@ class Verdict(NamedTuple):
 
     word: str  # of `WORDS_OF`, those of the lesson's stance; of a remedy one of `REMEDY_WORDS`
     case: str
-    evidence: Callable  # () -> Evidence
+    evidence: Callable[[], Evidence]  # () -> Evidence
     waits: bool = False  # for the lesson's `Trial`
 
 
@@ -59,14 +60,16 @@ class Trial(NamedTuple):
 
     says: str  # what will be done, and how long that takes
     label: str  # of the button
-    done: Callable  # () -> whether it is, in this process
-    run: Callable  # () -> iterator of the part that is done, from 0 to 1
+    done: Callable[[], bool]  # () -> whether it is, in this process
+    run: Callable[[], Iterator[float]]  # () -> iterator of the part that is done, from 0 to 1
 
 
 class Dots(NamedTuple):
     """Single draws as dots under the verdicts, where a median would hide that there are two kinds of them."""
 
-    groups: Callable  # () -> ((label, kind, values), …), the fields of `charts.draws.Draws`
+    groups: Callable[
+        [], Iterable[tuple[str, str, tuple[float, ...]]]
+    ]  # () -> ((label, kind, values), …), the fields of `charts.draws.Draws`
     title: str  # of the chart
     axis: str
     log: bool = False  # the values are natural logarithms
@@ -83,12 +86,12 @@ class Lesson:
     title: str
     stance: str  # of `STANCES`
     claim: str  # the sentence
-    prose: str | Callable  # or scenario -> text, where it has numbers that a control moves
+    prose: str | Callable[[Scenario], str]  # or scenario -> text, where it has numbers that a control moves
     scenario: Scenario
     view: View
     controls: tuple[str, ...]  # the ranges that stay live
     guess: Guess
-    reveal: Callable  # (measurement, view) -> what was measured, in plain words
+    reveal: Callable[[Measurement, View], str]  # (measurement, view) -> what was measured, in plain words
     conclusion: str
     verdicts: tuple[Verdict, ...]
     examples: tuple[Example, ...]  # the last is the counter-example
@@ -97,7 +100,9 @@ class Lesson:
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
     curves: tuple[str, ...] = ()  # beside the remedies, what these change in the gradient: "clipping", "truncation"
     draws: Dots | None = None
-    reveal_in_chaos: Callable | None = None  # what takes the place of `reveal` there; None: the reading's own sentence
+    reveal_in_chaos: Callable[[Measurement, View], str] | None = (
+        None  # what takes the place of `reveal` there; None: the reading's own sentence
+    )
     trial: Trial | None = None
     ends_in: str = ""  # what else there is to try: "layers", or to train: "biases", "gains"
 
@@ -109,12 +114,13 @@ class Lesson:
         """All that is read before something is revealed."""
         return self.claim, self.text(scenario), self.guess.question, *self.guess.options
 
-    def headline(self, measurement, view: View, at_rest: bool = True) -> str:
+    def headline(self, measurement: Measurement, view: View, at_rest: bool = True) -> str:
         """The sentence over the picture; where nothing moves it is asked whether the network is chaotic, or nearly."""
         reading = measurement.chaos_checked if at_rest else measurement.reading
         if measurement.overflow is not None or (reading.near_chaos and not self.reveal_in_chaos):
             return reading.verdict
-        return (self.reveal_in_chaos if reading.chaotic else self.reveal)(measurement, view)
+        reveal = self.reveal_in_chaos if reading.chaotic and self.reveal_in_chaos else self.reveal
+        return reveal(measurement, view)
 
     def changes(self, scenario: Scenario) -> str:
         """How a scenario differs from the lesson's own, in words: "gain 1.00 → 12.00"; "" where nothing does."""
@@ -127,6 +133,6 @@ class Lesson:
         return any(before[name] != after[name] for name in before if name not in mine)
 
 
-def stops(scenario, says):
+def stops(scenario: Scenario, says: str) -> Example:
     """The counter-example: where the sentence stops being so."""
     return Example("Show where it stops", scenario, says)

@@ -7,15 +7,19 @@ import numpy as np
 from gradflow.app.lessons.evidence import drawn, plain, spread
 from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import WERBOS
-from gradflow.app.scenario import CHOICES, Scenario
+from gradflow.app.measurement import Measurement
+from gradflow.app.scenario import Scenario
 from gradflow.app.view import View, place
+from gradflow.cells import CELLS
 
 PLAIN = Scenario(cell="rnn-tanh", init="orthogonal", input_gain=0.3)
 CHAOS = replace(PLAIN, gain=3.0, horizon=256)
 LOOK = View(closer=True, show="entry", row=8, col=4)
 
 
-def terms_and_whole(measurement, row=None, col=None):
+def terms_and_whole(
+    measurement: Measurement, row: int | None = None, col: int | None = None
+) -> tuple[np.ndarray, float]:
     """The terms of one entry, f64[t+1], and what `jax.grad` gives; without a row, of that with the largest gradient."""
     field = measurement.field["weight"]
     if row is None:
@@ -25,7 +29,7 @@ def terms_and_whole(measurement, row=None, col=None):
     return sign * np.exp(log), float(whole[row] if col is None else whole[row, col])
 
 
-def added_up(measurement, row=None, col=None):
+def added_up(measurement: Measurement, row: int | None = None, col: int | None = None) -> tuple[float, float]:
     """(sum of the terms, what `jax.grad` gives) of one entry, as in `terms_and_whole`."""
     terms, whole = terms_and_whole(measurement, row, col)
     return float(np.sum(terms)), whole
@@ -58,7 +62,7 @@ def _reveal_in_chaos(measurement, view):
 
 def _sums_agree():
     worst = 0.0
-    for cell in CHOICES["cell"]:
+    for cell in CELLS:
         for measurement in drawn(Scenario(cell=cell, horizon=60)):
             total, whole = added_up(measurement)
             worst = max(worst, abs(total - whole) / abs(whole))
@@ -77,7 +81,7 @@ def _chaos():
         opposed[horizon] = sum(total * whole < 0 for total, whole in both)
     near, far = apart.values()
     return Evidence(
-        max(near) < 1.01 and np.median(far) > 2,
+        bool(max(near) < 1.01 and np.median(far) > 2),
         f"gain 3, eight draws: after 30 steps the larger of the two is at most {max(near):.4f} times the smaller; "
         f"after {CHAOS.horizon} steps it is {spread(far)} times the smaller, and in "
         f"{opposed[CHAOS.horizon]} of 8 they have opposite signs",

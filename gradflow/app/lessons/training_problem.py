@@ -1,8 +1,9 @@
 """Lesson 9, gradients that do not vanish as a training problem: networks are trained to see."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,10 +14,17 @@ from gradflow.app.scenario import RECALL_LAG, Scenario
 from gradflow.app.view import View
 from gradflow.reading import share
 
-GAINS = (1.0, 4.0, 8.0, 12.0)
+if TYPE_CHECKING:
+    from gradflow.app.training import Run
+
+Gains = tuple[float, ...]
+Trained = tuple[Scenario, Gains]
+GAINS: Gains = (1.0, 4.0, 8.0, 12.0)
 RECALL = Scenario(forget=0.95, hidden=32, horizon=41, time=RECALL_LAG, sequence="recall", weight="weight_ih")
 LEVEL = replace(RECALL, cell="rnn-linear", init="orthogonal")
-LSTM, LINEAR, FORGETFUL = (RECALL, GAINS), (LEVEL, (1.0,)), (replace(RECALL, forget=0.5), (1.0,))  # network, gains
+LSTM: Trained = (RECALL, GAINS)
+LINEAR: Trained = (LEVEL, (1.0,))
+FORGETFUL: Trained = (replace(RECALL, forget=0.5), (1.0,))
 
 
 class Outcome(NamedTuple):
@@ -26,13 +34,14 @@ class Outcome(NamedTuple):
     pace: np.ndarray  # what a step back multiplies the error by, f64[V]
     agreement: np.ndarray  # of the terms at lag k of 2,048 sequences, f64[V]; 1 is chance
     losses: np.ndarray  # f32[V, STEPS]
-    learned_at: tuple  # steps, V of them; None where it has not learned
+    learned_at: tuple[int | None, ...]  # steps, V of them; None where it has not learned
 
 
-_KNOWN, _LOCK = {}, Lock()  # (scenario, gains, seed) -> Outcome: each draw is trained once in a process
+_KNOWN: dict[tuple[Scenario, Gains, int], Outcome] = {}  # each draw is trained once in a process
+_LOCK = Lock()
 
 
-def started(scenario, gains=GAINS):
+def started(scenario: Scenario, gains: Sequence[float] = GAINS) -> "Run":
     """The training of a scenario's network at these gains, before its first step."""
     from gradflow.app.training import Network, begin_with
 
@@ -52,7 +61,7 @@ def _trained(scenario, gains, seed):
         _KNOWN[scenario, gains, seed] = Outcome(*before, losses, tuple(training.learned_at(losses)))
 
 
-def outcome(scenario, gains, seed):
+def outcome(scenario: Scenario, gains: Gains, seed: int) -> Outcome:
     """The `Outcome` of one draw; trained now, if nobody has asked before."""
     with _LOCK:  # the others wait instead of training the same
         for _ in _trained(scenario, gains, seed):
@@ -60,7 +69,7 @@ def outcome(scenario, gains, seed):
     return _KNOWN[scenario, gains, seed]
 
 
-def outcomes(scenario, gains):
+def outcomes(scenario: Scenario, gains: Gains) -> list[Outcome]:
     """Those of all draws."""
     return [outcome(scenario, gains, seed) for seed in SEEDS]
 

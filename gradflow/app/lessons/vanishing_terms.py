@@ -8,7 +8,7 @@ import numpy as np
 from gradflow.app.lessons.evidence import by_error, coherence, drawn, plain, rms_by_error, spread, verdict
 from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, PASCANU, WERBOS, ZUCCHET
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
@@ -21,12 +21,12 @@ TURNING = Scenario(cell="rnn-linear", init="orthogonal", weight="bias_hh", gain=
 MANY = range(48)  # seeds, where a root mean square is compared with a formula
 
 
-def in_first_terms(measurement):
+def in_first_terms(measurement: Measurement) -> float:
     """‖Σ‖ in units of the nearest term."""
     return math.exp(min(measurement.reading.log_sum - measurement.log_row[0], 700))
 
 
-def in_errors(measurement):
+def in_errors(measurement: Measurement) -> float:
     """‖Σ‖ in units of the error at t, ‖dC(t)/dh(t)‖."""
     return math.exp(min(measurement.reading.log_sum - measurement.log_residual[measurement.t], 700))
 
@@ -70,7 +70,7 @@ def _geometric():
     return Evidence(true, "ρ = 0.5, 0.8, 0.9: " + ", ".join(map(plain, ratios)) + " times the nearest term")
 
 
-def recurrent_sum(rho):
+def recurrent_sum(rho: float) -> tuple[float, float]:
     """‖Σ‖ / ‖dC/dh‖ of the recurrent weight of a unit, noise as input: (measured, what it tends to).
 
         √E[(dh/dρ)²] = √((1+ρ²) / (1−ρ²)³)
@@ -122,7 +122,7 @@ def _turning():
     found = drawn(TURNING)
     left, times = ([value(measurement) for measurement in found] for value in (coherence, in_first_terms))
     return Evidence(
-        np.median(left) < 0.2 and min(times) > 1,
+        bool(np.median(left) < 0.2 and min(times) > 1),
         f"orthogonal weights, gain 0.98, eight draws: {spread(left)} of the terms' size is left, which is "
         f"{spread(times)} times the nearest term",
     )

@@ -23,7 +23,7 @@ WORDS = {  # explained wherever a lesson uses them
 }
 
 
-def explained(*texts):
+def explained(*texts: str) -> list[str]:
     """The `WORDS` that these texts use: "**gain**: the scale …" each."""
     used = lambda word: re.search(rf"(?:^|\W){word}s?(?:\W|$)", " ".join(texts), re.IGNORECASE)
     return [f"**{word}**: {meaning}" for word, meaning in WORDS.items() if used(word)]

@@ -9,7 +9,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.sidebar import live_panels, sidebar
 
 
-def page():
+def page() -> None:
     notices = session.read_link()
     view = st.session_state.view
     if view.stage:
@@ -41,7 +41,7 @@ def page():
         st.caption(missing)
 
 
-def introduction():
+def introduction() -> None:
     """What the page is, and what the letters stand for."""
     with st.container(key="introduction"):
         st.html(
@@ -51,20 +51,20 @@ def introduction():
         )
 
 
-def computed_on():
+def computed_on() -> str:
     """The device, or why it is not the one asked for."""
     device, missing = select()
     return missing or f"Computed on {device}."
 
 
-def select():
+def select() -> tuple[str, str | None]:
     """What JAX computes on, and why it is not what was asked for; the engine is loaded by now."""
     from gradflow.engine.device import select_device
 
     return select_device()
 
 
-def files():
+def files() -> toolbar.Files:
     """What a person can take away: label -> (file name, media type, () -> bytes)."""
     from gradflow.app import charts, export
     from gradflow.app.charts import render

@@ -1,27 +1,32 @@
 """Lessons: judge a claim, test it on the real engine, see it settled with numbers."""
 
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import session, url_state
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.errors import guarded, notice
 from gradflow.app.feedforward_demo import FIELDS, layers
 from gradflow.app.lessons import LESSONS
-from gradflow.app.lessons.record import COLOURS, STANCES
+from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import begin, draw_chart, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
-from gradflow.app.measurement import measure
+from gradflow.app.measurement import Measurement, measure
 from gradflow.app.navigation import carrier
+from gradflow.app.scenario import Scenario
 from gradflow.app.url_codec import short
 
 HERE = Path(__file__).parent
 BADGES = {"statement": "blue", "claim": "violet"}  # stance -> colour
+Answers = dict[int, float]  # lesson -> what was predicted
 
 
-def page():
+def page() -> None:
     inject_css()
     st.html(HERE / "lessons.css")
     number, unknown = chosen()
@@ -67,7 +72,7 @@ def page():
         layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
 
 
-def beside(lesson, scenario):
+def beside(lesson: Lesson, scenario: Scenario) -> str:
     """The text beside the picture; where that shows another network than the lesson's, how it differs comes first."""
     if not lesson.strays(scenario):
         return lesson.text(scenario)
@@ -77,7 +82,7 @@ def beside(lesson, scenario):
     return f"{other}\n\n{lesson.text(lesson.scenario)}"
 
 
-def chosen():
+def chosen() -> tuple[int, list[str]]:
     """The lesson that the address bar names, the first where it names none, and notices."""
     raw = url_state.read().get("lesson", "1")
     if raw in map(str, range(1, len(LESSONS) + 1)):
@@ -86,7 +91,7 @@ def chosen():
     return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
 
 
-def read_answers():
+def read_answers() -> tuple[Answers, list[str]]:
     """What was predicted, lesson -> number, and notices; what cannot be read is left out."""
     raw = url_state.read().get("answers", "")
     answers, wrong = {}, []
@@ -108,67 +113,69 @@ def read_answers():
     return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
 
 
-def limits(guess):
-    return (0, len(guess.options) - 1) if guess.options else guess.range[:2]
+def limits(guess: Guess) -> tuple[float, float]:
+    return guess.range[:2] if guess.range else (0, len(guess.options) - 1)
 
 
-def valid(guess, value):
+def valid(guess: Guess, value: float) -> bool:
     low, high = limits(guess)
     return low <= value <= high and (not guess.options or value == int(value))
 
 
-def written(answers):
+def written(answers: Answers) -> str:
     return ",".join(f"{number}:{value:g}" for number, value in sorted(answers.items()))
 
 
-def write_answers(answers):
+def write_answers(answers: Answers) -> None:
     url_state.put("answers", written(answers))
 
 
-def open_lesson(number):
+def open_lesson(number: int) -> None:
     url_state.put("lesson", str(number))
     session.show_lesson(LESSONS[number - 1])
 
 
-def path(number, answers):
+def path(number: int, answers: Answers) -> Callable[[], None]:
     """The way from the first lesson to the last, and to Explore, which `carrier` returns."""
     with st.container(horizontal=True, vertical_alignment="center", key="path"):
         last = len(LESSONS)
-        back = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
+        back: dict[str, Any] = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
         st.button("◀", on_click=guarded(open_lesson), help="The lesson before.", **back)
         for k, lesson in enumerate(LESSONS, 1):
-            kind = "primary" if k == number else "secondary"
+            kind: Literal["primary", "secondary"] = "primary" if k == number else "secondary"
             label = f"{k} ✓" if k in answers else str(k)
             st.button(label, on_click=guarded(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
-        on = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
+        on: dict[str, Any] = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
         st.button("▶", on_click=guarded(open_lesson), help="The next lesson.", **on)
         return carrier()
 
 
-def ask(lesson, number, answers):
+def ask(lesson: Lesson, number: int, answers: Answers) -> None:
     """The prediction, and the button that ends the waiting."""
     guess = lesson.guess
     st.markdown(f"**Your prediction.** {guess.question}")
-    how = {"label": guess.question, "label_visibility": "collapsed", "key": f"guess_{number}"}
-    if guess.options:
+    how: dict[str, Any] = {"label": guess.question, "label_visibility": "collapsed", "key": f"guess_{number}"}
+    value: float | None
+    if guess.range is None:
         value = st.radio(options=range(len(guess.options)), format_func=guess.options.__getitem__, index=None, **how)
     else:
         low, high, step = guess.range
         value = st.slider(min_value=low, max_value=high, value=type(step)((low + high) / 2), step=step, **how)
 
     def reveal():
-        write_answers(answers | {number: float(value)})
+        if value is not None:
+            write_answers(answers | {number: float(value)})
 
     st.button("Show what is measured", on_click=guarded(reveal), type="primary", disabled=value is None)
 
 
-def settled(lesson, number, answers):
+def settled(lesson: Lesson, number: int, answers: Answers) -> None:
     """The prediction against the measurement."""
     guess, said = lesson.guess, answers[number]
     with st.spinner("Measuring. This happens once."):
         found = guess.answer(measure(lesson.scenario))
     if guess.options:
-        right, yours, truth = said == found, guess.options[int(said)], guess.options[found]
+        right, yours, truth = said == found, guess.options[int(said)], guess.options[int(found)]
     else:
         right, yours, truth = abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
     st.markdown(f"**Your prediction.** {guess.question}")
@@ -186,12 +193,12 @@ def settled(lesson, number, answers):
     st.button("Judge again", on_click=guarded(again))
 
 
-def examples(lesson):
+def examples(lesson: Lesson) -> None:
     """Other networks for the picture above, the way back, and what each changes."""
     with st.container(horizontal=True):
         for label, scenario, _, view in lesson.examples:
             st.button(label, on_click=guarded(session.go_to), args=(scenario, view or lesson.view))
-        back = {"on_click": guarded(session.show_lesson), "args": (lesson,)}
+        back: dict[str, Any] = {"on_click": guarded(session.show_lesson), "args": (lesson,)}
         st.button("Back to the lesson's example", type="tertiary", **back)
     for label, scenario, says, _ in lesson.examples:
         changes = lesson.changes(scenario)
@@ -199,7 +206,7 @@ def examples(lesson):
         st.markdown(f"**{label}.** {says} :small[{changed}]")
 
 
-def conclude(lesson):
+def conclude(lesson: Lesson) -> DeltaGenerator | None:
     """Where the claim holds and where it stops, each with its numbers; where truncation is drawn, if it is."""
     st.subheader(f"How the {lesson.stance} fares")
     st.caption("The sentence at the top, measured. Where weights and inputs are drawn: the median (lowest to highest).")
@@ -209,7 +216,7 @@ def conclude(lesson):
         rows, remedies, groups = verdicts(lesson.title, lesson.trial is None or lesson.trial.done())
     words = st.container()
     tell(rows)
-    if groups:
+    if groups and lesson.draws:
         dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
     remedy = None
     if remedies:
@@ -228,7 +235,7 @@ def conclude(lesson):
     return remedy
 
 
-def trial(what):
+def trial(what: Trial) -> None:
     """The button of what takes long, until it is done; a click anywhere stops it, and what is done stays."""
     if what.done():
         return
@@ -248,29 +255,29 @@ def trial(what):
     st.rerun()
 
 
-def tell(rows):
+def tell(rows: Iterable[tuple[str, str, str]]) -> None:
     for word, case, numbers in rows:
         st.markdown(f":{COLOURS[word]}[**{word}**] {case}  \n{numbers}")
 
 
-def dots(told, groups, key):
+def dots(told: Dots, groups: Sequence, key: str) -> None:
     """Single draws, one dot each, and what there is to see."""
     from gradflow.app.charts import draws
 
     groups = [draws.Draws(*group) for group in groups]
-    how = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
+    how: dict[str, Any] = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
     draw_chart("draws", draws.data(groups, beyond=told.beyond, **how), key=key)
     st.markdown(f"{told.says} {draws.say(groups, log=told.log, beyond=told.beyond)}")
 
 
-def clipping():
+def clipping() -> None:
     """What clipping by norm changes in the mean gradient, as a curve over the limit."""
     from gradflow.app.charts import clipping
 
     draw_chart("clipping", clipping.data())
 
 
-def truncation(where, measurement):
+def truncation(where: DeltaGenerator, measurement: Measurement) -> None:
     """What truncated backpropagation leaves out of the present gradient, as a curve over the lags it keeps."""
     from gradflow.app.charts import truncation
 
@@ -280,7 +287,7 @@ def truncation(where, measurement):
 
 
 @st.cache_resource(max_entries=2 * len(LESSONS), show_spinner=False)
-def verdicts(title, all_done=True):
+def verdicts(title: str, all_done: bool = True) -> tuple[list, list, list]:
     """What a lesson's verdicts, its remedies and its dots rest on, measured once; not all_done: what waits is left out.
 
     Returns:

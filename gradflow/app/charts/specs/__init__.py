@@ -4,10 +4,13 @@ To be written anew, by `python -m gradflow.app.charts.specs`, whenever a module 
 them needs neither Altair nor the seconds and the memory that building takes. Read `base`, then `overview`.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from gradflow.app.charts.specs import cells, draws, line, network, overview, waterfall
 from gradflow.app.charts.specs.base import enlarged
 
-SHOWN = {  # to be chosen by name
+SHOWN: dict[str, Callable[[], dict[str, Any]]] = {  # to be chosen by name
     "terms": overview.spec,
     "entry": waterfall.spec,
     "factors": line.factors_spec,
@@ -17,7 +20,7 @@ SHOWN = {  # to be chosen by name
 }
 
 
-def every_specification():
+def every_specification() -> dict[str, dict[str, Any]]:
     """name of a file -> specification."""
     shown = {name: spec() for name, spec in SHOWN.items()}
     return {

@@ -3,7 +3,8 @@
 A panel is a pair of scales whose ranges are expressions of the view's width, so one view holds several panels.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import altair as alt
 
@@ -27,7 +28,7 @@ POWER = (  # a whole exponent as 10⁻²⁰
 class Marks(alt.Chart):
     """Altair's chart, which names the class of each channel itself: Altair would search its whole schema, 5 ms each."""
 
-    def encode(self, *channels, **named):
+    def encode(self, *channels: Any, **named: Any) -> "Marks":
         return super().encode(*channels, **{name: _channel(name, value) for name, value in named.items()})
 
 
@@ -38,7 +39,7 @@ def _channel(name, value):
     return getattr(alt, f"{kind}Value")(**value) if isinstance(value, dict) and "value" in value else value
 
 
-def marks(*datasets):
+def marks(*datasets: str) -> list[Marks]:
     """One chart for each dataset, by its name."""
     return [Marks(alt.Data(name=name)) for name in datasets]
 
@@ -68,20 +69,29 @@ WHOLE_LAYOUT = {
 WHOLE_HEIGHT = 430  # px
 
 
-def at(expression):
+def at(expression: str) -> Any:
     """A place in pixels, an expression of the view's width."""
     return alt.value(alt.expr(expression))
 
 
-def text_colour(colour):
+def text_colour(colour: str) -> Any:
     """The colour of letters, for one of `TEXT_COLOURS` or an expression that names one."""
     return alt.expr(f"inks['{colour}']" if colour in TEXT_COLOURS else f"inks[{colour}]")
 
 
-HALO = {"style": "halo"}  # of a text that is drawn twice: it keeps lines behind it from striking it through
+HALO: dict[str, Any] = {
+    "style": "halo"
+}  # of a text that is drawn twice: it keeps lines behind it from striking it through
 
 
-def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_axis=None, **y_axis):
+def panel(
+    panel: Panel,
+    domain: list,
+    x_title: str | None = "lag u (steps back)",
+    x_end: str = "horizon - 0.5",
+    x_axis: dict[str, Any] | None = None,
+    **y_axis: Any,
+) -> Marks:
     """The scales and axes of a panel; the layers above it only name fields. Without an `x_title` no x axis."""
     x = alt.X(
         "corner:Q",
@@ -123,27 +133,30 @@ def panel(panel, domain, x_title="lag u (steps back)", x_end="horizon - 0.5", x_
     return FRAME.mark_point(opacity=0).encode(x, y)
 
 
-def log_panel(where, **how):
+def log_panel(where: Panel, **how: Any) -> Marks:
     """A panel over the frame's decades."""
     domain = [alt.expr("low"), alt.expr("high")]
     return panel(where, domain, labelExpr=POWER, tickMinStep=1, tickCount=5, grid=True, **how)
 
 
-def words(x, y, field, colour=GREY, size=15, **mark):
+def words(x: str, y: Any, field: str, colour: str = GREY, size: int = 15, **mark: Any) -> Marks:
     """A text of the frame."""
     mark = ({} if "style" in mark else {"color": text_colour(colour)}) | {"fontSize": size, "fontWeight": "bold"} | mark
     return FRAME.mark_text(**mark).encode(x=at(x), y=y, text=f"{field}:N")
 
 
-def words_over_lines(x, y, field, colour=GREY, size=15, **mark):
+def words_over_lines(x: str, y: Any, field: str, colour: str = GREY, size: int = 15, **mark: Any) -> tuple[Marks, ...]:
     """(halo, text): a text of the frame that lines may pass behind."""
     return tuple(words(x, y, field, colour, size, **mark, **how) for how in (HALO, {}))
 
 
-def headings():
+def headings() -> tuple[Marks, ...]:
     """Over a `WHOLE` panel the frame's title, its subtitle and what is kept; none may be wider than the view."""
-    plain = {"align": "left", "limit": alt.expr("right")}
-    beside = {"align": alt.expr("narrow ? 'left' : 'right'"), "limit": alt.expr("narrow ? right : right - 300")}
+    plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
+    beside: dict[str, Any] = {
+        "align": alt.expr("narrow ? 'left' : 'right'"),
+        "limit": alt.expr("narrow ? right : right - 300"),
+    }
     return (
         words("0", at("16"), "title", **plain),
         words("0", at("35"), "subtitle", size=13, **plain),
@@ -152,7 +165,7 @@ def headings():
     )
 
 
-def read_out(y):
+def read_out(y: str) -> Marks:
     """The words of what is lit, at the right."""
     return FRAME.mark_text(
         text=alt.expr("lit_words"),
@@ -164,7 +177,7 @@ def read_out(y):
     ).encode(x=at("right"), y=at(y))
 
 
-def light(where, width, seen="lit >= 0"):
+def light(where: Panel, width: str, seen: str = "lit >= 0") -> Marks:
     """The light on the lit lag, which lies under all letters."""
     middle, half = f"{where.left} + (max(lit, 0) + 0.5) * {width}", f"max(1, {width} / 2)"
     return FRAME.mark_rect(color=ORANGE, opacity=alt.expr(f"{seen} ? {HIGHLIGHT_OPACITY} : 0")).encode(
@@ -172,20 +185,22 @@ def light(where, width, seen="lit >= 0"):
     )
 
 
-def columns(where, width):
+def columns(where: Panel, width: str) -> Marks:
     """What the pointer or the finger meets: one invisible column per lag."""
     # Vega-Lite lets the pointer pass through a mark without a tooltip; this one is empty and shows nothing.
-    how = {"width": alt.expr(width), "fillOpacity": 0, "tooltip": alt.expr("''")}
+    how: dict[str, Any] = {"width": alt.expr(width), "fillOpacity": 0, "tooltip": alt.expr("''")}
     return COLUMN.mark_bar(orient="vertical", **how).encode(x="lag:Q", y=at(where.top), y2=at(where.bottom))
 
 
-def hovering():
+def hovering() -> alt.Parameter:
     """The selection that follows the pointer or a finger from lag to lag, without a message to the server."""
     touched = "pointerover, touchstart, touchend"
     return alt.selection_point(name="hover", fields=["lag"], on=touched, clear="pointerout")
 
 
-def specification(layers, signals, height, description):
+def specification(
+    layers: Sequence[Sequence[Any]], signals: dict[str, Any], height: int, description: str
+) -> dict[str, Any]:
     """The constant Vega-Lite specification of layers in one view, as a dict without data.
 
     Args:
@@ -201,7 +216,7 @@ def specification(layers, signals, height, description):
         "paper": f"data('frame')[0].dark ? '{BACKGROUNDS[1]}' : '{BACKGROUNDS[0]}'",
         **signals,
     }
-    signals = [
+    params = [
         {"name": name, "expr": where if isinstance(where, str) else f"width < {NARROW_WIDTH} ? {where[1]} : {where[0]}"}
         for name, where in signals.items()
     ]
@@ -209,7 +224,7 @@ def specification(layers, signals, height, description):
     chart = alt.layer(*(alt.layer(*group) for group in layers)).to_dict(validate=False)
     return {
         "layer": chart["layer"],
-        "params": [*chart.get("params", ()), *signals],
+        "params": [*chart.get("params", ()), *params],
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
         "height": height,
         "description": description,
@@ -234,7 +249,7 @@ def specification(layers, signals, height, description):
     }
 
 
-def enlarged(spec, by=1.25):
+def enlarged(spec: Any, by: float = 1.25) -> Any:
     """The same specification with larger letters, to be read from the back row."""
     if isinstance(spec, list):
         return [enlarged(each, by) for each in spec]

@@ -1,5 +1,7 @@
 """All cells side by side: a panel each, and gate strips under those that have gates."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
@@ -11,12 +13,12 @@ from gradflow.cells import CELLS as RECORDS
 GAP = 60  # px between panels, for the labels of their axes
 ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
 HEIGHT = 470
-ROUND = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
+ROUND: dict[str, Any] = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
 
 
 def _places():
     """Where each panel stands: three in a row, in a narrow view two."""
-    places = {}
+    places: dict[str, Any] = {}
     for k in range(len(CELLS)):
         for edge, way in (("top", 0), ("bottom", 1)):
             places[f"{edge}{k}"] = (str(ROWS[k // 3][way]), str(ROWS[k // 2][way]))
@@ -42,7 +44,7 @@ LAYOUT = {
 CURVE, KEPT, CORNER = base.marks("cells", "kept", "corners")
 
 
-def spec():
+def spec() -> dict[str, Any]:
     panels = [Panel(cell, f"left{k}", f"right{k}", f"top{k}", f"bottom{k}") for k, cell in enumerate(CELLS)]
     groups = []
     for k, panel in enumerate(panels):
@@ -71,7 +73,7 @@ def spec():
         for how in (base.HALO, {"color": base.text_colour(ORANGE)})
     ]
     strips = [_strips(panels[k], CELLS[k]) for k in GATED]
-    plain = {"align": "left", "limit": alt.expr("right")}
+    plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     heading = (
         words("0", at("12"), "title", **plain),
         words("0", at("31"), "subtitle", size=13, **plain),

@@ -1,5 +1,7 @@
 """Draws as dots: a row for each case, on an axis that the data bring along."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.base import GREY
@@ -21,7 +23,7 @@ LAYOUT = {
 DOT, MEDIAN, LABEL, KIND, TICK = base.marks("dots", "medians", "labels", "kinds", "ticks")
 
 
-def spec():
+def spec() -> dict[str, Any]:
     """The constant specification; its data come from `charts.draws`."""
     across = alt.X(
         "x:Q",

@@ -1,5 +1,7 @@
 """Curves over lag, time, layers or steps on one logarithmic axis, each with its name on it."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.line import STROKES, WIDTHS
@@ -21,7 +23,7 @@ LAYOUT = {
 CURVE, NAME = base.marks("curves", "names")
 
 
-def spec(x_title, description, x_axis=None):
+def spec(x_title: str, description: str, x_axis: dict[str, Any] | None = None) -> dict[str, Any]:
     """The constant specification of curves over `x_title`."""
     scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
     colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
@@ -54,28 +56,28 @@ def spec(x_title, description, x_axis=None):
     return base.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
 
 
-def factors_spec():
+def factors_spec() -> dict[str, Any]:
     return spec("lag u (steps back)", "The two factors of each term by lag; the text below says it.")
 
 
-def growth_spec():
+def growth_spec() -> dict[str, Any]:
     return spec("time t", "The size of the sum at each time, beside three shapes; the text below says it.")
 
 
-def truncation_spec():
+def truncation_spec() -> dict[str, Any]:
     return spec("lags kept", "The part of the gradient that truncation leaves out; the text beside it says it.")
 
 
-def clipping_spec():
+def clipping_spec() -> dict[str, Any]:
     every = {"labelExpr": f"pow(2, datum.value / 2 - {len(LIMITS) // 4})", "tickMinStep": 2, "tickCount": 6}
     said = "What clipping changes in the mean gradient, by the limit; the text beside it says it."
     return spec("limit, in median lengths of a batch's gradient", said, every)
 
 
-def layers_spec():
+def layers_spec() -> dict[str, Any]:
     return spec("layers below the top", "The gradient of each layer of a net; the text under it says it.")
 
 
-def learning_spec():
+def learning_spec() -> dict[str, Any]:
     each = {"labelExpr": f"datum.value * {CHUNK}", "tickMinStep": 1, "tickCount": 6}
     return spec("step of training", "The loss of each network by step; the text beside it says it.", each)

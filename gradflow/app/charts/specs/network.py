@@ -1,5 +1,7 @@
 """The unrolled network: arrows, states and gates of the last dozen steps."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
@@ -21,7 +23,7 @@ LAYOUT = {
 ARROW, UNIT, GATE = base.marks("arrows", "units", "gates")
 
 
-def spec():
+def spec() -> dict[str, Any]:
     x_axis = alt.X(
         "corner:Q",
         scale=alt.Scale(range=[alt.expr("0"), alt.expr("right")], domain=[-2, STEPS], nice=False, padding=0),
@@ -31,8 +33,8 @@ def spec():
     y_axis = alt.Y("corner:Q", scale=pixels, axis=None)
     lit_colour = lambda colour: f"datum.lag == lit ? '{ORANGE}' : '{colour}'"
     lit, lit_ink = (lambda colour: alt.expr(lit_colour(colour))), (lambda colour: base.text_colour(lit_colour(colour)))
-    plain = {"align": "left", "limit": alt.expr("right")}
-    text = {"fontWeight": "bold", "fontSize": 14}
+    plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
+    text: dict[str, Any] = {"fontWeight": "bold", "fontSize": 14}
     layers = (
         FRAME.mark_point(opacity=0).encode(x_axis, y_axis).add_params(base.hovering()),
         ARROW.mark_rule(strokeCap="round", color=GREY, opacity=0.4, strokeWidth=alt.expr("datum.kept")).encode(

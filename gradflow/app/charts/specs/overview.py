@@ -1,5 +1,7 @@
 """The first view: terms, sums, gates and map, four panels of one layered view, which stacks them where it is narrow."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
@@ -43,7 +45,7 @@ LARGE = {  # what moves to make room for larger letters
     **IMAGE_LAYOUTS[True].signals(),
 }
 TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
-GHOST = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
+GHOST: dict[str, Any] = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
 
 def _terms(hover):
@@ -91,8 +93,8 @@ def _sums():
 
 
 def _strips(image):
-    names = {"labelExpr": "data('frame')[0]['name' + floor(datum.value)]", "labelBaseline": "bottom"}
-    names["labelOverlap"] = False
+    names: dict[str, Any] = {"labelExpr": "data('frame')[0]['name' + floor(datum.value)]"}
+    names |= {"labelBaseline": "bottom", "labelOverlap": False}
     strips = [
         layer
         for field, bottom in zip(GATE_FIELDS, BASELINES, strict=True)
@@ -162,7 +164,7 @@ def _map(image):
     )
 
 
-def spec(image=False, large=False):
+def spec(image: bool = False, large: bool = False) -> dict[str, Any]:
     """The constant Vega-Lite specification of the whole picture; its data come from `charts.picture`.
 
     Args:

@@ -1,5 +1,7 @@
 """The waterfall: the sum, one term after the other."""
 
+from typing import Any
+
 import altair as alt
 
 from gradflow.app.charts.base import GREY
@@ -24,7 +26,7 @@ LARGE = {"glyph": "8.5"}  # of larger letters
 BAR, LINK = base.marks("bars", "links")
 
 
-def spec(large=False):
+def spec(large: bool = False) -> dict[str, Any]:
     """The constant Vega-Lite specification; large: for larger letters."""
     panel = base.panel(
         WHOLE._replace(top="top + head"),

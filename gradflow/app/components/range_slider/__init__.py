@@ -1,7 +1,8 @@
 """Sliders that report while they are dragged or played, with numbers to type, and clicks on the map: one component."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -35,7 +36,7 @@ class Moves(NamedTuple):
     playing: str | None
 
 
-def take():
+def take() -> Moves:
     """Take the newest reports over into the record, once; what has come to rest goes to the address bar."""
     url_state.catch_up()
     moves = [_take(key) for key in PANELS]
@@ -67,12 +68,12 @@ def _report(key):
     return None, {}, Moves(False, None)
 
 
-def seen(key):
+def seen(key: str) -> int:
     """The last report that was taken over."""
     return st.session_state.get(f"{key}_seen", 0)
 
 
-def live_ranges(key, fields, *, play=False, target=None):
+def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: dict[str, Any] | None = None) -> None:
     """Sliders that report while they are dragged, one under the other.
 
     Args:
