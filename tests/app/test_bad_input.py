@@ -154,6 +154,7 @@ def test_a_typed_sentence_is_cut_and_an_empty_one_refused_with_a_notice():
     assert not notices(checked(at.run()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [text for text in NASTY if not re.search("[\ud800-\udfff]", text)])
 def test_typed_text_is_shown_unchanged(text):
     """In a notice it is escaped; elsewhere it stands in the address and in code alone, letter by letter in a chart."""

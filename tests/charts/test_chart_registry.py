@@ -34,7 +34,10 @@ def pairs():
     """Every chart with every scenario."""
     return pytest.mark.parametrize(
         ("name", "case"),
-        [pytest.param(*pair, id=", ".join(pair)) for pair in product(CHARTS, SCENARIOS)],
+        [
+            pytest.param(name, case, id=f"{name}, {case}", marks=pytest.mark.slow if case in RARE else ())
+            for name, case in product(CHARTS, SCENARIOS)
+        ],
     )
 
 

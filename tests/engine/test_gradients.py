@@ -193,6 +193,7 @@ def test_long_horizons(cell):
         assert_logs(lags.log_partial_sums(), answer.log_partial_sums(t, "weight_hh"), atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [1, 128, 129])
 def test_a_shorter_horizon_is_the_corner_of_a_longer_one(horizon):
     weights, inputs, readout, targets = oracle.draw("lstm", 301, hidden=2, inputs=1)

@@ -151,6 +151,7 @@ def test_an_entry_that_is_not_there_is_explained(entry, parts):
 # what is compiled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", gf.CELLS)
 def test_other_values_compile_nothing(cell, compilations):
     """Other weights, inputs, targets, masks, carries, times and pins of the same shapes run what is there."""

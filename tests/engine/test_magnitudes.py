@@ -7,6 +7,8 @@ import gradflow as gf
 from support import oracle
 from support.problems import log_geometric, unit
 
+pytestmark = pytest.mark.slow
+
 STEPS = 256
 
 

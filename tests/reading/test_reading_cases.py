@@ -10,6 +10,8 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import Scenario
 
+pytestmark = pytest.mark.slow
+
 
 def claims(reading):
     return dict(reading.claims)

@@ -41,7 +41,10 @@ FEW_CASES = [
 T = STEPS - 2
 LONG = 120, 1, 2  # steps, units, inputs in float32: one shape for many tests, since each one compiles
 
-every_case = pytest.mark.parametrize(("cell", "variant"), CASES)
+every_case = pytest.mark.parametrize(
+    ("cell", "variant"),
+    [pytest.param(*case, marks=() if case[1] in ("plain", "all at once") else pytest.mark.slow) for case in CASES],
+)
 every_few = pytest.mark.parametrize(("cell", "variant"), FEW_CASES)
 every_cell = pytest.mark.parametrize("cell", CELLS)
 double = pytest.mark.usefixtures("float64")
