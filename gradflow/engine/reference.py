@@ -8,9 +8,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gradflow.engine.jacobians import unscaled_cotangent
-from gradflow.engine.unroll import copy_at, unroll
+from gradflow.engine.unroll import copy_at, input_preact, step, unroll
 from gradflow.problem import check, check_time
 from gradflow.weights import Weights
 
@@ -111,7 +112,12 @@ def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_p
     known = ~jnp.isnan(targets[t]).any()
 
     def cost(weights):
-        h = unroll(cell, weights, inputs, pins, carry, cell_path_only).after[0]
+        def one(carry, now):  # the product with x step by step: it rounds otherwise than `unroll`, as another run does
+            x, pin = now
+            carry = step(cell, weights, input_preact(weights, x), carry, pin, cell_path_only)[1]
+            return carry, carry[0]
+
+        _, h = lax.scan(one, carry, (inputs, pins))
         return jnp.sum(jnp.where(known, readout @ h[t] - targets[t], 0) ** 2) / 2
 
     return jax.grad(cost)(weights)
