@@ -8,12 +8,14 @@ import jax
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from gradflow.app import measurement
 from support.chromium import INK, executable, launch, wait_until_drawn
 from support.paths import ROOT
 from support.server import PATIENCE, serve
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+measurement.KINDS = 100  # a server keeps 16 compiled; a process of tests asks for more, file after file
 expect.set_options(timeout=1000 * PATIENCE)
 
 
