@@ -14,6 +14,7 @@ from gradflow.app.streamlit_patches import release_memory
 from gradflow.engine.compile_cache import COMPILED
 from support.load import load
 from support.memory import resident
+from support.strategies import WHOLE
 
 pytestmark = pytest.mark.slow
 
@@ -41,13 +42,14 @@ def test_another_sessions_numbers_would_be_noticed(server):
 def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations):
     measurement._forget_compiled()  # whatever other tests have left
     dice, seen, memory = random.Random(0), set(), []
-    for k in range(600):
+    count = 600 if WHOLE else 300
+    for k in range(count):
         one = random_scenario(dice)
         compilations.clear()
         measure(one)
         assert not (one.kind in seen and compilations), f"{one} compiles again: {compilations}"
         seen.add(one.kind)
-        if k in (200, 599):
+        if k in (count // 3, count - 1):
             gc.collect()
             release_memory()
             memory.append(resident())
