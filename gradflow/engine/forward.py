@@ -104,7 +104,7 @@ def _factors(before, inputs):
 def forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only) -> ForwardPass:
     """Check a problem, put it on its device and run it forwards."""
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
-    arrays = _arrays(problem)
+    arrays = working_arrays(problem)
     return _forward_pass(problem.cell, cell_path_only, arrays, *_linearise_one(problem.cell, *arrays))
 
 
@@ -113,7 +113,7 @@ def forward_all(problems, cell_path_only) -> list[ForwardPass]:
     problems = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
     if not problems:
         return []
-    arrays = [_arrays(each) for each in problems]
+    arrays = [working_arrays(each) for each in problems]
     kinds = {
         (each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(own)))
         for each, own in zip(problems, arrays, strict=True)
@@ -154,7 +154,7 @@ def _relative_change(a, other):
         return np.where(size > least, np.nan_to_num(np.linalg.norm(other - a, axis=1) / size), 0.0)
 
 
-def _arrays(problem):
+def working_arrays(problem):
     """What the forward pass takes, in the working precision."""
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
     return jax.tree.map(partial(_as, dtype), problem[1:-1])

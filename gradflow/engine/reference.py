@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradflow.engine.forward import working_arrays
 from gradflow.engine.jacobians import unscaled_cotangent
 from gradflow.engine.unroll import copy_at, input_preact, step, unroll
 from gradflow.problem import check, check_time
@@ -28,7 +29,8 @@ def all_terms(cell, weights, inputs, readout, targets, *, pins=None, carry=None,
         `Weights` of arrays [t, s, ...]; zeros where s > t.
     """
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
-    cell, (weights, inputs, readout, targets, pins, carry) = problem.cell, _in_one_precision(problem)
+    cell, arrays = problem.cell, jax.tree.map(jnp.asarray, working_arrays(problem))
+    weights, inputs, readout, targets, pins, carry = arrays
     trajectory, T = unroll(cell, weights, inputs, pins, carry), len(inputs)
     dC_dh = jax.vmap(partial(unscaled_cotangent, readout))(trajectory.after[0], targets)  # [t, n]
     ct = [jnp.zeros_like(dC_dh) for _ in cell.carry]  # dC(t)/d carry(s), each [t, n]
@@ -51,12 +53,6 @@ def _flat(a):
     return a.reshape(len(a), -1)
 
 
-def _in_one_precision(problem):
-    """The arrays of a problem in its working precision; masks stay masks."""
-    dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
-    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype if a.dtype == bool else dtype), problem[1:-1])
-
-
 def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
     """Differentiate C(t) by the shared weights.
 
@@ -76,7 +72,7 @@ def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, car
     if np.ndim(problem.weights.weight_hh) != 2:
         raise ValueError("weights have one copy a step; the whole gradient needs one that is shared")
     t = check_time(t, len(problem.inputs))
-    gradient = _gradient(*_in_one_precision(problem), t, cell=problem.cell, cell_path_only=bool(cell_path_only))
+    gradient = _gradient(*working_arrays(problem), t, cell=problem.cell, cell_path_only=bool(cell_path_only))
     return Weights(*map(np.asarray, gradient))
 
 
@@ -97,7 +93,7 @@ def whole_gradients(cell, weights, inputs, readout, targets, t):
     problem = check(cell, weights, inputs[0], readout, targets[0], None, None, False)
     each = np.asarray(inputs, problem.dtype), np.asarray(targets, problem.dtype).reshape(*np.shape(inputs)[:2], -1)
     t = check_time(t, len(problem.inputs))
-    return Weights(*map(np.asarray, _gradients(*each, _in_one_precision(problem), t, cell=problem.cell)))
+    return Weights(*map(np.asarray, _gradients(*each, working_arrays(problem), t, cell=problem.cell)))
 
 
 @partial(jax.jit, static_argnames="cell")

@@ -46,14 +46,14 @@ def step(cell, weights, a_x, carry, pins, cell_path_only=False):
     return a_h, cell.step(a_x, a_h, carry, pins)
 
 
-def unroll(cell, weights, inputs, pins, carry, cell_path_only=False) -> Trajectory:
+def unroll(cell, weights, inputs, pins, carry) -> Trajectory:
     """Run a cell over inputs [T, m] from an initial carry. All a_x are one matrix product."""
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(copy_at(weights, s), x))(steps, inputs)
 
     def one(carry, inputs):
         s, a_x, pin = inputs
-        a_h, after = step(cell, copy_at(weights, s), a_x, carry, pin, cell_path_only)
+        a_h, after = step(cell, copy_at(weights, s), a_x, carry, pin)
         return after, (a_h, carry, after)
 
     _, (a_h, before, after) = lax.scan(one, carry, (steps, a_x, pins))
