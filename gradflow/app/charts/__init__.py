@@ -27,9 +27,8 @@ class Chart(NamedTuple):
     data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> Arrow table
     say: Callable[[Measurement, View], str]  # (measurement, view) -> its message, with numbers
     widest: Callable[..., base.Domain] = base.widest  # (*frames) -> the frame that holds them all
-    bounded: Callable[..., base.Domain] = (
-        base.bounded
-    )  # (*frames) -> one for all of them in which each can still be told from another
+    # (*frames) -> one for all of them in which each can still be told from another
+    bounded: Callable[..., base.Domain] = base.bounded
 
     def frame(self, view: View, *measurements: Measurement | None) -> base.Domain:
         """The frame that holds these measurements; None among them is nothing."""

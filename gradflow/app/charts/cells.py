@@ -7,13 +7,11 @@ from gradflow.app.charts import base
 from gradflow.app.charts.base import Domain, Tables, cut
 from gradflow.app.counterexample import in_every_cell
 from gradflow.app.measurement import Measurement
-from gradflow.app.scenario import pinnable_gates
 from gradflow.app.view import View
-from gradflow.cells import CELLS as RECORDS
+from gradflow.cells import CELLS
 from gradflow.reading import number
 
-CELLS = tuple(RECORDS)
-GATED = tuple(k for k, cell in enumerate(CELLS) if pinnable_gates(cell))
+GATED = tuple(name for name, cell in CELLS.items() if cell.pinnable)
 STRIP, OPEN = 15, 12  # px, from one gate's strip to the next, and its height where the gate is open
 
 
@@ -67,7 +65,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
                 "foot": [foot for _, foot in corners],
             }
         ),
-        **{CELLS[k]: _gates(each[CELLS[k]]) for k in GATED},
+        **{name: _gates(each[name]) for name in GATED},
         "kept": pa.table(
             {
                 "lag": np.arange(rows, dtype=np.int16),

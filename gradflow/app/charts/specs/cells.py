@@ -5,10 +5,10 @@ from typing import Any
 import altair as alt
 
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
-from gradflow.app.charts.cells import CELLS, GATED, STRIP
+from gradflow.app.charts.cells import GATED, STRIP
 from gradflow.app.charts.specs import base
 from gradflow.app.charts.specs.base import FRAME, LIGHT, Panel, at, words
-from gradflow.cells import CELLS as RECORDS
+from gradflow.cells import CELLS
 
 GAP = 60  # px between panels, for the labels of their axes
 ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
@@ -72,7 +72,7 @@ def spec() -> dict[str, Any]:
         )
         for how in (base.HALO, {"color": base.text_colour(ORANGE)})
     ]
-    strips = [_strips(panels[k], CELLS[k]) for k in GATED]
+    strips = [_strips(panel, panel.title) for panel in panels if panel.title in GATED]
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     heading = (
         words("0", at("12"), "title", **plain),
@@ -91,7 +91,7 @@ def spec() -> dict[str, Any]:
 
 def _strips(panel, cell):
     """Under the panel of a gated cell, for each gate how open it was at the step of each lag."""
-    (gates,), names = base.marks(cell), [RECORDS[cell].label(gate) for gate in RECORDS[cell].pinnable]
+    (gates,), names = base.marks(cell), [CELLS[cell].label(gate) for gate in CELLS[cell].pinnable]
     across = alt.Scale(domain=[-0.5, alt.expr("horizon - 0.5")], range=[alt.expr(panel.left), alt.expr(panel.right)])
     down = alt.Scale(domain=[0, 1], range=[alt.expr(f"{panel.bottom} + {26 + STRIP * k}") for k in (0, 1)])
     foot = gates.transform_filter("datum.lag == 0").encode(alt.Y("foot:Q", axis=None, scale=down))
