@@ -30,12 +30,6 @@ def ratio(measurement: Measurement) -> np.ndarray:
     return measurement.log_sums - measurement.log_residual
 
 
-def doubling(measurement: Measurement) -> float:
-    """What doubling the horizon multiplies ‖Σ‖ / ‖dC/dh‖ by, at the present horizon."""
-    logs = ratio(measurement)
-    return math.exp(min(float(logs[-1] - logs[len(logs) // 2 - 1]), 700))
-
-
 # ------------------------------------------------------------------------------------------------- at the border
 
 
