@@ -39,6 +39,7 @@ class Cell(NamedTuple):
     keep_gate: str | None = None  # the sigmoid gate that the state is multiplied by
     write_gate: str | None = None  # the one that new input is multiplied by, if it is another
     labels: tuple[tuple[str, str], ...] = ()  # (gate, what the page calls it), where that is another word
+    unused: tuple[str, ...] = ()  # weights that no step uses: all their terms are zero
     max_slope: float | None = None  # γ, the largest derivative of a plain RNN's activation
 
     @property
@@ -49,6 +50,10 @@ class Cell(NamedTuple):
     def label(self, gate):
         """What the page calls a gate."""
         return dict(self.labels).get(gate, gate)
+
+    def used(self, weight):
+        """The weight itself, or its like at the input where no step uses it."""
+        return weight.replace("_hh", "_ih") if weight in self.unused else weight
 
 
 def _rnn(activation):
@@ -76,6 +81,13 @@ def _gru(a_x, a_h, carry, pins):
     r, z, _ = a_x + a_h
     new = tanh(a_x[2] + gate_value(r, pins["reset"]) * a_h[2])
     return (one_minus_gate(z, pins["update"]) * new + gate_value(z, pins["update"]) * h,)
+
+
+def _min_gru(a_x, a_h, carry, pins):
+    from gradflow.activations import gate_value, one_minus_gate, tanh
+
+    (h,), (z, n) = carry, a_x
+    return (one_minus_gate(z, pins["update"]) * tanh(n) + gate_value(z, pins["update"]) * h,)
 
 
 def _plain(activation, title, latex, max_slope, source):
@@ -130,6 +142,24 @@ h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
             split_bias_gates=("new",),
             keep_gate="update",
             labels=(("update", "keep"),),  # PyTorch's GRU keeps the old state where its update gate is open
+        ),
+        Cell(
+            name="mingru",
+            title="minGRU",
+            equation=r"""\begin{aligned}
+z_t &= \sigma(W_{iz} x_t + b_{iz}) \\
+\tilde h_t &= \tanh(W_{in} x_t + b_{in}) \\
+h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
+\end{aligned}""",
+            source="Feng et al. 2024, with the GRU's tanh and PyTorch's z: a GRU without W_hh and b_hh",
+            gates=("update", "new"),
+            carry=("h",),
+            step=_min_gru,
+            pinnable=("update",),
+            split_bias_gates=("update", "new"),
+            keep_gate="update",
+            labels=(("update", "keep"),),
+            unused=("weight_hh", "bias_hh"),
         ),
     )
 }

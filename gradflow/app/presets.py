@@ -12,6 +12,7 @@ PRESETS: dict[str, Scenario] = {
     "LSTM that explodes": Scenario(init="orthogonal", forget=0.9, gain=0.7, input_gain=0.002),  # too small to saturate
     "Chaotic LSTM": Scenario(gain=12.0),
     "GRU": Scenario(cell="gru"),
+    "minGRU": Scenario(cell="mingru", update=0.9),
     "Vanishing": Scenario(**_UNIT, gain=0.8),
     "Constant": Scenario(**_UNIT, gain=1.0),
     "Exploding": Scenario(**_UNIT, gain=1.1),

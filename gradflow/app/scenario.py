@@ -56,9 +56,17 @@ def pinnable_gates(cell: str) -> tuple[str, ...]:
     return CELLS[cell].pinnable
 
 
+def weight_names(cell: str) -> tuple[str, ...]:
+    """The weights that a step of the cell uses, and all."""
+    return tuple(name for name in CHOICES["weight"] if name not in CELLS[cell].unused)
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """Everything a link carries. `parse` makes valid ones out of anything; `Scenario(...)` raises on a bad field."""
+    """Everything a link carries. `parse` makes valid ones out of anything; `Scenario(...)` raises on a bad field.
+
+    A weight that the cell does not use, whose terms are all zero, becomes its like at the input.
+    """
 
     cell: str = "lstm"
     gates: str = "learned"
@@ -97,6 +105,7 @@ class Scenario:
             raise ValueError(f"gate is {self.gate!r}; a {self.cell} has all, {', '.join(gate_names(self.cell))}")
         if not 1 <= len(self.text) <= TEXT_LENGTH:
             raise ValueError(f"text has {len(self.text)} characters; it must have 1 to {TEXT_LENGTH}")
+        object.__setattr__(self, "weight", CELLS[self.cell].used(self.weight))
 
     @property
     def rows(self):

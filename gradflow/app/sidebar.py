@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
-from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates
+from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates, weight_names
 from gradflow.app.session import choice, described
 
 
@@ -39,7 +39,7 @@ def _more(scenario):
     if scenario.sequence == "sentence":
         # no max_chars: it would cut without a word
         st.text_input(value=scenario.text, **described("text", scenario.text))
-    choice(st.selectbox, "weight", CHOICES["weight"], scenario.weight)
+    choice(st.selectbox, "weight", weight_names(scenario.cell), scenario.weight)
     choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
     low, high, step = RANGES["seed"]
     seed = {"value": scenario.seed, **described("seed", scenario.seed)}
@@ -54,7 +54,8 @@ def live_panels(first: DeltaGenerator, more: DeltaGenerator | None, target: dict
     if view.closer and view.show == "entry" and not view.whole:
         chosen += ("row", "col")
     with first:
-        fields = (*pinnable_gates(cell), "gain", "horizon", *chosen)
+        gain = ("gain",) if "weight_hh" in weight_names(cell) else ()
+        fields = (*pinnable_gates(cell), *gain, "horizon", *chosen)
         live_ranges("ranges", fields, play=view.closer, target=target)
     if more is not None:
         with more:

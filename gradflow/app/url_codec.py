@@ -7,10 +7,20 @@ from urllib.parse import parse_qsl, urlencode
 
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
 from gradflow.app.ranges import Range
-from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, TEXT_LENGTH, Scenario, defaults, gate_names
+from gradflow.app.scenario import (
+    CHOICES,
+    GATE_FIELDS,
+    RANGES,
+    TEXT_LENGTH,
+    Scenario,
+    defaults,
+    gate_names,
+    weight_names,
+)
 from gradflow.app.view import CHOICES as VIEW_CHOICES
 from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 
 INITIAL = "initial"  # the text of None: as initialised
 
@@ -92,13 +102,11 @@ def parse(params: Mapping[str, str]) -> tuple[Scenario, str, tuple[str, ...]]:
         return PRESETS[name], name, ()
     values = {}
     fixed = defaults(given.get("init", Scenario.init))
-    for field, raw in given.items():
-        values[field], notice = _read_field(field, str(raw), fixed[field])
+    for field, raw in given.items():  # the cell first
+        cell = values.get("cell", Scenario.cell)
+        values[field], notice = _read_field(field, str(raw), fixed[field], cell)
         if notice:
             notices.append(notice)
-    allowed = ("all", *gate_names(values.get("cell", Scenario.cell)))
-    if values.get("gate", "all") not in allowed:
-        notices.append(f"gate “{short(values.pop('gate'))}” is not one of {', '.join(allowed)}; it is now all.")
     scenario = Scenario(**fixed | values)
     preset = preset_of(scenario)
     if name not in (*PRESETS, CUSTOM):
@@ -108,10 +116,12 @@ def parse(params: Mapping[str, str]) -> tuple[Scenario, str, tuple[str, ...]]:
     return scenario, preset, tuple(notices)
 
 
-def _read_field(field, raw, default):
+def _read_field(field, raw, default, cell):
     """One field from its text: (value, notice or None)."""
     if field == "gate":
-        return raw, None  # depends on the cell
+        return read(field, raw, default, ("all", *gate_names(cell)))
+    if field == "weight":
+        return read(field, raw, CELLS[cell].used(default), weight_names(cell))
     if field == "text":
         if not raw:
             return default, f"text is empty; it is now “{default}”."

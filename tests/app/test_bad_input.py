@@ -21,6 +21,7 @@ from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import GATE_FIELDS, TEXT_LENGTH, Scenario
 from gradflow.app.url_codec import INITIAL, parse, parse_view, short, to_params, view_params, write
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
 from support.apptest_page import checked, link, new_page, notices, open_explore, open_lessons, shown, verdict, widget
 from support.strategies import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
@@ -63,6 +64,7 @@ def test_every_change_to_a_link_has_a_notice(params):
         assert len(own) == (not same), (name, params[name], said)
     assert len(said) == len({sentence.split()[0] for sentence in said})
     usual = vars(View()) | vars(Scenario()) | (dict.fromkeys(GATE_FIELDS) if scenario.init in SET_BIASES else {})
+    usual["weight"] = CELLS[scenario.cell].used(usual["weight"])
     for name in usual.keys() - params.keys():
         assert whole or now[name] == usual[name], name
     assert parse(clean) == (scenario, preset, ())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gradflow.app.lessons import LESSONS
-from gradflow.app.lessons.any_cell import DRAWS, HELD, SIX, most_choosing
+from gradflow.app.lessons.any_cell import DRAWS, HELD, SIDE_BY_SIDE, most_choosing
 from gradflow.app.lessons.credit import LONG, SHORT, truncated
 from gradflow.app.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
 from gradflow.app.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
@@ -79,7 +79,7 @@ def factor(delta):
 
 
 def test_the_headline_names_the_cells_in_which_the_error_vanishes():
-    found = {cell: factor(way_back(replace(SIX, cell=cell))[0]) for cell in CHOICES["cell"]}
+    found = {cell: factor(way_back(replace(SIDE_BY_SIDE, cell=cell))[0]) for cell in CHOICES["cell"]}
     names = {
         does: ", ".join(cell for cell, pace in found.items() if holds(pace))
         for does, holds in (
@@ -88,29 +88,31 @@ def test_the_headline_names_the_cells_in_which_the_error_vanishes():
         )
     }
     told = "; ".join(f"{does} {cells}" for does, cells in names.items())
-    assert said(ANY, SIX) == f"Of these six cells, the error vanishes in 4, gets larger in 2. In this draw {told}."
+    assert (
+        said(ANY, SIDE_BY_SIDE) == f"Of these 7 cells, the error vanishes in 5, gets larger in 2. In this draw {told}."
+    )
 
 
 @pytest.mark.parametrize("cell", ["rnn-relu", "rnn-linear"])
 def test_level_terms_hide_an_error_that_gets_larger(cell):
     """Further back it meets a smaller state."""
-    delta, met = way_back(replace(SIX, cell=cell))
+    delta, met = way_back(replace(SIDE_BY_SIDE, cell=cell))
     assert factor(delta) > 1.1 and factor(met[:-1]) < 0.9
     assert factor((delta[:, :, None] * met[:, None]).reshape(len(delta), -1)[:-1]) == pytest.approx(1, abs=0.02)
 
 
 def test_cells_that_overflow_are_named():
-    assert "is lost, by an overflow, in rnn-relu, rnn-linear" in said(ANY, replace(SIX, gain=5.0))
+    assert "is lost, by an overflow, in rnn-relu, rnn-linear" in said(ANY, replace(SIDE_BY_SIDE, gain=5.0))
 
 
 def kinds(cell, gain):
     """How many of the draws vanish, and how many get larger: by powers of W, between the zeros of ReLU units."""
     found = Counter()
     for seed in DRAWS:
-        problem = replace(SIX, cell=cell, gain=gain, seed=seed).problem()
+        problem = replace(SIDE_BY_SIDE, cell=cell, gain=gain, seed=seed).problem()
         w_ih, w_hh = (np.asarray(problem["weights"][k], float) for k in (0, 1))
         h, passed = np.zeros(16), []
-        for x in np.asarray(problem["inputs"][: SIX.horizon], float):
+        for x in np.asarray(problem["inputs"][: SIDE_BY_SIDE.horizon], float):
             h = w_ih @ x + w_hh @ h
             passed.append(h > 0 if cell == "rnn-relu" else np.ones(16))
             h = h * passed[-1]
@@ -140,7 +142,7 @@ def free():
 
 
 def test_a_linear_nets_draw_is_decided_by_its_largest_eigenvalue():
-    linear = replace(SIX, cell="rnn-linear")
+    linear = replace(SIDE_BY_SIDE, cell="rnn-linear")
     radius = [np.abs(np.linalg.eigvals(replace(linear, seed=seed).weights().weight_hh)).max() for seed in DRAWS]
     larger = next(values for cell, kind, values in ANY.draws.groups() if (cell, kind) == ("rnn-linear", "exploding"))
     assert sum(rho > 1.02 for rho in radius) == pytest.approx(len(larger), abs=4)

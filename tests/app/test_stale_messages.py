@@ -80,7 +80,7 @@ def test_a_choice_of_a_removed_widget_is_ignored():
     page = Page(at)
     page.send(pressed="◀")
     page.send(cell="rnn-relu")
-    assert shown(at) == PRESETS["GRU"] and widget(at, "cell").value == "gru"
+    assert shown(at) == PRESETS["minGRU"] and widget(at, "cell").value == "mingru"
 
 
 def test_a_report_without_changes_undoes_nothing(at):

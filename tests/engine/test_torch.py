@@ -63,6 +63,21 @@ def test_the_terms_of_a_layer_s_parameters_add_up_to_autograd(torch, float64, ce
         np.testing.assert_allclose(gmap.log_sums(name), logs, rtol=1e-9, atol=1e-9)
 
 
+def test_a_min_gru_is_a_gru_that_does_not_look_back(torch, float64):
+    """With W_hh = 0 and b_hh = 0 the reset gate has nothing to reset: its rows get no gradient, the others the same."""
+    module = layer(torch, "gru", dtype=torch.float64)
+    with torch.no_grad():
+        module.weight_hh_l0.zero_()
+        module.bias_hh_l0.zero_()
+    arrays, carry = task(torch, torch.float64), carry_of(torch, "mingru", torch.float64)
+    weights = gf.Weights(*(parameter[HIDDEN:] for parameter in module.parameters()))
+    gmap = gf.gradient_map("mingru", weights, *arrays, carry=carry)
+    expected = log_gradients(torch, module, *arrays, carry)
+    for name in ("weight_ih", "bias_ih"):
+        np.testing.assert_allclose(gmap.log_sums(name), expected[name], rtol=1e-9, atol=1e-9)
+    assert np.isneginf(gmap.log_terms("weight_hh")).all() and np.isneginf(gmap.log_terms("bias_hh")).all()
+
+
 @pytest.mark.parametrize("cell", KINDS)
 def test_a_missing_bias_is_zero(torch, cell):
     module, arrays = layer(torch, cell, bias=False), task(torch)

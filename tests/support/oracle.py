@@ -12,7 +12,7 @@ import numpy as np
 
 import gradflow as gf
 
-SIGMOID_GATES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update")}
+SIGMOID_GATES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update"), "mingru": ("update",)}
 
 
 def step(xp, cell, a_x, a_h, carry, pins):
@@ -33,6 +33,10 @@ def step(xp, cell, a_x, a_h, carry, pins):
         new = xp.tanh(x_n + gate("reset", x_r + h_r) * h_n)
         z = gate("update", x_z + h_z)
         return ((1 - z) * new + z * carry[0],)
+    if cell == "mingru":  # a GRU whose W_hh, b_hh and so W_hh h + b_hh are zero
+        x_z, x_n = xp.split(a_x, 2)
+        z = gate("update", x_z)
+        return ((1 - z) * xp.tanh(x_n) + z * carry[0],)
     z = a_x + a_h
     return (
         {

@@ -8,8 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
-PINNABLE = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update")}
+GATES = {
+    "lstm": ("input", "forget", "cell", "output"),
+    "gru": ("reset", "update", "new"),
+    "mingru": ("update", "new"),
+}
+PINNABLE = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update"), "mingru": ("update",)}
 FIELDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 LN2 = np.log(2)
 
@@ -116,6 +120,11 @@ class Network:
             z_n = x_n + r * h_n
             new = np.tanh(z_n)
             return (rest * sech2(z_n), h_n * dr, (carry[0] - new) * dz, r, z), [rest * new + z * carry[0]]
+        if self.cell == "mingru":
+            x_z, x_n = np.split(a_x, 2)
+            z, rest, dz = self._gate("update", s, x_z)
+            new = np.tanh(x_n)
+            return ((carry[0] - new) * dz, rest * sech2(x_n), z), [rest * new + z * carry[0]]
         value, slope = ACTIVATIONS[self.cell]
         return (slope(a_x + a_h),), [value(a_x + a_h)]
 
@@ -133,6 +142,10 @@ class Network:
             before = [new * by_r, ct_h * by_z]
             delta_h, delta_x = (np.concatenate([*before, last], axis=1) for last in (new * r, new))
             return delta_h, delta_x, delta_h @ w_hh + ct_h * z, ct_c
+        if self.cell == "mingru":
+            by_z, by_n, z = self.saved[s]
+            delta_x = np.concatenate([ct_h * by_z, ct_h * by_n], axis=1)
+            return np.zeros_like(delta_x), delta_x, ct_h * z, ct_c
         delta = ct_h * self.saved[s][0]
         return delta, delta, delta @ w_hh, ct_c
 
@@ -147,7 +160,7 @@ class Network:
         times = np.asarray(times)
         shape = len(times), times.max() + 1, len(self.gates) * self.n
         delta_h, exponents = np.zeros(shape), np.zeros(shape[:2], int)
-        delta_x = np.zeros(shape) if self.cell == "gru" else delta_h
+        delta_x = np.zeros(shape) if self.cell in ("gru", "mingru") else delta_h
         ct_h, ct_c, exponent = np.zeros((3, len(times), self.n))  # units that never mix have an exponent each
         for s in reversed(range(times.max() + 1)):
             ct_h[times == s] = self.seeds[s]

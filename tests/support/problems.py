@@ -55,7 +55,8 @@ def pins_of(cell, variant):
     gates = oracle.SIGMOID_GATES[cell]
     if variant in ("pinned", "cell path only, pinned"):
         return {gate: value for gate, value in zip(gates, (0.3, 0.9, 0.0), strict=False) if gate != "update"}
-    return {gates[0]: 0.25, gates[1]: np.where(np.arange(STEPS) % 3 == 1, np.nan, np.linspace(0, 1, STEPS))}
+    now_and_then = np.where(np.arange(STEPS) % 3 == 1, np.nan, np.linspace(0, 1, STEPS))
+    return {gates[-1]: now_and_then} if len(gates) == 1 else {gates[0]: 0.25, gates[1]: now_and_then}
 
 
 def problem(cell, variant):

@@ -19,8 +19,14 @@ def domain(measurement: Measurement, view: View) -> Domain:
     return base.decades(*(each.log_row for each in in_every_cell(measurement).values()))
 
 
-def _factor(measurement):
-    """What is written into a panel: the pace of δ, or why there is none."""
+def _factor(measurement, now):
+    """What is written into a panel: the pace of δ, or why there is none; of which weight, if it is another than now."""
+    weight = measurement.scenario.weight
+    of = weight.replace("weight", "W").replace("bias", "b")
+    return _pace(measurement) if weight == now else f"{of}: {_pace(measurement)}"
+
+
+def _pace(measurement):
     reading = measurement.reading
     if reading.regime == "overflow":
         return f"overflow at step {measurement.overflow}"
@@ -28,7 +34,8 @@ def _factor(measurement):
     if reading.pace_steady:
         return f"δ {said(reading.pace)} a step"
     if reading.pace_near_steady and reading.pace_far_steady:
-        return f"δ {said(reading.pace_near)}, then {said(reading.pace_far)}"
+        near, far = said(reading.pace_near), said(reading.pace_far)
+        return f"δ {near} at both ends" if near == far else f"δ {near}, then {far}"
     return "δ: no one pace"
 
 
@@ -47,7 +54,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "subtitle": "same inputs, same scale of weights",
         "kept": base.kept_words(measurement, kept),
         "alarm": base.overflowed(measurement),
-        **{f"factor{k}": _factor(one) for k, one in enumerate(each.values())},
+        **{f"factor{k}": _factor(one, measurement.scenario.weight) for k, one in enumerate(each.values())},
     }
     corners = [base.free_corner([one.log_row], domain, 0.3) for one in each.values()]
     grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
@@ -100,6 +107,7 @@ def say(measurement: Measurement, view: View) -> str:
     """How fast the terms of each cell fall, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
-    now = measurement.scenario.cell
-    told = "; ".join(f"{cell} {_factor(one)}" for cell, one in in_every_cell(measurement).items() if cell != now)
-    return f"The {now} has {_factor(measurement)}, beside {told}."
+    now, weight = measurement.scenario.cell, measurement.scenario.weight
+    others = {cell: one for cell, one in in_every_cell(measurement).items() if cell != now}
+    told = "; ".join(f"{cell} {_factor(one, weight)}" for cell, one in others.items())
+    return f"The {now} has {_pace(measurement)}, beside {told}."

@@ -18,8 +18,8 @@ from gradflow.cells import CELLS
 from gradflow.reading import per_step_factor, regime
 
 DRAWS = range(32)
-HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru")  # whose activations or gates are at most one
-SIX = Scenario(horizon=80)
+HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru", "mingru")  # whose activations or gates are at most one
+SIDE_BY_SIDE = Scenario(horizon=80)
 DOES = {  # regime of δ -> what is said of it
     "vanishing": "vanishes in",
     "constant": "keeps its size in",
@@ -38,7 +38,7 @@ def errors(scenario: Scenario) -> list[tuple[str, float]]:
     found = []
     for seed in DRAWS:
         lags = gradient_map(**replace(scenario, seed=seed).problem()).lags(scenario.horizon - 1)
-        log_delta = lags.log_terms("bias_hh")
+        log_delta = lags.log_terms(CELLS[scenario.cell].used("bias_hh"))
         fit = per_step_factor(log_delta)
         found.append((regime(log_delta, fit), fit.factor))
     return found
@@ -50,7 +50,7 @@ def _reveal_cells(measurement, view):
     of = {name: [cell for cell, one in each.items() if one.reading.regime == name] for name in DOES}
     counted = ", ".join(f"{DOES[name]} {len(cells)}" for name, cells in of.items() if cells)
     named = "; ".join(f"it {DOES[name]} {', '.join(cells)}" for name, cells in of.items() if cells)
-    return f"Of these six cells, the error {counted}. In this draw {named}."
+    return f"Of these {len(each)} cells, the error {counted}. In this draw {named}."
 
 
 def _what_level_hides(measurement):
@@ -62,14 +62,14 @@ def _what_level_hides(measurement):
 
 def _adds_up():
     worst = 0.0
-    for measurement in in_every_cell(measure(SIX)).values():
-        whole = math.log(float(np.linalg.norm(measurement.whole.weight_hh)))
+    for measurement in in_every_cell(measure(SIDE_BY_SIDE)).values():
+        whole = math.log(float(np.linalg.norm(getattr(measurement.whole, measurement.scenario.weight))))
         worst = max(worst, abs(math.expm1(measurement.reading.log_sum - whole)))
     return Evidence(worst < 1e-4, f"one draw of each: sum and jax.grad differ by at most {plain(worst)} of the value")
 
 
 def _held():
-    found = {cell: errors(replace(SIX, cell=cell)) for cell in HELD}
+    found = {cell: errors(replace(SIDE_BY_SIDE, cell=cell)) for cell in HELD}
     paces = {cell: [factor for _, factor in draws] for cell, draws in found.items()}
     true = all(name == "vanishing" for draws in found.values() for name, _ in draws)
     said = "; ".join(f"{cell} ×{three(np.median(each), min(each), max(each))}" for cell, each in paces.items())
@@ -78,7 +78,7 @@ def _held():
 
 def _free():
     linear, relu, he = (
-        Counter(name for name, _ in errors(replace(SIX, cell=cell, gain=gain)))
+        Counter(name for name, _ in errors(replace(SIDE_BY_SIDE, cell=cell, gain=gain)))
         for cell, gain in (("rnn-linear", 1.0), ("rnn-relu", 1.0), ("rnn-relu", 1.41))
     )
     count = lambda names: f"in {names['exploding']} of {names.total()} draws (it vanishes in {names['vanishing']})"
@@ -145,7 +145,7 @@ def _by_the_input():
 def _by_cell():
     """(label, kind, log paces): the draws of each cell at gain 1."""
     for cell in CELLS:
-        found = errors(replace(SIX, cell=cell))
+        found = errors(replace(SIDE_BY_SIDE, cell=cell))
         for name in ("vanishing", "exploding", "constant"):
             values = tuple(math.log(factor) for kind, factor in found if kind == name)
             if values:
@@ -157,13 +157,13 @@ ANY = Lesson(
     stance="statement",
     claim="All of this holds for any recurrent network; gates choose what to remember, to forget and to take in.",
     prose=(
-        "Six cells read the same inputs, with weights of the same scale. In four, the new state is an activation "
-        "(tanh, sigmoid, ReLU or none) of $W$ times the old state plus the input. Two have **gates**, numbers from 0 "
-        "to 1 that multiply what passes. All six make the same sum, one **term** $dC(t)/dW(t-u)$ for each lag, drawn "
-        "here on one scale. A term is the **error** $\\delta$ that arrives at step $t-u$, times the state that it "
-        "meets there."
+        "These cells read the same inputs, with weights of the same scale. In an RNN the new state is an activation "
+        "(tanh, sigmoid, ReLU or none) of $W$ times the old state plus the input. The others have **gates**, numbers "
+        "from 0 to 1 that multiply what passes; a minGRU's see the input alone. All make the same sum, one **term** "
+        "$dC(t)/dW(t-u)$ for each lag, drawn here on one scale. A term is the **error** $\\delta$ that arrives at "
+        "step $t-u$, times what it meets there: the state before, or, in the minGRU, the input."
     ),
-    scenario=SIX,
+    scenario=SIDE_BY_SIDE,
     view=View(closer=True, show="cells", lag=40),
     controls=("gain", "forget"),
     guess=Guess(
@@ -183,7 +183,7 @@ ANY = Lesson(
         "scale, and where nothing does, it is a matter of the draw."
     ),
     verdicts=(
-        Verdict("holds", "for the sum: in all six cells the terms add up to W's gradient", _adds_up),
+        Verdict("holds", "for the sum: in every cell the terms add up to W's gradient", _adds_up),
         Verdict("holds when", "the units squash or have gates, at gain 1: the error vanishes in every draw", _held),
         Verdict("stops where", "nothing holds the error down: linear and ReLU units stand on a border", _free),
         Verdict("holds", "for the gates: one gate moves the pace", _gates_choose),
@@ -209,11 +209,11 @@ ANY = Lesson(
     examples=(
         Example(
             "Let the gates write",
-            replace(SIX, gates="pinned", forget=0.97, update=0.97, write_every=12),
+            replace(SIDE_BY_SIDE, gates="pinned", forget=0.97, update=0.97, write_every=12),
             "The gates of LSTM and GRU write once in twelve steps: of the LSTM's terms only the writes are left.",
         ),
         stops(
-            replace(SIX, cell="rnn-relu", gain=2.0, weight="bias_hh"),
+            replace(SIDE_BY_SIDE, cell="rnn-relu", gain=2.0, weight="bias_hh"),
             "ReLU units at twice the scale have no gate that could hold them: the error gets larger at each step back.",
         ),
     ),

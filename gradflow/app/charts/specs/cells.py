@@ -11,18 +11,20 @@ from gradflow.app.charts.specs.base import FRAME, LIGHT, Panel, at, words
 from gradflow.cells import CELLS
 
 GAP = 60  # px between panels, for the labels of their axes
-ROWS = ((76, 192), (260, 376), (444, 560))  # px, (top, bottom) of each row of panels; the gated cells are in the last
+ACROSS = 4, 2  # panels in a row, in a wide view and in a narrow one
+ROWS = ((76, 192), (260, 376), (444, 560), (696, 812))  # px, (top, bottom) of each row; strips are under the third
+WIDE, NARROW = (ROWS[(len(CELLS) - 1) // across] for across in ACROSS)  # the last row of each
 HEIGHT = 470
 ROUND: dict[str, Any] = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
 
 
 def _places():
-    """Where each panel stands: three in a row, in a narrow view two."""
+    """Where each panel stands."""
     places: dict[str, Any] = {}
     for k in range(len(CELLS)):
         for edge, way in (("top", 0), ("bottom", 1)):
-            places[f"{edge}{k}"] = (str(ROWS[k // 3][way]), str(ROWS[k // 2][way]))
-        places[f"left{k}"] = (f"(width_of + {GAP}) * {k % 3}", f"(width_of + {GAP}) * {k % 2}")
+            places[f"{edge}{k}"] = tuple(str(ROWS[k // across][way]) for across in ACROSS)
+        places[f"left{k}"] = tuple(f"(width_of + {GAP}) * {k % across}" for across in ACROSS)
         places[f"right{k}"] = f"left{k} + width_of"
     return places
 
@@ -32,9 +34,8 @@ LAYOUT = {
     "right": "width - 10",
     "narrow": ("false", "true"),
     "top": "36",
-    "bottom": (str(ROWS[1][1]), str(ROWS[2][1])),
-    "across": ("3", "2"),
-    "width_of": (f"(right - {2 * GAP}) / 3", f"(right - {GAP}) / 2"),
+    "bottom": (str(WIDE[1]), str(NARROW[1])),
+    "width_of": tuple(f"(right - {(across - 1) * GAP}) / {across}" for across in ACROSS),
     **_places(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
     "column": "width_of / horizon",
@@ -58,6 +59,7 @@ def spec() -> dict[str, Any]:
                 base.columns(panel, "column"),
             )
         )
+    lefts, tops = (", ".join(getattr(panel, edge) for panel in panels) for edge in ("left", "top"))
     factors = [
         CORNER.mark_text(
             fontSize=alt.expr("narrow ? 11 : 13"),
@@ -66,8 +68,8 @@ def spec() -> dict[str, Any]:
             limit=alt.expr("width_of + 6"),
             **how,
         ).encode(
-            x=at(f"(width_of + {GAP}) * (datum.cell % across) + (datum.right ? width_of - 6 : 6)"),
-            y=at(f"{ROWS[0][0]} + {ROWS[1][0] - ROWS[0][0]} * floor(datum.cell / across) + (datum.foot ? 104 : 10)"),
+            x=at(f"[{lefts}][datum.cell] + (datum.right ? width_of - 6 : 6)"),
+            y=at(f"[{tops}][datum.cell] + (datum.foot ? 104 : 10)"),
             text=alt.value(alt.expr("data('frame')[0]['factor' + datum.cell]")),
         )
         for how in (base.HALO, {"color": base.text_colour(ORANGE)})
