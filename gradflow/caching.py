@@ -1,15 +1,19 @@
 """Computed once, by whoever comes first, while the others wait."""
 
+from collections.abc import Callable
 from functools import cache, wraps
 from threading import RLock
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
-def threadsafe_cache(function):
+def threadsafe_cache(function: Callable[..., Result]) -> Callable[..., Result]:
     """`functools.cache` for many threads: the same arguments are never computed by two of them.
 
     Every result is kept, so the arguments must be few; they are positional and hashable.
     """
-    kept, locks = cache(function), {}
+    kept, locks = cache(function), dict[tuple, RLock]()
 
     @wraps(function)
     def first(*arguments):

@@ -43,11 +43,11 @@ class Cell(NamedTuple):
     max_slope: float | None = None  # γ, the largest derivative of a plain RNN's activation
 
     @property
-    def has_cell_path(self):
+    def has_cell_path(self) -> bool:
         """Whether a cell state c goes its own way beside h."""
         return self.carry == ("h", "c")
 
-    def label(self, gate):
+    def label(self, gate: str) -> str:
         """What the page calls a gate."""
         return dict(self.labels).get(gate, gate)
 

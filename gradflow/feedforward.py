@@ -41,7 +41,7 @@ class LayerGradients(NamedTuple):
     overflow: int | None  # index of the first layer that is not finite (all logarithms are then NaN), else None
 
 
-def layer_gradients(activation, depth, width, gain=1.0, seed=0):
+def layer_gradients(activation: str, depth: int, width: int, gain: float = 1.0, seed: int = 0) -> LayerGradients:
     """Draw a net and compute the gradient of every layer's own weights.
 
         h_0 ~ N(0, 1)        h_l = φ(W_l h_{l−1})        W_l ~ N(0, gain²/width),  l = 1 … depth
@@ -79,7 +79,7 @@ def layer_gradients(activation, depth, width, gain=1.0, seed=0):
     return LayerGradients(log_delta + log_input, log_delta, log_input, overflow)
 
 
-def scale_gradients(activation, depth, width, gain=1.0, seed=0) -> np.ndarray:
+def scale_gradients(activation: str, depth: int, width: int, gain: float = 1.0, seed: int = 0) -> np.ndarray:
     """What the cost changes by as one layer's weights are scaled: ⟨W_l, dC/dW_l⟩ of each layer, the bottom one first.
 
         ⟨W_l, dC/dW_l⟩ = dC(W_1, …, (1 + ε) W_l, …)/dε at ε = 0
@@ -115,7 +115,7 @@ def _scale_gradients(net, *, activation):
     return jax.grad(cost)(jnp.ones_like(net.weights[:, 0, 0]))
 
 
-def draw_net(depth, width, gain, seed):
+def draw_net(depth: int, width: int, gain: float, seed: int) -> Net:
     """Draw the `Net` of `layer_gradients`."""
     rng = np.random.default_rng(seed)
     h, readout, target = rng.standard_normal(width), rng.standard_normal(width), rng.standard_normal()
@@ -123,7 +123,7 @@ def draw_net(depth, width, gain, seed):
     return Net(h, gain / np.sqrt(width) * weights, readout / np.sqrt(width), target)
 
 
-def _check(activation, depth, width, gain, seed):
+def _check(activation: str, depth: int, width: int, gain: float, seed: int) -> None:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
     for name, value, low, high in (

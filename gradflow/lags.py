@@ -1,10 +1,13 @@
 """One time t: every dC(t)/dW(t−u) by lag, with signs and partial sums, and the chains beside it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from gradflow.cells import Cell
 from gradflow.engine.contractions import partial_sums
 from gradflow.engine.emitters import deltas, state_norms
 from gradflow.engine.forward import ForwardPass, forward
@@ -41,13 +44,13 @@ class LagTerms:
     _norm: np.ndarray = field(repr=False)  # ‖δ(t, s)‖ / 2^exponent, [T, D]
     _exponent: np.ndarray = field(repr=False)  # [T, D]
 
-    def log_terms(self, weight="weight_hh", gate=None):
+    def log_terms(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """log ‖dC(t)/dW(t−u)‖_F by lag, f64[t+1]; −inf at an exact zero. Args and Raises: as in `GradientMap`."""
         check_selection(self._fwd.cell, weight, gate)
         by_step = lambda name: np.add(*self._log_factors(name, gate))
         return self._by_lag(norm_over_fields(weight, by_step))
 
-    def log_factors(self, weight="weight_hh", gate=None):
+    def log_factors(self, weight: str = "weight_hh", gate: str | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The two factors of every term, log ‖δ(t,t−u)‖ and log ‖z(t−u)‖, whose sum is `log_terms`.
 
             dC(t)/dW(s) = δ(t,s) z(s)ᵀ        z(s) = h(s−1) for weight_hh, x(s) for weight_ih, 1 for a bias
@@ -66,7 +69,7 @@ class LagTerms:
         delta, other = self._log_factors(weight, gate)
         return self._by_lag(delta), self._by_lag(other)
 
-    def log_delta(self, weight="weight_hh", gate=None):
+    def log_delta(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """log ‖δ(t,t−u)‖ by lag: what is sent back, without its other factor.
 
             δ_h = dC(t)/da_h for weight_hh and bias_hh, δ_x = dC(t)/da_x for weight_ih and bias_ih, both joined for all
@@ -81,11 +84,11 @@ class LagTerms:
         each = [self._log_factors(name, gate)[0] for name in fields]
         return self._by_lag(log_total(np.stack(each, axis=-1)))
 
-    def log_partial_sums(self, weight="weight_hh", gate=None):
+    def log_partial_sums(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """log ‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F, f64[t+1]. Args and Raises: as in `GradientMap`."""
         return self._log_sums(weight, gate, slice(None))[: self.t + 1]
 
-    def log_tail_sums(self, weight="weight_hh", gate=None):
+    def log_tail_sums(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """log ‖Σ_{u'≥u} dC(t)/dW(t−u')‖_F: all that backpropagation truncated to the lags below u leaves out.
 
         The relative error of that truncation is exp(log_tail_sums[u] − log_partial_sums[t]).
@@ -111,7 +114,7 @@ class LagTerms:
 
         return self._masked(norm_over_fields(weight, sums))
 
-    def entry(self, weight, row, col=None):
+    def entry(self, weight: str, row: int, col: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The signed terms of one single weight, by lag.
 
         Args:
@@ -137,7 +140,7 @@ class LagTerms:
             sign = np.zeros_like(sign)
         return sign[self.t :: -1], self._by_lag(log)
 
-    def largest_entry(self, weight="weight_hh", gate=None):
+    def largest_entry(self, weight: str = "weight_hh", gate: str | None = None) -> tuple[int, int | None]:
         """The single weight whose gradient Σ_u dC(t)/dW(t−u) is largest in magnitude.
 
         Args:
@@ -167,7 +170,7 @@ class LagTerms:
         block, unit, col = np.unravel_index(0 if zero else np.argmax(log), log.shape)
         return int(gates[block] * n + unit), int(col) if matrix else None
 
-    def log_state_sensitivity(self):
+    def log_state_sensitivity(self) -> np.ndarray:
         """log ‖dh(t)/d carry(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
 
             dh(t)/d carry(s) = dh(t)/d carry(t) Π_{r=s+1..t} d carry(r)/d carry(r−1)        carry: h; of an lstm (h, c)
@@ -181,7 +184,7 @@ class LagTerms:
         """
         return self._by_lag(self._log_state_norms)
 
-    def log_input_sensitivity(self):
+    def log_input_sensitivity(self) -> np.ndarray:
         """log ‖dC(t)/dx(t−u)‖ by lag: how much the input of u steps ago matters to the cost at t.
 
             dC(t)/dx(s) = W_ihᵀ δ_x(t,s)        δ_x(t,s) = dC(t)/da_x(s)
@@ -203,14 +206,14 @@ class LagTerms:
         by_step = log_norm(np.matmul(delta, weight)[:, 0]) + (top[:, 0] + weight_exponent.flat[0]) * LN2
         return self._by_lag(by_step)
 
-    def unscaled_terms(self, weight="weight_hh", gate=None):
+    def unscaled_terms(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """‖dC(t)/dW(t−u)‖_F by lag as plain backpropagation has it, f[t+1]; as in `GradientMap`."""
         check_selection(self._fwd.cell, weight, gate)
         fields, gates = Weights._fields, self._fwd.gate_index
         squares = lambda name: np.asarray(self._unscaled[0])[:, fields.index(name)][:, gates(name, gate)]
         return self._by_lag(unscaled_norm(weight, squares))
 
-    def unscaled_partial_sums(self, weight="weight_hh", gate=None):
+    def unscaled_partial_sums(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
         """‖Σ_{u'≤u} dC(t)/dW(t−u')‖_F as plain backpropagation has it.
 
         Every δ, product, sum and square stays in the working precision: 0, inf and NaN where that gives up.
@@ -256,7 +259,18 @@ class LagTerms:
         return np.full_like(by_lag, np.nan) if self.t >= self._fwd.limit else np.array(by_lag)
 
 
-def lag_terms(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
+def lag_terms(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    t: int,
+    *,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+    cell_path_only: bool = False,
+) -> LagTerms:
     """Compute every dC(t)/dW(t−u) of one time t, with signs and partial sums.
 
     Args:
@@ -272,7 +286,7 @@ def lag_terms(cell, weights, inputs, readout, targets, t, *, pins=None, carry=No
     return lag_terms_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), t)
 
 
-def lag_terms_of(fwd, t):
+def lag_terms_of(fwd: ForwardPass, t: int) -> LagTerms:
     """The `LagTerms` of one t of a forward pass."""
     t = check_time(t, len(fwd.outputs.cost))
     delta = map(np.asarray, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))

@@ -1,11 +1,15 @@
 """All times t at once: the map of every dC(t)/dW(t−u)."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
+from gradflow.cells import Cell
 from gradflow.engine.contractions import block_sums
 from gradflow.engine.emitters import block_norms, norm_over_gates
 from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
@@ -13,7 +17,7 @@ from gradflow.engine.recurrent_product import choose_block_size
 from gradflow.engine.scaling import LN2, log_norm, log_total, logs, norm_over_fields, unscaled_norm
 from gradflow.engine.schedule import BlockCache, blocks
 from gradflow.engine.unscaled import block_squares
-from gradflow.lags import lag_terms_of
+from gradflow.lags import LagTerms, lag_terms_of
 from gradflow.problem import check_selection
 from gradflow.reading import Reading, read
 from gradflow.weights import Weights
@@ -43,7 +47,9 @@ class GradientMap:
     _mesh: jax.sharding.Mesh | None = field(repr=False)
     _cache: BlockCache = field(repr=False)
 
-    def log_terms(self, weight="weight_hh", gate=None, *, horizon=None):
+    def log_terms(
+        self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
+    ) -> np.ndarray:
         """log ‖dC(t)/dW(t−u)‖_F = log ‖δ(t, t−u)‖ + log ‖z(t−u)‖, where z is h(s−1), x(s), or 1 for a bias.
 
         Args:
@@ -74,7 +80,7 @@ class GradientMap:
             self._fill(terms, low, norm_over_fields(weight, partial(log_norms, low=low, block=block)))
         return terms
 
-    def log_sums(self, weight="weight_hh", gate=None, *, horizon=None):
+    def log_sums(self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None) -> np.ndarray:
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
 
         Args and Raises: as in `log_terms`.
@@ -92,15 +98,17 @@ class GradientMap:
             for low, (*norms, total, exponent) in self._blocks(name, block_sums, len(sums), block_size, factors):
                 times = slice(max(low, 0), min(low + block_size, len(sums)))
                 sums[times] = logs(total, exponent).T[times.start - low : times.stop - low]
-                if block_size == self._block_size and self._cache.results("norms") is not None:
-                    self._cache.results("norms")[low] = norms
+                if block_size == self._block_size and (kept := self._cache.results("norms")) is not None:
+                    kept[low] = norms
             return log_total(sums[:, self._fwd.gate_index(name, gate)])
 
         sums = np.array(norm_over_fields(weight, by_row))
         sums[self._fwd.limit :] = np.nan
         return sums
 
-    def unscaled_terms(self, weight="weight_hh", gate=None, *, horizon=None):
+    def unscaled_terms(
+        self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
+    ) -> np.ndarray:
         """‖dC(t)/dW(t−u)‖_F as plain backpropagation has it, in the working precision and without rescaling.
 
             ‖δ(t,s) z(s)ᵀ‖_F = √ Σ_ij (δ_i z_j)²        with δ(t,s) never divided by a power of two
@@ -125,7 +133,7 @@ class GradientMap:
             self._fill(terms, low, unscaled_norm(weight, partial(squares, block=block)))
         return terms
 
-    def read(self, t, weight="weight_hh", gate=None, *, chaos=False) -> Reading:
+    def read(self, t: int, weight: str = "weight_hh", gate: str | None = None, *, chaos: bool = False) -> Reading:
         """What the numbers of one t mean: pace, growth, reach, and one sentence.
 
         Args:
@@ -139,12 +147,12 @@ class GradientMap:
         Raises:
             ValueError: an unknown weight or gate, or t outside its range.
         """
-        lags, selection = self.lags(t), {"weight": weight, "gate": gate}
+        lags, selection = self.lags(t), (weight, gate)
         return read(
-            lags.log_terms(**selection),
-            lags.log_delta(**selection),
-            lags.log_partial_sums(**selection),
-            self.log_sums(**selection),
+            lags.log_terms(*selection),
+            lags.log_delta(*selection),
+            lags.log_partial_sums(*selection),
+            self.log_sums(*selection),
             self.log_residual,
             self.overflow,
             self.underflow,
@@ -157,7 +165,7 @@ class GradientMap:
         """How far a change of W_hh in its last digits moves each step, f64[T]; see `engine.forward.divergence`."""
         return divergence(self._fwd)
 
-    def lags(self, t):
+    def lags(self, t: int) -> LagTerms:
         """The `LagTerms` of one t, as `lag_terms` gives them, without another forward pass."""
         return lag_terms_of(self._fwd, t)
 
@@ -183,7 +191,18 @@ class GradientMap:
             terms[t, : t + 1] = by_step[t - low, t::-1]
 
 
-def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False, mesh=None):
+def gradient_map(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    *,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+    cell_path_only: bool = False,
+    mesh: jax.sharding.Mesh | None = None,
+) -> GradientMap:
     """Compute every dC(t)/dW(t−u) of a recurrent layer, for all t and all lags u.
 
         C(t) = ½ ‖readout · h(t) − target(t)‖²        dC(t)/dW = Σ_u dC(t)/dW(t−u)
@@ -221,7 +240,9 @@ def gradient_map(cell, weights, inputs, readout, targets, *, pins=None, carry=No
     return _map_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
 
 
-def gradient_maps(problems, *, cell_path_only=False, mesh=None):
+def gradient_maps(
+    problems: Iterable[dict[str, Any]], *, cell_path_only: bool = False, mesh: jax.sharding.Mesh | None = None
+) -> list[GradientMap]:
     """Compute the `gradient_map` of several problems of one cell and size: other weights, sequences, pins, carries.
 
     The forward passes run as one, by `jax.vmap`; the sweeps as those of as many calls.

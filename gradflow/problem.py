@@ -1,9 +1,10 @@
 """Checks the arguments of `gradient_map`: one record, or a `ValueError` of one sentence."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gradflow.cells import CELLS, Cell, Pin
 from gradflow.weights import Weights
@@ -18,11 +19,20 @@ class Problem(NamedTuple):
     readout: np.ndarray  # [k, n]
     targets: np.ndarray  # [T, k]
     pins: dict[str, Pin]  # every pinnable gate -> mask and value, [T]
-    carry: tuple  # each [n]
+    carry: tuple[np.ndarray, ...]  # each [n]
     dtype: np.dtype  # the result type of all arrays given
 
 
-def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
+def check(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    pins: Mapping[str, ArrayLike] | None,
+    carry: Iterable[ArrayLike] | None,
+    cell_path_only: bool,
+) -> Problem:
     """Check the arguments of `gradient_map` (see there) and bring them into one `Problem`.
 
     Raises:
@@ -47,14 +57,14 @@ def check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only):
     )
 
 
-def check_time(t, steps):
+def check_time(t: int, steps: int) -> int:
     """The chosen time as an int in [0, T−1]."""
     if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t < steps:
         raise ValueError(f"t is {t!r}; it must be a whole number between 0 and {steps - 1}")
     return int(t)
 
 
-def check_selection(cell, weight, gate):
+def check_selection(cell: Cell, weight: str, gate: str | None) -> None:
     """Refuse an unknown weight field or gate."""
     if weight not in (*Weights._fields, "all"):
         raise ValueError(f"weight is {weight!r}; it must be one of {', '.join(Weights._fields)}, all")
@@ -62,7 +72,7 @@ def check_selection(cell, weight, gate):
         raise ValueError(f"gate is {gate!r}; the gates of {cell.name} are {', '.join(cell.gates)}")
 
 
-def check_entry(weights, weight, row, col):
+def check_entry(weights: Weights, weight: str, row: int, col: int | None) -> None:
     """Refuse a weight that is not one single entry of its field."""
     if weight not in Weights._fields:
         raise ValueError(f"weight is {weight!r}; one entry lies in one of {', '.join(Weights._fields)}")
@@ -77,7 +87,7 @@ def check_entry(weights, weight, row, col):
             raise ValueError(f"{name} is {value!r}; in {weight} it must be a whole number between 0 and {size - 1}")
 
 
-def _cell(cell):
+def _cell(cell: str | Cell) -> Cell:
     if isinstance(cell, Cell):
         return cell
     if cell not in CELLS:
@@ -85,7 +95,7 @@ def _cell(cell):
     return CELLS[cell]
 
 
-def _array(name, value):
+def _array(name: str, value: Any) -> np.ndarray:
     """An array as it is, on whatever device; a PyTorch tensor as a copy on the host; a list as an array.
 
     A tensor of 16 bits comes in float32, which holds it exactly: NumPy has no bfloat16.
@@ -151,7 +161,7 @@ def _check_weights(cell, weights, steps, m):
     return n
 
 
-def _check_cost(readout, targets, steps, n):
+def _check_cost(readout: np.ndarray, targets: np.ndarray, steps: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Readout as [k, n] and targets as [T, k]."""
     if readout.shape == (n,) and targets.shape == (steps,):
         readout, targets = readout[None, :], targets[:, None]

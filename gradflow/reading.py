@@ -123,7 +123,7 @@ class Reading:
     verdict: str = ""
 
 
-def per_step_factor(log_row) -> Fit:
+def per_step_factor(log_row: np.ndarray) -> Fit:
     """Least-squares line through all finite values of a row, each lag counting alike.
 
         slope = Σ (u − ū)(y_u − ȳ) / Σ (u − ū)²,   y_u = log of lag u,   factor = exp(slope)
@@ -152,7 +152,7 @@ def per_step_factor(log_row) -> Fit:
     return Fit(slope, intercept, error, first, last, steady)
 
 
-def memory(log_row, fraction: float = REACH) -> int:
+def memory(log_row: np.ndarray, fraction: float = REACH) -> int:
     """The fewest nearest lags that hold `fraction` of the terms' total size; 0 in a row of zeros.
 
         min m:  Σ_{u<m} ‖term(u)‖ ≥ fraction · Σ_u ‖term(u)‖         terms ρ^u: ⌈log(1 − fraction) / log ρ⌉
@@ -166,7 +166,7 @@ def memory(log_row, fraction: float = REACH) -> int:
     return 0 if held[-1] == -np.inf else 1 + int(np.argmax(held >= held[-1] + math.log(fraction) - 1e-9))
 
 
-def log_share(log_row) -> np.ndarray:
+def log_share(log_row: np.ndarray) -> np.ndarray:
     """Log of the share of the terms' total size from lags ≥ u: the credit that reaches back that far.
 
         share(u) = Σ_{u'≥u} ‖term(u')‖ / Σ_{u'} ‖term(u')‖
@@ -180,12 +180,12 @@ def log_share(log_row) -> np.ndarray:
     return held if held[0] == -np.inf else held - held[0]
 
 
-def share(log_row) -> np.ndarray:
+def share(log_row: np.ndarray) -> np.ndarray:
     """`log_share` as plain numbers, f[t+1]; 0 below 1e-323."""
     return np.exp(log_share(log_row))
 
 
-def coherence(log_row, log_sum: float) -> float:
+def coherence(log_row: np.ndarray, log_sum: float) -> float:
     """What is left of the terms when they are added, ‖Σ term‖ / Σ ‖term‖ in [0, 1].
 
     1: they all point the same way (also in a row of zeros). 0: they cancel.
@@ -194,7 +194,7 @@ def coherence(log_row, log_sum: float) -> float:
     return 1.0 if total == -np.inf else min(_exp(float(log_sum - total)), 1.0)
 
 
-def growth(log_sums, log_residual, pace: float) -> Growth:
+def growth(log_sums: np.ndarray, log_residual: np.ndarray, pace: float) -> Growth:
     """How ‖Σ_u dC(t)/dW(t−u)‖ / ‖dC(t)/dh(t)‖ grows with t, over the last three quarters of the horizon.
 
     Two lines are fitted to its log: over t, for the rate a step, and over log(t+1), for the power p.
@@ -237,7 +237,7 @@ def growth(log_sums, log_residual, pace: float) -> Growth:
     return Growth(shape, slope, power, doubt)
 
 
-def regime(log_delta, fit: Fit) -> str:
+def regime(log_delta: np.ndarray, fit: Fit) -> str:
     """Name δ of one t by the line through it.
 
         overflow   the row is NaN: the forward pass broke at t or before
@@ -260,7 +260,17 @@ def regime(log_delta, fit: Fit) -> str:
     return "mixed" if zeros.sum() > 1 and name != "vanishing" else name
 
 
-def read(log_row, log_delta, log_partial, log_sums, log_residual, overflow, underflow, t, moved=None) -> Reading:
+def read(
+    log_row: np.ndarray,
+    log_delta: np.ndarray,
+    log_partial: np.ndarray,
+    log_sums: np.ndarray,
+    log_residual: np.ndarray,
+    overflow: int | None,
+    underflow: int | None,
+    t: int,
+    moved: np.ndarray | None = None,
+) -> Reading:
     """Read one time t.
 
     Args:
@@ -478,7 +488,7 @@ def _law(text, reading):
     return [f"by its error the sum goes like t to the power {power}"]
 
 
-def number(log) -> str:
+def number(log: float) -> str:
     """A magnitude from its natural log, as text: "0.142", "12.0", or with a power of ten, "3.2e-17"."""
     if not math.isfinite(log):
         return "0" if log == -np.inf else "—"

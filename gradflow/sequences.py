@@ -21,7 +21,9 @@ class Sequence(NamedTuple):
     labels: tuple[str, ...]  # T of them, "" where a step has no name
 
 
-def sequence(name, length, inputs=4, seed=0, *, lag=10, text="the cat sat on the mat"):
+def sequence(
+    name: str, length: int, inputs: int = 4, seed: int = 0, *, lag: int = 10, text: str = "the cat sat on the mat"
+) -> Sequence:
     """The sequence called `name`, one of `SEQUENCES`.
 
         noise      x(s) ~ N(0, 1), target ~ N(0, 1), independent of x

@@ -1,7 +1,8 @@
 """Weights in PyTorch's shapes, and the ways to draw them."""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -11,8 +12,8 @@ CHRONO_STEPS = 256  # the longest memory that chrono spreads its biases for
 class _Fields(NamedTuple):
     weight_ih: np.ndarray  # [G·n, m]
     weight_hh: np.ndarray  # [G·n, n]
-    bias_ih: np.ndarray | None = None  # [G·n]
-    bias_hh: np.ndarray | None = None  # [G·n]
+    bias_ih: np.ndarray | Any = None  # [G·n]; or None
+    bias_hh: np.ndarray | Any = None  # [G·n]; or None
 
 
 class Weights(_Fields):
@@ -26,7 +27,7 @@ class Weights(_Fields):
 
     __slots__ = ()
 
-    def __new__(cls, weight_ih, weight_hh, bias_ih=None, bias_hh=None, *more):
+    def __new__(cls, weight_ih: Any, weight_hh: Any, bias_ih: Any = None, bias_hh: Any = None, *more: Any) -> Self:
         if more:
             raise ValueError(
                 f"weights are {4 + len(more)} fields; one layer in one direction has {', '.join(cls._fields)}, or the "
@@ -35,7 +36,17 @@ class Weights(_Fields):
         return super().__new__(cls, weight_ih, weight_hh, bias_ih, bias_hh)
 
 
-def draw(gates, hidden, inputs, *, init="normal", gain=1.0, input_gain=1.0, biases=None, seed=0):
+def draw(
+    gates: Sequence[str],
+    hidden: int,
+    inputs: int,
+    *,
+    init: str = "normal",
+    gain: float = 1.0,
+    input_gain: float = 1.0,
+    biases: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Weights:
     """Draw the weights of one layer; the draw depends on the seed and sizes alone, the gains only scale it.
 
         W_ih = input_gain · V,  W_hh = gain · U,  with V and U as `init` draws them, a block U_g for each gate:
@@ -78,7 +89,7 @@ def draw(gates, hidden, inputs, *, init="normal", gain=1.0, input_gain=1.0, bias
     feeding, recurrent, drawn = _drawn(tuple(gates), hidden, inputs, init, seed)
     bias = drawn.copy()
     for k, gate in enumerate(gates):
-        if gate in (biases or {}):
+        if biases and gate in biases:
             bias[:, k] = [[biases[gate]], [0.0]]
     stacked = lambda blocks: blocks.reshape(len(gates) * hidden, -1)
     fields = (input_gain * stacked(feeding), gain * stacked(recurrent), *bias.reshape(2, -1))
@@ -152,7 +163,7 @@ INITS = {
 SET_BIASES = ("pytorch", "keras", "chrono")  # the inits that say what the biases are
 
 
-def spectrum(weights, gates):
+def spectrum(weights: Weights, gates: Sequence[str]) -> dict[str, tuple[float, float]]:
     """How far the recurrent weights of each gate can stretch a vector, once and in the long run.
 
         σ₁ = max ‖W v‖ / ‖v‖,   ρ = max |eigenvalue|

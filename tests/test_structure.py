@@ -1,8 +1,6 @@
 """Data flows one way, each library is imported where it belongs, and no test imports another."""
 
 import ast
-import tomllib
-from fnmatch import fnmatch
 from importlib import import_module
 
 import pytest
@@ -79,8 +77,6 @@ ALLOWED = {  # library -> the modules that may import it
         "gradflow.app.training",
     },
 }
-OVERRIDES = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]["overrides"]
-UNTYPED = [module for each in OVERRIDES if each.get("ignore_errors") for module in each["module"]]
 # Each imports what stands before it, and nothing else of ours.
 ORDER = [f"gradflow.{module}" for module in (*LIBRARY, *(f"app.{module}" for module in APPLICATION))]
 PACKAGES = {"gradflow", "gradflow.engine", "gradflow.app"}  # which import nothing
@@ -140,24 +136,25 @@ def test_no_module_imports_what_comes_after_it(path):
 
 
 def public_functions(node):
-    """(function, whether a method): those of a module and of its classes; of special methods, the constructor."""
+    """(function, whether it takes its object first): those of a module and of its classes, with their constructors."""
     for child in node.body:
         if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
-            yield from ((function, True) for function, _ in public_functions(child))
-        elif isinstance(child, ast.FunctionDef) and (child.name == "__init__" or not child.name.startswith("_")):
-            yield child, False
+            yield from public_functions(child)
+        elif isinstance(child, ast.FunctionDef) and (
+            child.name in ("__init__", "__new__") or not child.name.startswith("_")
+        ):
+            static = "staticmethod" in map(ast.unparse, child.decorator_list)
+            yield child, isinstance(node, ast.ClassDef) and not static
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_public_functions_have_types(path):
-    here = name_of(path)
-    if any(fnmatch(here, module.removesuffix(".*") + "*" * module.endswith(".*")) for module in UNTYPED):
-        return
-    for function, method in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
+    """Every parameter and the result, of functions, methods and properties."""
+    for function, of_object in public_functions(ast.parse(path.read_text(encoding="utf-8"))):
         of = function.args
-        arguments = (*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg)[method:]  # without self
+        arguments = (*of.posonlyargs, *of.args, of.vararg, *of.kwonlyargs, of.kwarg)[of_object:]  # without self
         missing = [each.arg for each in arguments if each is not None and each.annotation is None]
-        assert not missing and function.returns is not None, f"{here}.{function.name}: {missing or 'what it returns'}"
+        assert not missing and function.returns is not None, f"{function.name}: {missing or 'what it returns'}"
 
 
 def test_the_package_itself_imports_nothing_heavy():

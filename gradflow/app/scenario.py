@@ -7,13 +7,14 @@ one compilation serves every horizon and every time.
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from gradflow.app.ranges import Range
 from gradflow.cells import CELLS
-from gradflow.sequences import SEQUENCES, sequence
-from gradflow.weights import INITS, SET_BIASES, draw
+from gradflow.sequences import SEQUENCES, Sequence, sequence
+from gradflow.weights import INITS, SET_BIASES, Weights, draw
 
 MAX_HORIZON = 256
 INPUTS = 4  # inputs a step, for every sequence
@@ -108,21 +109,21 @@ class Scenario:
         object.__setattr__(self, "weight", CELLS[self.cell].used(self.weight))
 
     @property
-    def rows(self):
+    def rows(self) -> dict[str, Any]:
         """The weight and gate that are chosen, as the engine's methods take them."""
         return {"weight": self.weight, "gate": None if self.gate == "all" else self.gate}
 
     @property
-    def kind(self):
+    def kind(self) -> tuple[str, int, bool]:
         """What one compilation serves: a cell, a size, and whether the cell path stands alone."""
         return self.cell, self.hidden, self.truncated
 
     @property
-    def truncated(self):
+    def truncated(self) -> bool:
         """Whether the cell path stands alone, which only a cell that has one can do."""
         return self.cell_path_only and CELLS[self.cell].has_cell_path
 
-    def weights(self):
+    def weights(self) -> Weights:
         """The weights it draws: a learned gate rests where its slider stands, bias_ih = logit(openness), bias_hh = 0.
 
         A gate that is None or pinned has the biases that `init` draws.
@@ -140,16 +141,16 @@ class Scenario:
             seed=self.seed,
         )
 
-    def at_rest(self, gate):
+    def at_rest(self, gate: str) -> float:
         """How open a gate is without input and state: its number; if None, the mean of σ(bias) over the units."""
         value = getattr(self, gate)
         if value is not None:
             return value
         weights, k = self.weights(), gate_names(self.cell).index(gate)
-        bias = np.float64(weights.bias_ih + weights.bias_hh)[k * self.hidden : (k + 1) * self.hidden]
+        bias = np.asarray(weights.bias_ih + weights.bias_hh, float)[k * self.hidden : (k + 1) * self.hidden]
         return float(np.mean(1 / (1 + np.exp(-bias))))
 
-    def pins(self):
+    def pins(self) -> dict[str, np.ndarray]:
         """The gates it holds fixed, name -> f[MAX_HORIZON]; NaN where the network decides, as it does with None.
 
         A write every k steps opens the way in at s = 0, k, 2k … and shuts it between: lstm input (its slider, then
@@ -165,7 +166,7 @@ class Scenario:
                     pins[gate][shut] = 0.0
         return pins
 
-    def readout(self):
+    def readout(self) -> np.ndarray:
         """How C(t) reads h(t), f[n] ~ N(0, 1/n); one unit is read as it is.
 
         Of a `shift` unit 11 alone is read, or the last if there are fewer: at gains of 1 the output of a linear delay
@@ -176,7 +177,7 @@ class Scenario:
             return np.eye(n, dtype=np.float32)[min(DELAY, n - 1)]
         return _normal(self.seed, n) / np.float32(np.sqrt(n))
 
-    def problem(self):
+    def problem(self) -> dict[str, Any]:
         """The arguments of `gradient_map` by name, all of MAX_HORIZON steps."""
         data = self.data()
         return {
@@ -189,7 +190,7 @@ class Scenario:
             "cell_path_only": self.truncated,
         }
 
-    def data(self):
+    def data(self) -> Sequence:
         """Its inputs, targets and labels, a `Sequence` of MAX_HORIZON steps."""
         return _data(self.sequence, self.seed, self.text)
 
@@ -208,7 +209,7 @@ def _normal(seed, n):
     return np.random.default_rng([seed, 1]).standard_normal(n).astype(np.float32)
 
 
-def defaults(init):
+def defaults(init: str) -> dict[str, Any]:
     """Field -> the value of what a link or a file with this `init` leaves out.
 
     It is fixed but for the gates: where the init sets biases they are None, as initialised.
@@ -216,7 +217,7 @@ def defaults(init):
     return vars(Scenario()) | (dict.fromkeys(GATE_FIELDS) if init in SET_BIASES else {})
 
 
-def with_init(scenario, init):
+def with_init(scenario: Scenario, init: str) -> Scenario:
     """The scenario drawn otherwise: all gates as initialised where the init sets biases, elsewhere none."""
     fixed = defaults(init)
     gates = {name: fixed[name] for name in GATE_FIELDS if None in (fixed[name], getattr(scenario, name))}

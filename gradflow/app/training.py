@@ -17,6 +17,7 @@ which takes all of them; `learned_at`.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -118,8 +119,9 @@ def begin(
     for name, value in (("gain", gain), ("input_gain", input_gain)):
         if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
             raise ValueError(f"{name} is {value!r}; it must be a finite number, at least 0")
-    same = {"init": init, "gain": gain, "input_gain": input_gain, "seed": seed}
-    weights = [draw(CELLS[cell].gates, hidden, INPUTS, biases={CELLS[cell].keep_gate: bias}, **same) for bias in biases]
+    gates, keep_gate = CELLS[cell].gates, CELLS[cell].keep_gate or ""
+    draw_one = partial(draw, gates, hidden, INPUTS, init=init, gain=gain, input_gain=input_gain, seed=seed)
+    weights = [draw_one(biases={keep_gate: bias}) for bias in biases]
     readout = np.random.default_rng([seed, 1]).standard_normal(hidden).astype(np.float32) / np.float32(hidden**0.5)
     return begin_with(cell, [Network(w, readout) for w in weights], lag, seed=seed)
 

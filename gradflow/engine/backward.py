@@ -6,15 +6,20 @@ power of two near its largest entry, counted in an integer. On the cell path alo
 lost beneath the largest of its cost may be all that is left later: there every unit of a cost is divided by its own.
 """
 
+from collections.abc import Callable
 from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradflow.engine.forward import Tape
+from gradflow.engine.jacobians import Cotangents
 from gradflow.engine.recurrent_product import index_step, recurrent_product
 from gradflow.engine.scaling import ZERO_EXPONENT, power_of_two, shift_of
+from gradflow.engine.unroll import Carry
 
 
 class CotangentBlock(NamedTuple):
@@ -28,11 +33,11 @@ class CotangentBlock(NamedTuple):
 class SweepState(NamedTuple):
     """How far a sweep has come: d/d carry(s) = ct · 2^exponent."""
 
-    ct: tuple  # K states of [n, B]
+    ct: Carry  # K states of [n, B]
     exponent: jax.Array  # [B]; by unit [n, B]
 
 
-def vjp_step(tape, cell_path_only):
+def vjp_step(tape: Tape, cell_path_only: bool) -> Callable:
     """The step of a `sweep`: (s, ct) -> (δ, ct one step earlier), by the Jacobians of the tape.
 
         δ = Σ_k (∂carry_k/∂a) ct_k        ct'_j = Σ_k (∂carry_k/∂carry_j) ct_k + (j = h) W_hhᵀ δ_h
@@ -53,12 +58,12 @@ def vjp_step(tape, cell_path_only):
     return step
 
 
-def delta_of(jac_preact, ct):
+def delta_of(jac_preact: jax.Array, ct: Carry) -> jax.Array:
     """Σ_k (∂carry_k/∂a) ct_k, [D, n, B]."""
-    return sum(jac_preact[k, :, :, None] * ct[k][None] for k in range(len(ct)))
+    return reduce(add, (jac_preact[k, :, :, None] * ct[k][None] for k in range(len(ct))))
 
 
-def join_exponents(delta, state):
+def join_exponents(delta: jax.Array, state: SweepState) -> tuple[jax.Array, SweepState]:
     """δ and the state of a sweep by unit, with one exponent a cost."""
     nonzero = reduce(jnp.logical_or, (c != 0 for c in state.ct))
     top = jnp.max(jnp.where(nonzero, state.exponent, ZERO_EXPONENT), axis=0, keepdims=True)
@@ -66,7 +71,15 @@ def join_exponents(delta, state):
     return delta * scale[None], SweepState(tuple(c * scale for c in state.ct), top[0])
 
 
-def sweep(tape, block, vjp_step, emit, shift_of=shift_of, padding=0, by_unit=False):
+def sweep(
+    tape: Tape,
+    block: CotangentBlock,
+    vjp_step: Callable,
+    emit: Callable,
+    shift_of: Callable = shift_of,
+    padding: int = 0,
+    by_unit: bool = False,
+) -> tuple[jax.Array, ...]:
     """Take a `CotangentBlock` from its times back to s = 0, each cost rescaled after each step by its `shift_of`.
 
     `vjp_step(s, ct)` goes one step back, d/d carry(s) -> δ(s) [D, n, B] and d/d carry(s−1). Where it mixes no units,
@@ -82,8 +95,7 @@ def sweep(tape, block, vjp_step, emit, shift_of=shift_of, padding=0, by_unit=Fal
         entered = block.times >= s  # until then a cost waits
         where_entered = lambda new, old: jnp.where(jnp.broadcast_to(entered, new.shape), new, old)
         delta, ct = vjp_step(s, state.ct)
-        emitted = emit(s, *(join_exponents(delta, state) if by_unit else (delta, state)))
-        emitted = [where_entered(a, 0) for a in emitted]
+        emitted = [where_entered(a, 0) for a in emit(s, *(join_exponents(delta, state) if by_unit else (delta, state)))]
         out = tuple(lax.dynamic_update_index_in_dim(a, b, s, 0) for a, b in zip(out, emitted, strict=True))
         shift = shift_of(reduce(jnp.maximum, map(jnp.abs, ct)), axis=() if by_unit else 0)  # [n or 1, B]
         scaled = (a * power_of_two(-shift, a.dtype) for a in ct)
@@ -100,13 +112,13 @@ def sweep(tape, block, vjp_step, emit, shift_of=shift_of, padding=0, by_unit=Fal
     return lax.fori_loop(0, last + 1, step, (state, out))[1]
 
 
-def cotangent_block(cotangents, low, block_size):
+def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> CotangentBlock:
     """The costs of t = low … low + block_size − 1."""
     dC_dh, exponent = (slice_times(a, low, block_size) for a in cotangents[:2])
     return CotangentBlock(low + jnp.arange(block_size), dC_dh.T, exponent)
 
 
-def slice_times(a, low, block_size):
+def slice_times(a: jax.Array, low: jax.Array, block_size: int) -> jax.Array:
     """a[low : low + block_size]; the first block may begin before time 0, with zeros."""
     padding = [(block_size, 0)] + [(0, 0)] * (a.ndim - 1)
     return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low + block_size, block_size)

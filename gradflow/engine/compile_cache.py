@@ -9,12 +9,12 @@ import jax
 
 from gradflow.caching import threadsafe_cache
 
-COMPILED = set()  # the kinds of block that this process has compiled; see `engine.schedule`
+COMPILED: set[tuple] = set()  # the kinds of block that this process has compiled; see `engine.schedule`
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 
 @threadsafe_cache
-def keep_compiled():
+def keep_compiled() -> Path | None:
     """Let JAX keep what it compiles in the user's cache folder, or where `JAX_COMPILATION_CACHE_DIR` says.
 
     Where that cannot be written, nothing is kept: everything works, and each process compiles anew. To be called
@@ -23,7 +23,8 @@ def keep_compiled():
     Returns:
         the folder, or None.
     """
-    folder = Path(jax.config.jax_compilation_cache_dir or _cache_home() / "gradflow")
+    chosen = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    folder = Path(chosen or _cache_home() / "gradflow")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies here is executed, so others must not write
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -37,7 +38,7 @@ def keep_compiled():
     return folder
 
 
-def forget_compiled():
+def forget_compiled() -> None:
     """Give up all compiled code of this process; what is asked for again comes from the folder, or is compiled."""
     jax.clear_caches()
     COMPILED.clear()

@@ -8,12 +8,15 @@ from jax import lax
 
 from gradflow.engine.backward import cotangent_block, sweep, vjp_step
 from gradflow.engine.emitters import emit_norms, largest_exponent
+from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import CACHE_UNITS, STEPS_CHUNK, index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
-def block_sums(tape, low, z, *, cell_path_only, block_size):
+def block_sums(
+    tape: Tape, low: jax.Array, z: jax.Array, *, cell_path_only: bool, block_size: int
+) -> tuple[jax.Array, ...]:
     """The `block_norms` and, of the same sweep, ‖Σ_s δ_g(t, s) z(s)ᵀ‖ as (mantissa, exponent), each [D, B].
 
         delta = (jac_preact[..., None] * ct[:, :, None]).sum(states)      # [T, D, n, B]
@@ -57,13 +60,13 @@ def block_sums(tape, low, z, *, cell_path_only, block_size):
     return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0]
 
 
-def largest_divisor(n, most):
+def largest_divisor(n: int, most: int) -> int:
     """The largest divisor of n up to `most`, at least 1."""
     return max(d for d in range(1, n + 1) if n % d == 0 and d <= max(most, 1))
 
 
 @jax.jit
-def partial_sums(delta, exponent, z, t):
+def partial_sums(delta: jax.Array, exponent: jax.Array, z: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t 0.
 
         terms = einsum("sdn,sc->sdnc", delta * 2.0**exponent, z)[t::-1]   # [u, D, n, c]

@@ -6,7 +6,7 @@ from gradflow.caching import threadsafe_cache
 
 
 @threadsafe_cache
-def select_device():
+def select_device() -> tuple[str, str | None]:
     """Settle, once per process, what JAX computes on.
 
     Returns:
@@ -17,7 +17,8 @@ def select_device():
     try:
         device = jax.devices()[0]
     except (RuntimeError, AssertionError):  # JAX raises one or the other, by platform
-        notice = f"There is no {jax.config.jax_platforms} device here: gradflow computes on the CPU."
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        notice = f"There is no {asked} device here: gradflow computes on the CPU."
         jax.config.update("jax_platforms", "cpu")
         device = jax.devices()[0]
     kind = device.platform.upper()

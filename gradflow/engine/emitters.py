@@ -1,5 +1,6 @@
 """What a sweep leaves behind at each step: norms of δ, δ itself, norms of the state's sensitivity."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -7,11 +8,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradflow.engine.backward import CotangentBlock, cotangent_block, delta_of, sweep, vjp_step
+from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
 
 
-def emit_norms(tape, block):
+def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
     """The emit of a `sweep` that gives ‖δ_g(s)‖ as (mantissa, exponent), each [D, B].
 
     δ is of the size of ct, which is near one, so its squares are mostly numbers. Where the sum of them is not, or is so
@@ -41,7 +43,7 @@ def emit_norms(tape, block):
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
-def block_norms(tape, low, *, cell_path_only, block_size):
+def block_norms(tape: Tape, low: jax.Array, *, cell_path_only: bool, block_size: int) -> tuple[jax.Array, ...]:
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, B]."""
     block = cotangent_block(tape.cotangents, low, block_size)
     emit = emit_norms(tape, block)
@@ -49,7 +51,7 @@ def block_norms(tape, low, *, cell_path_only, block_size):
 
 
 @jax.jit
-def norm_over_gates(mantissa, exponent, gate_mask):
+def norm_over_gates(mantissa: jax.Array, exponent: jax.Array, gate_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """‖δ(t, s)‖ of one block over the chosen gates, bool[D], as (mantissa, exponent), each [B, T(s)]."""
     mantissa = jnp.where(gate_mask[None, :, None], mantissa, 0)
     top = largest_exponent(mantissa, exponent, axis=1)
@@ -57,13 +59,13 @@ def norm_over_gates(mantissa, exponent, gate_mask):
     return jnp.sqrt(total).T, top[:, 0].T
 
 
-def largest_exponent(mantissa, exponent, axis):
+def largest_exponent(mantissa: jax.Array, exponent: jax.Array, axis: int) -> jax.Array:
     """The largest exponent of what is not zero along `axis`, which is kept."""
     return jnp.max(jnp.where(mantissa > 0, exponent, ZERO_EXPONENT), axis=axis, keepdims=True)
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
-def deltas(tape, t, *, cell_path_only):
+def deltas(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
     """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
 
     def emit(s, delta, state):
@@ -76,7 +78,7 @@ def deltas(tape, t, *, cell_path_only):
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
-def state_norms(tape, t, *, cell_path_only):
+def state_norms(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> tuple[jax.Array, ...]:
     """‖dh_i(t)/d carry(s)‖ of every unit i of one t, all states together, as (mantissa, exponent), each [T(s), n]."""
     dtype, n = tape.cotangents.dC_dh.dtype, tape.cotangents.dC_dh.shape[1]
 

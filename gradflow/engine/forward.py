@@ -1,11 +1,13 @@
 """A problem on its device, run forwards and linearised: all that the backward sweep needs."""
 
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gradflow.activations import gate_value
 from gradflow.cells import Cell
@@ -19,7 +21,7 @@ from gradflow.engine.jacobians import (
     step_jacobians,
 )
 from gradflow.engine.unroll import Trajectory, unroll
-from gradflow.problem import check
+from gradflow.problem import Problem, check
 from gradflow.weights import Weights
 
 
@@ -30,14 +32,14 @@ class Tape(NamedTuple):
     trajectory: Trajectory
     jacobians: Jacobians
     cotangents: Cotangents
-    factors: dict  # field -> the other factor z(s) of its outer product, finite, padded to [T, max(n, m)]
+    factors: dict[str, jax.Array]  # field -> the other factor z(s) in its terms, finite, padded to [T, max(n, m)]
 
 
 class Outputs(NamedTuple):
     """What else a forward pass tells."""
 
     cost: jax.Array  # [T]
-    gates: dict  # value of the sigmoid gates, each [T, n]
+    gates: dict[str, jax.Array]  # value of the sigmoid gates, each [T, n]
     flags: Flags
 
 
@@ -54,11 +56,11 @@ class ForwardPass(NamedTuple):
     device: str
 
     @property
-    def limit(self):
+    def limit(self) -> int:
         """The first t that has no gradient."""
         return len(self.outputs.cost) if self.overflow is None else self.overflow
 
-    def gate_index(self, weight, gate):
+    def gate_index(self, weight: str, gate: str | None) -> list[int]:
         """Which of the D rows of δ hold dC/da for this field and gate."""
         index = {name: i for i, name in enumerate(self.cell.gates)}
         if weight.endswith("_ih"):
@@ -101,31 +103,40 @@ def _factors(before, inputs):
     return z | {"bias_hh": z["bias_ih"]}
 
 
-def forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only) -> ForwardPass:
+def forward(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    pins: Mapping[str, ArrayLike] | None,
+    carry: Iterable[ArrayLike] | None,
+    cell_path_only: bool,
+) -> ForwardPass:
     """Check a problem, put it on its device and run it forwards."""
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
     arrays = working_arrays(problem)
     return _forward_pass(problem.cell, cell_path_only, arrays, *_linearise_one(problem.cell, *arrays))
 
 
-def forward_all(problems, cell_path_only) -> list[ForwardPass]:
+def forward_all(problems: Iterable[dict[str, Any]], cell_path_only: bool) -> list[ForwardPass]:
     """Check several problems of one cell and size and run them forwards together; see `gradient_maps`."""
-    problems = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
-    if not problems:
+    checked = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
+    if not checked:
         return []
-    arrays = [working_arrays(each) for each in problems]
+    arrays = [working_arrays(each) for each in checked]
     kinds = {
         (each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(own)))
-        for each, own in zip(problems, arrays, strict=True)
+        for each, own in zip(checked, arrays, strict=True)
     }
     if len(kinds) > 1:
         raise ValueError(f"problems are of {len(kinds)} kinds; all must have the same cell, shapes and precision")
-    cell = problems[0].cell
+    cell = checked[0].cell
     together = _linearise_all(cell, *jax.tree.map(lambda *a: np.stack(a), *arrays))
     return [_forward_pass(cell, cell_path_only, own, *_one_of(together, i)) for i, own in enumerate(arrays)]
 
 
-def divergence(fwd):
+def divergence(fwd: ForwardPass) -> np.ndarray:
     """How far a change of W_hh in its last digits moves both the state and the Jacobian of a step, f64[T].
 
         min(‖h'(s) − h(s)‖ / ‖h(s)‖, ‖J'(s) − J(s)‖ / ‖J(s)‖)        J(s) = d carry(s) / da(s)
@@ -154,7 +165,7 @@ def _relative_change(a, other):
         return np.where(size > least, np.nan_to_num(np.linalg.norm(other - a, axis=1) / size), 0.0)
 
 
-def working_arrays(problem):
+def working_arrays(problem: Problem) -> tuple:
     """What the forward pass takes, in the working precision."""
     dtype = jax.dtypes.canonicalize_dtype(problem.dtype)
     return jax.tree.map(partial(_as, dtype), problem[1:-1])

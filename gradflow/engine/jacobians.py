@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradflow.cells import Cell, Pin
 from gradflow.engine.scaling import dot, power_of_two, scaled_array
-from gradflow.engine.unroll import copy_at, state_preact
+from gradflow.engine.unroll import Carry, Trajectory, copy_at, state_preact
+from gradflow.weights import Weights
 
 
 class Jacobians(NamedTuple):
@@ -37,7 +39,7 @@ class Flags(NamedTuple):
     underflowed: jax.Array  # a state became zero by underflow, bool[T]
 
 
-def step_jacobian(cell, a_x, a_h, carry, pins):
+def step_jacobian(cell: Cell, a_x: jax.Array, a_h: jax.Array, carry: Carry, pins: dict[str, Pin]) -> Jacobians:
     """The Jacobians of one step, [K, D, n] and [K, K, n], as the `vmap`ped vjp of each of its K states."""
     _, vjp = jax.vjp(lambda *differentiable: cell.step(*differentiable, pins), a_x, a_h, carry)
     one = jnp.eye(len(carry), dtype=a_h.dtype)
@@ -48,7 +50,7 @@ def step_jacobian(cell, a_x, a_h, carry, pins):
     return Jacobians(by_h, jnp.stack(by_carry, axis=1))
 
 
-def output_cotangent(readout, h, target):
+def output_cotangent(readout: jax.Array, h: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """dC/dh = readoutᵀ (readout h − target) as (mantissa, exponent), and C; a NaN target masks both."""
     masked = jnp.isnan(target).any()
     parts = readout, h, jnp.where(masked, 0, target)
@@ -63,19 +65,19 @@ def output_cotangent(readout, h, target):
     return dC_dh, own + r_exponent + top, cost
 
 
-def unscaled_cotangent(readout, h, target):
+def unscaled_cotangent(readout: jax.Array, h: jax.Array, target: jax.Array) -> jax.Array:
     """The same dC/dh in plain arithmetic."""
     return dot(jnp.where(jnp.isnan(target).any(), 0, dot(readout, h) - target), readout)
 
 
-def output_cotangents(readout, h, targets):
+def output_cotangents(readout: jax.Array, h: jax.Array, targets: jax.Array) -> tuple[Cotangents, jax.Array]:
     """`Cotangents` and C(t) of all t."""
     dC_dh, exponent, cost = jax.vmap(output_cotangent, in_axes=(None, 0, 0))(readout, h, targets)
     unscaled = jax.vmap(unscaled_cotangent, in_axes=(None, 0, 0))(readout, h, targets)
     return Cotangents(finite(dC_dh), exponent, unscaled), cost
 
 
-def numeric_flags(cell, weights, trajectory, jacobians):
+def numeric_flags(cell: Cell, weights: Weights, trajectory: Trajectory, jacobians: Jacobians) -> Flags:
     """`Flags` of a trajectory and its raw Jacobians.
 
     Is a zero state a closed gate, or did it underflow? A second step, from a carry whose tiny entries are enlarged,
@@ -97,11 +99,11 @@ def numeric_flags(cell, weights, trajectory, jacobians):
     return Flags(~jnp.stack(sound).all(0), underflowed.any((1, 2)))
 
 
-def step_jacobians(cell, trajectory):
+def step_jacobians(cell: Cell, trajectory: Trajectory) -> Jacobians:
     """`Jacobians` of all steps, raw."""
     return jax.vmap(partial(step_jacobian, cell))(*trajectory.residuals)
 
 
-def finite(a):
+def finite(a: jax.Array) -> jax.Array:
     """Zero in place of what is not finite: the costs that meet it are masked."""
     return jnp.where(jnp.isfinite(a), a, 0)

@@ -3,35 +3,42 @@
 Timed on two cores: `tests/benchmarks/engine.py --rows`. Sizes are in numbers, not bytes.
 """
 
+from collections.abc import Callable
+from functools import reduce
 from math import ceil, inf, sqrt
+from operator import add
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradflow.engine.jacobians import Jacobians
 from gradflow.engine.scaling import dot
+from gradflow.engine.unroll import Carry
+from gradflow.weights import Weights
 
 
-def index_step(a, s):
+def index_step(a: jax.Array, s: jax.Array) -> jax.Array:
     """a[s], of an s that is known to lie within."""
     return lax.dynamic_index_in_dim(a, s, keepdims=False)
 
 
-def matmul_all_gates(W, W_T, jac_preact, delta, ct):
+def matmul_all_gates(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_g W_gᵀ δ_g as it stands: one product with all G·n rows of δ_h."""
     return dot(W_T, delta.reshape(-1, delta.shape[2])[: len(W)])
 
 
-def matmul_folded(W, W_T, jac_preact, delta, ct):
+def matmul_folded(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_k M_k ct_k with all M_kᵀ below one another: one product for all states."""
     n = W.shape[1]
     M_T = _fold(W.reshape(-1, n, n), lambda g: jac_preact[:, g, :, None])  # [K, n, n]
     return dot(M_T.reshape(-1, n).T, jnp.concatenate(ct))
 
 
-def matmul_per_state(W, W_T, jac_preact, delta, ct):
+def matmul_per_state(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_k M_k ct_k, a product a state."""
     gates = jnp.split(W_T, len(W) // W.shape[1], axis=-1)
-    return sum(map(dot, _fold(gates, lambda g: jac_preact[:, g, None, :]), ct))
+    return reduce(add, map(dot, _fold(gates, lambda g: jac_preact[:, g, None, :]), ct))
 
 
 def _fold(gates, jacobian):
@@ -56,7 +63,7 @@ def _tuned(n):
     return next(row for row in TUNED if n < row[0])
 
 
-def recurrent_product(weights, jacobians):
+def recurrent_product(weights: Weights, jacobians: Jacobians) -> Callable:
     """(s, δ [D, n, B], ct) -> W_hhᵀ δ_h [n, B], in the layout that is fastest for n units and B costs.
 
         W_hhᵀ δ_h = Σ_g W_gᵀ Σ_k (∂carry_k/∂a_g ⊙ ct_k) = Σ_k M_k ct_k        M_k = Σ_g W_gᵀ diag(∂carry_k/∂a_g)
@@ -76,7 +83,7 @@ def recurrent_product(weights, jacobians):
     return times
 
 
-def choose_block_size(n, steps):
+def choose_block_size(n: int, steps: int) -> int:
     """How many times t make a block, for n units and T steps.
 
     B blocks take T (B + 1) / 2 steps back, each at the price of A + T / B costs: least at B = √(T / A), where A is what

@@ -3,13 +3,17 @@
 Plain arithmetic, which underflows and overflows as it always does: no scaling, no blocks, nothing of the fast sweep.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import ArrayLike
 
+from gradflow.cells import Cell
 from gradflow.engine.forward import working_arrays
 from gradflow.engine.jacobians import unscaled_cotangent
 from gradflow.engine.unroll import copy_at, input_preact, step, unroll
@@ -17,7 +21,17 @@ from gradflow.problem import check, check_time
 from gradflow.weights import Weights
 
 
-def all_terms(cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False):
+def all_terms(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    *,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+    cell_path_only: bool = False,
+) -> Weights:
     """Every dC(t)/dW(s), the whole matrices; the algorithm of the engine in its simplest form.
 
         δ(t,s) = ∂carry(s)/∂a(s)ᵀ ct(t,s)        ct(t,s−1) = ∂carry(s)/∂carry(s−1)ᵀ ct(t,s) + W_hhᵀ δ_h(t,s)
@@ -29,12 +43,16 @@ def all_terms(cell, weights, inputs, readout, targets, *, pins=None, carry=None,
         `Weights` of arrays [t, s, ...]; zeros where s > t.
     """
     problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
-    cell, arrays = problem.cell, jax.tree.map(jnp.asarray, working_arrays(problem))
-    weights, inputs, readout, targets, pins, carry = arrays
+    arrays = jax.tree.map(jnp.asarray, working_arrays(problem))
+    return _all_terms(problem.cell, *arrays, cell_path_only=cell_path_only)
+
+
+def _all_terms(cell, weights, inputs, readout, targets, pins, carry, *, cell_path_only):
     trajectory, T = unroll(cell, weights, inputs, pins, carry), len(inputs)
     dC_dh = jax.vmap(partial(unscaled_cotangent, readout))(trajectory.after[0], targets)  # [t, n]
     ct = [jnp.zeros_like(dC_dh) for _ in cell.carry]  # dC(t)/d carry(s), each [t, n]
-    delta_x, delta_h = [None] * T, [None] * T
+    delta_x: Any = [None] * T
+    delta_h: Any = [None] * T
     for s in reversed(range(T)):
         ct[0] = ct[0].at[s].set(dC_dh[s])  # C(t) enters at s = t
         *residuals, pins = jax.tree.map(lambda a, s=s: a[s], trajectory.residuals)
@@ -53,7 +71,18 @@ def _flat(a):
     return a.reshape(len(a), -1)
 
 
-def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, carry=None, cell_path_only=False):
+def whole_gradient(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    readout: ArrayLike,
+    targets: ArrayLike,
+    t: int,
+    *,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+    cell_path_only: bool = False,
+) -> Weights:
     """Differentiate C(t) by the shared weights.
 
         dC(t)/dW,   C(t) = ½ ‖readout · h(t) − target(t)‖²
@@ -76,7 +105,9 @@ def whole_gradient(cell, weights, inputs, readout, targets, t, *, pins=None, car
     return Weights(*map(np.asarray, gradient))
 
 
-def whole_gradients(cell, weights, inputs, readout, targets, t):
+def whole_gradients(
+    cell: str | Cell, weights: Weights, inputs: np.ndarray, readout: ArrayLike, targets: np.ndarray, t: int
+) -> Weights:
     """`whole_gradient` of the same weights for B sequences at once.
 
     Args:

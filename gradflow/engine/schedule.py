@@ -6,16 +6,19 @@ time. What a block needs is bounded by its size.
 
 import os
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
+from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradflow.engine.compile_cache import COMPILED
+from gradflow.engine.forward import ForwardPass
 from gradflow.engine.recurrent_product import SMALL_BLOCK
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
@@ -30,20 +33,20 @@ class BlockCache:
     backwards from the first horizon asked for, so that nothing beyond it is computed, and from T once that is exceeded.
     """
 
-    def __init__(self, steps, delta_rows):
-        self._steps, self._ends = steps, []
-        self._results = defaultdict(dict) if 8 * steps**2 * delta_rows <= ROOM else None
+    def __init__(self, steps: int, delta_rows: int) -> None:
+        self._steps, self._ends = steps, list[int]()
+        self._results = defaultdict[str, dict[int, Any]](dict) if 8 * steps**2 * delta_rows <= ROOM else None
 
-    def results(self, question):
+    def results(self, question: str) -> dict[int, Any] | None:
         """low -> result of the blocks computed for a question; None where nothing is kept."""
         return None if self._results is None else self._results[question]
 
     @staticmethod
-    def fit(block_size, bytes_each):
+    def fit(block_size: int, bytes_each: int) -> int:
         """The block size, or fewer costs where they need more than `ROOM`."""
         return min(block_size, max(8, ROOM // bytes_each))
 
-    def end(self, steps):
+    def end(self, steps: int) -> int:
         """Where the last block ends, if times below `steps` are asked for."""
         if self._results is None:
             return steps
@@ -54,7 +57,17 @@ class BlockCache:
         return min(enough)
 
 
-def blocks(fwd, function, steps, block_size, *arguments, cache, question, mesh=None, **static):
+def blocks(
+    fwd: ForwardPass,
+    function: Callable,
+    steps: int,
+    block_size: int,
+    *arguments: jax.Array,
+    cache: BlockCache,
+    question: str,
+    mesh: Mesh | None = None,
+    **static: Any,
+) -> Iterator[tuple[int, Any]]:
     """Yield (low, function(tape, low, *arguments, …)) for every block of times that begins before `steps`.
 
     A block is low … low + block_size − 1. The last one ends at `cache.end`; the first may begin before time 0, with
@@ -66,10 +79,11 @@ def blocks(fwd, function, steps, block_size, *arguments, cache, question, mesh=N
         mesh: the `jax.sharding.Mesh` whose devices compute; None for threads on one device.
     """
     static |= {"cell_path_only": fwd.cell_path_only, "block_size": block_size}
-    cached, lows = cache.results(question), range(cache.end(steps) - block_size, -block_size, -block_size)
-    lows = [low for low in lows if low < steps]
-    missing = [low for low in lows if not cached or low not in cached]
-    yield from ((low, cached[low]) for low in lows if low not in missing)
+    cached, last = cache.results(question), cache.end(steps) - block_size
+    lows = [low for low in range(last, -block_size, -block_size) if low < steps]
+    kept = {low: cached[low] for low in lows if cached and low in cached}
+    missing = [low for low in lows if low not in kept]
+    yield from kept.items()
     compute = _by_threads if mesh is None else partial(_by_devices, mesh)
     for low, result in compute(fwd, function, missing, arguments, static):
         if cached is not None:
@@ -83,7 +97,7 @@ def _by_threads(fwd, function, lows, arguments, static):
     The first call of its kind compiles, alone. Small blocks stay with their caller: for them to hand over costs more
     of the processor than it saves time.
     """
-    tape, x64 = fwd.tape, jax.config.jax_enable_x64
+    tape, x64 = fwd.tape, jax.config.jax_enable_x64  # type: ignore[attr-defined]
     device = next(iter(fwd.outputs.cost.devices()))
     shapes = [(a.shape, a.dtype) for a in (tape.weights.weight_hh, tape.factors["weight_ih"], tape.jacobians.preact)]
     kind = (function, *static.values(), device, *shapes)

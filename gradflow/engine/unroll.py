@@ -6,8 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradflow.cells import Cell, Pin
 from gradflow.engine.scaling import dot
 from gradflow.weights import Weights
+
+Carry = tuple[jax.Array, ...]  # K states, h first
 
 
 class Trajectory(NamedTuple):
@@ -15,38 +18,40 @@ class Trajectory(NamedTuple):
 
     a_x: jax.Array  # W_ih x(s) + b_ih, [T, G, n]
     a_h: jax.Array  # W_hh h(s−1) + b_hh, [T, G, n]
-    before: tuple  # the carry before each step, K states of [T, n], h first
-    after: tuple  # the carry after it
-    pins: dict  # gate -> Pin of [T]
+    before: Carry  # the carry before each step, K states of [T, n], h first
+    after: Carry  # the carry after it
+    pins: dict[str, Pin]  # gate -> Pin of [T]
 
     @property
-    def residuals(self):
+    def residuals(self) -> tuple[jax.Array, jax.Array, Carry, dict[str, Pin]]:
         """The arguments of `cell.step` at every step: what its vjp depends on."""
         return self.a_x, self.a_h, self.before, self.pins
 
 
-def copy_at(weights, s):
+def copy_at(weights: Weights, s: int | jax.Array) -> Weights:
     """The copy of the weights that step s uses."""
     return weights if weights.weight_hh.ndim == 2 else Weights(*(field[s] for field in weights))
 
 
-def input_preact(weights, x):
+def input_preact(weights: Weights, x: jax.Array) -> jax.Array:
     """a_x = W_ih x + b_ih, [G, n]."""
     return (dot(weights.weight_ih, x) + weights.bias_ih).reshape(-1, weights.weight_hh.shape[-1])
 
 
-def state_preact(weights, h):
+def state_preact(weights: Weights, h: jax.Array) -> jax.Array:
     """a_h = W_hh h + b_hh, [G, n]."""
     return (dot(weights.weight_hh, h) + weights.bias_hh).reshape(-1, len(h))
 
 
-def step(cell, weights, a_x, carry, pins, cell_path_only=False):
+def step(
+    cell: Cell, weights: Weights, a_x: jax.Array, carry: Carry, pins: dict[str, Pin], cell_path_only: bool = False
+) -> tuple[jax.Array, Carry]:
     """One step of one example: (a_h, the next carry). With `cell_path_only` no gradient goes through a_h."""
     a_h = state_preact(weights, lax.stop_gradient(carry[0]) if cell_path_only else carry[0])
     return a_h, cell.step(a_x, a_h, carry, pins)
 
 
-def unroll(cell, weights, inputs, pins, carry) -> Trajectory:
+def unroll(cell: Cell, weights: Weights, inputs: jax.Array, pins: dict[str, Pin], carry: Carry) -> Trajectory:
     """Run a cell over inputs [T, m] from an initial carry. All a_x are one matrix product."""
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(copy_at(weights, s), x))(steps, inputs)

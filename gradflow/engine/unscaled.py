@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradflow.cells import Cell
 from gradflow.engine.backward import CotangentBlock, slice_times, sweep
+from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import dot, no_shift, normalise, power_of_two
 from gradflow.weights import Weights
@@ -38,7 +40,7 @@ def _sweep(cell, cell_path_only, tape, low, block_size, emit):
 
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only", "block_size"))
-def block_squares(tape, low, *, cell, cell_path_only, block_size):
+def block_squares(tape: Tape, low: jax.Array, *, cell: Cell, cell_path_only: bool, block_size: int) -> jax.Array:
     """‖δ_g(t, s) z(s)ᵀ‖² of one block and the four fields, [T(s), 4, D, B].
 
     A row of a term is δ_i z(s)ᵀ, of norm |δ_i| ‖z(s)‖, so that its sum of squares needs no matrix.
@@ -48,7 +50,7 @@ def block_squares(tape, low, *, cell, cell_path_only, block_size):
 
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
-def unscaled_deltas(tape, t, *, cell, cell_path_only):
+def unscaled_deltas(tape: Tape, t: jax.Array, *, cell: Cell, cell_path_only: bool) -> list[jax.Array]:
     """The same ‖δ_g(t, s) z(s)ᵀ‖² of one t, [T, 4, D], and δ(t, s) itself, [T, D, n]."""
     squares = _squares(tape.factors)
     emit = lambda s, delta, state: (squares(s, delta), delta)
@@ -68,7 +70,7 @@ def _norms(z):
 
 
 @jax.jit
-def partial_squares(delta, z, t):
+def partial_squares(delta: jax.Array, z: jax.Array, t: jax.Array) -> jax.Array:
     """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖² for every u, [T, D], the lags u > t last."""
 
     def add(total, u):  # [D, n, c]
