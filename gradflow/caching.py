@@ -1,4 +1,4 @@
-"""Computed once, by whoever comes first, while the others wait."""
+"""What is computed once, by whoever comes first, while the others wait; and the book of what is compiled."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -6,6 +6,10 @@ from threading import RLock
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+# What this process has compiled: kinds of block (`engine.schedule`) and of scenario (`app.measurement`); emptied by
+# `engine.compile_cache.forget_compiled`, which gives up all of it.
+COMPILED: set[tuple] = set()
 
 
 def threadsafe_cache(function: Callable[..., Result]) -> Callable[..., Result]:

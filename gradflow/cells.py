@@ -51,7 +51,7 @@ class Cell(NamedTuple):
         """What the page calls a gate."""
         return dict(self.labels).get(gate, gate)
 
-    def used(self, weight):
+    def used(self, weight: str) -> str:
         """The weight itself, or its like at the input where no step uses it."""
         return weight.replace("_hh", "_ih") if weight in self.unused else weight
 

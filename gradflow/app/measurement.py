@@ -1,4 +1,4 @@
-"""What the page shows of a scenario, measured; with all caches and locks, and what is compiled.
+"""What the page shows of a scenario, measured; with all caches and locks.
 
 Every shape is that of `MAX_HORIZON`, of which the horizon takes the first blocks and slices, as causality allows: one
 compilation serves every horizon and every time.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradflow.app.scenario import MAX_HORIZON, Scenario
+from gradflow.caching import COMPILED
 from gradflow.cells import CELLS
 
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 # Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
 # a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
 _TURN, _FIRST = Lock(), Lock()
-_MEASURED: set[tuple[str, int, bool]] = set()
 KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
 
 
 def measured_kinds() -> frozenset[tuple[str, int, bool]]:
     """The kinds of scenario that are compiled in this process."""
-    return frozenset(_MEASURED)
+    return frozenset(kind for what, kind, *_ in COMPILED.copy() if what is Scenario)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,22 +113,18 @@ def measure(scenario: Scenario) -> Measurement:
 
     The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
     """
-    if scenario.kind in _MEASURED:
+    if scenario.kind in measured_kinds():
         with _TURN:
             return _measure(scenario)
     with _FIRST:
-        if scenario.kind not in _MEASURED and len(_MEASURED) >= KINDS:
-            _forget_compiled()
+        kinds = measured_kinds()
+        if scenario.kind not in kinds and len(kinds) >= KINDS:
+            from gradflow.engine.compile_cache import forget_compiled
+
+            forget_compiled()
         measurement = _measure(scenario)
-        _MEASURED.add(scenario.kind)
+        COMPILED.add((Scenario, scenario.kind))
         return measurement
-
-
-def _forget_compiled():
-    from gradflow.engine.compile_cache import forget_compiled
-
-    _MEASURED.clear()
-    forget_compiled()
 
 
 def _plain_logs(values):

@@ -59,7 +59,7 @@ def pinnable_gates(cell: str) -> tuple[str, ...]:
 
 def weight_names(cell: str) -> tuple[str, ...]:
     """The weights that a step of the cell uses, and all."""
-    return tuple(name for name in CHOICES["weight"] if name not in CELLS[cell].unused)
+    return tuple(str(name) for name in CHOICES["weight"] if name not in CELLS[cell].unused)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def parse(params: Mapping[str, str]) -> tuple[Scenario, str, tuple[str, ...]]:
     given = {field: params[field] for field in vars(Scenario()) if field in params}
     if not given and name in PRESETS:
         return PRESETS[name], name, ()
-    values = {}
+    values: dict[str, Any] = {}
     fixed = defaults(given.get("init", Scenario.init))
     for field, raw in given.items():  # the cell first
         cell = values.get("cell", Scenario.cell)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import jax
 
-from gradflow.caching import threadsafe_cache
+from gradflow.caching import COMPILED, threadsafe_cache
 
-COMPILED: set[tuple] = set()  # the kinds of block that this process has compiled; see `engine.schedule`
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 

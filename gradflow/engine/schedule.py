@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gradflow.engine.compile_cache import COMPILED
+from gradflow.caching import COMPILED
 from gradflow.engine.forward import ForwardPass
 from gradflow.engine.recurrent_product import SMALL_BLOCK
 

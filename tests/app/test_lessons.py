@@ -189,7 +189,7 @@ def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
     order = []
     monkeypatch.setattr(compile_cache, "keep_compiled", lambda: order.append("keep"))
     monkeypatch.setattr(live_chart, "measure", lambda scenario: order.append("measure") or measure(scenario))
-    monkeypatch.setattr(measurement, "_MEASURED", set())
+    monkeypatch.setattr(measurement, "COMPILED", set())
     assert not open_lessons(lesson=5, answers="5:2").exception
     assert order[:2] == ["keep", "measure"]
 

@@ -11,7 +11,8 @@ from gradflow.app import measurement
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
 from gradflow.app.streamlit_patches import release_memory
-from gradflow.engine.compile_cache import COMPILED
+from gradflow.caching import COMPILED
+from gradflow.engine.compile_cache import forget_compiled
 from support.load import load
 from support.memory import resident
 from support.strategies import WHOLE
@@ -40,7 +41,7 @@ def test_another_sessions_numbers_would_be_noticed(server):
 
 
 def test_random_scenarios_compile_once_a_kind_and_memory_stays_flat(compilations):
-    measurement._forget_compiled()  # whatever other tests have left
+    forget_compiled()  # whatever other tests have left
     dice, seen, memory = random.Random(0), set(), []
     count = 600 if WHOLE else 300
     for k in range(count):
@@ -68,7 +69,7 @@ def random_scenario(dice):
 def test_the_number_of_compiled_kinds_is_bounded(monkeypatch, compilations):
     monkeypatch.setattr(measurement, "KINDS", 3)
     sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
-    measurement._forget_compiled()
+    forget_compiled()
     assert not COMPILED
     for each in sizes:
         measure(each)
