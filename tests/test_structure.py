@@ -47,14 +47,16 @@ APPLICATION = (
     "lessons",
     "export",
     "charts",
+    "frame",
     "url_state",
+    "frame_route",
     "errors",
     "labels",
     "session",
+    "streamlit_patches",
     "components",
     "sidebar",
     "toolbar",
-    "streamlit_patches",
     "live_chart",
     "navigation",
     "live_training",
@@ -66,6 +68,7 @@ ALLOWED = {  # library -> the modules that may import it
         "app",
         *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("url_state") :] if module != "labels"),
     },
+    "starlette": {"gradflow.app.frame_route"},
     "altair": {"gradflow.app.charts.specs"},
     "optax": {"gradflow.app.training"},
     "jax": {
@@ -188,7 +191,7 @@ def test_a_page_loads_nothing_that_only_builds():
 from streamlit.testing.v1 import AppTest
 app = AppTest.from_file({str(APP)!r}, default_timeout=120)
 app.query_params["closer"] = "true"
-assert app.run().get("vega_lite_chart") and not app.exception
+assert app.run().get("bidi_component") and not app.exception
 """
     assert not loaded({"altair", "pandas"}, code)
 

@@ -1,41 +1,31 @@
-"""The live picture, for every page that has one: verdict, chart and ranges in one fragment, and what keeps it fast."""
+"""The live picture, for every page that has one: sentence, chart and ranges in one fragment, and what keeps it fast."""
 
 import gc
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, lru_cache
-from html import escape
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app.components import range_slider
+from gradflow.app.components.picture import picture
 from gradflow.app.counterexample import every_cell
 from gradflow.app.errors import error_boundary
 from gradflow.app.measurement import Measurement, measure, measured_kinds
-from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
+from gradflow.app.scenario import Scenario
 from gradflow.app.streamlit_patches import disable_nagle, limit_malloc_arenas, patch_yield_points, release_memory
 from gradflow.app.view import View
 
 if TYPE_CHECKING:
-    from gradflow.app.charts import Chart
     from gradflow.app.charts.base import Tables
 
 HERE = Path(__file__).parent
-SAMPLES = 7  # of a sweep, for its frame
 _VISITORS = count(1)
 Ranges = Callable[[dict[str, Any] | None], None]  # draws the ranges, for a click on this target
 Also = Callable[[Measurement, View], None]
-Verdict = Callable[[Measurement, View, bool], str]  # at rest?
-HIDDEN_TEXT = {
-    "factor": "",
-    "total": "",
-    **{f"factor{k}": "" for k in range(len(CHOICES["cell"]))},
-}  # what a picture says of itself
 
 
 def inject_css(large: bool = False) -> None:
@@ -46,7 +36,7 @@ def inject_css(large: bool = False) -> None:
         st.html(HERE / "stage.css")
 
 
-def begin(ranges: Ranges, also: Also, verdict: Verdict | None, large: bool = False) -> None:
+def begin(ranges: Ranges, also: Also, lesson: int | None = None, revealed: bool = True, large: bool = False) -> None:
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
     message = get_ready(st.session_state.scenario)
     from gradflow.app.charts import (
@@ -54,51 +44,55 @@ def begin(ranges: Ranges, also: Also, verdict: Verdict | None, large: bool = Fal
     )
 
     st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()}</style>")
-    live_picture(st.container(key="verdict"), ranges, also, verdict)
+    live_picture(ranges, also, lesson, revealed)
     message.empty()  # it stays until the new picture is there: the old one is greyed as long
 
 
 @st.fragment
-def live_picture(top: DeltaGenerator, ranges: Ranges, also: Also, verdict: Verdict | None) -> None:
-    """Draw the picture where it stands, and again at each move.
+def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool) -> None:
+    """Draw the picture where it stands, and again at each move that comes by a run.
 
     Args:
-        top: the container of the verdict.
         ranges: (target) -> None, draws the ranges that move it.
         also: (measurement, view) -> None, draws what else follows them.
-        verdict: (measurement, view, at rest?) -> the sentence over it; None leaves out all that tells what the numbers
-            mean, for a person who is to say it first.
+        lesson: whose picture it is; None: Explore's.
+        revealed: whether it is told what the numbers mean; not before a person has said it first.
     """
     with error_boundary():
-        from gradflow.app import charts  # after the first paint
+        from gradflow.app import frame  # after the first paint
 
         moves = range_slider.take()
-        view = st.session_state.view
-        measurement = measure(st.session_state.scenario)
-        markup, shown = prepare(measurement, view, moves, verdict)
-        # All is computed. The chart takes longest to pack; what is small follows, so that all is sent in one go.
-        spec = {**charts.specification(view.show, view.stage), "datasets": shown.datasets}
-        st.vega_lite_chart(spec=spec, key="flow", width="stretch")
-        top.html(markup)
-        also(measurement, view)
-        ranges(target(shown))  # the last, since what it hands back to the ranges invites the next report
+        scenario, view = st.session_state.scenario, st.session_state.view
+        last: dict[str, Any] = st.session_state.get("last", {})
+        if last.get("show") != view.show:
+            last = {}
+        moving = bool(moves.held or moves.playing)
+        keeps = last.get("axes") if moving and last.get("playing") == moves.playing else None
+        flags = {"moving": moving, "playing": moves.playing, "overflowed": last.get("overflowed", True)}
+        request = frame.Request(scenario, view, lesson, revealed, dark(), axes=keeps, **flags)
+        record = frame.frame(request)
+        last = last | record | {"show": view.show, "playing": moves.playing}
+        st.session_state.last = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
+        spec = f"{view.show}_on_stage" if view.stage else view.show
+        picture("flow", spec, record, request.params(last["axes"], last["overflowed"]))
+        also(measure(scenario), view)
+        ranges(target(view, last["steps"]))  # the last, since what it hands back invites the next report
         settle_memory(measured_kinds())
         settle_visitor()
 
 
-def draw_chart(name: str, datasets: "Tables", key: str | None = None) -> None:
+def draw_chart(name: str, tables: "Tables", key: str | None = None) -> None:
     """Draw a chart beside the live picture; its letters follow the page's theme.
 
     Args:
         name: of its specification.
-        datasets: name -> Arrow table.
+        tables: name -> Arrow table.
         key: of the element, where one specification is drawn more than once; else the name.
     """
-    from gradflow.app import charts
+    from gradflow.app import frame
     from gradflow.app.charts import base
 
-    spec = {**charts.specification(name), "datasets": base.framed(datasets, dark=dark())}
-    st.vega_lite_chart(spec=spec, key=key or name, width="stretch")
+    picture(key or name, name, {"tables": frame.packed(base.framed(tables, dark=dark()))})
 
 
 def dark() -> bool:
@@ -134,95 +128,14 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
     return place
 
 
-class Shown(NamedTuple):
-    """A chart on screen."""
-
-    view: View
-    domain: tuple[float, ...]
-    steps: int  # of its lag axis
-    datasets: "Tables"
-    overflow: int | None
-    images: dict[str, str]  # what lies under the canvas, name -> data URL
-    playing: str | None
-
-
-def prepare(
-    measurement: Measurement, view: View, moves: range_slider.Moves, verdict: Verdict | None
-) -> tuple[str, Shown]:
-    """The verdict, as HTML, and the chart; while a drag goes through an overflow, the last good chart, greyed."""
-    from gradflow.app import charts  # after the first paint
-    from gradflow.app.charts import base, overview
-
-    chart = charts.CHARTS[view.show]
-    last: Shown | None = st.session_state.get("last")
-    if last is not None and last.view.show != view.show:
-        last = None
-    broken = moves.held and last and last.overflow is None and measurement.overflow is not None
-    if broken and last:
-        sentence = f"The network overflows at step {measurement.overflow}; this was just before." if verdict else ""
-        said, shown = "", last
-    else:
-        kept = kept_measurement(view.kept)
-        at_rest = not (moves.held or moves.playing)
-        sentence = verdict(measurement, view, at_rest) if verdict else ""
-        said = chart.say(measurement, view) if verdict else ""
-        domain = frame(chart, measurement, view, kept, moves, last)
-        # a sweep of the horizon draws into its widest frame
-        steps = MAX_HORIZON if moves.playing == "horizon" else len(measurement.cost)
-        fields = {"dark": dark(), "horizon": steps} | ({} if verdict else HIDDEN_TEXT)
-        datasets = base.framed(chart.data(measurement, view, kept, domain), **fields)
-        if moves.playing:
-            datasets = base.swept(datasets)
-        images = overview.images(measurement, view, domain, steps) if view.show == "terms" else {}
-        shown = Shown(view, domain, steps, datasets, measurement.overflow, images, moves.playing)
-        st.session_state.last = shown
-    seen = "said" if view.closer and not (view.stage and view.show == "terms") else "unseen"
-    image = '<img alt="" decoding="sync"'
-    tags = [f'{image} class={escape(name)} src="{escape(url)}">' for name, url in shown.images.items()]
-    # plain HTML in one element: a quarter of the time that a header and a text take
-    head, stop, rest = sentence.partition(". ")
-    more = [f" <small>{escape(rest)}</small>"] if rest else []
-    html = [f"<h2 class='{'broken' if broken else 'good'}'>{escape(head + stop.strip())}", *more, "</h2>"]
-    return "".join([*html, f"<p class='{escape(seen)}'>{escape(said)}</p>", *tags]), shown
-
-
-def frame(
-    chart: "Chart",
-    measurement: Measurement,
-    view: View,
-    kept: Measurement | None,
-    moves: range_slider.Moves,
-    last: Shown | None,
-) -> tuple[float, ...]:
-    """The frame of the axes: while something moves, the one that stands; for a sweep, one for all of it, bounded."""
-    if moves.playing and not (last and last.playing == moves.playing):
-        limits = RANGES[moves.playing]
-        values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
-        changes: list[dict[str, Any]] = [{moves.playing: value} for value in values]
-        sweep = [measure(replace(measurement.scenario, **changed)) for changed in changes]
-        return chart.sweep_frame(view, measurement, kept, *sweep)
-    if moves.held and last:
-        return last.domain
-    return chart.frame(view, measurement, kept)
-
-
-def kept_measurement(scenario: Scenario | None) -> Measurement | None:
-    """The measurement that stays in grey; computed once."""
-    if scenario is None:
-        return None
-    if st.session_state.get("kept", (None,))[0] != scenario:
-        st.session_state.kept = scenario, measure(scenario)
-    return st.session_state.kept[1]
-
-
-def target(shown: Shown) -> dict[str, Any] | None:
-    """Where a click on the map sets time and lag."""
-    if shown.view.show != "terms":
+def target(view: View, steps: int) -> dict[str, Any] | None:
+    """Where a click on the map sets time and lag; steps: of its lag axis."""
+    if view.show != "terms":
         return None
     from gradflow.app.charts import overview
 
-    area = overview.IMAGE_LAYOUTS[shown.view.stage].area()
-    return {"selector": ".st-key-picture canvas", "steps": shown.steps, **area}
+    area = overview.IMAGE_LAYOUTS[view.stage].area()
+    return {"selector": ".st-key-picture canvas", "steps": steps, **area}
 
 
 @cache

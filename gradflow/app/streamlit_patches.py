@@ -4,9 +4,13 @@ import contextlib
 import ctypes
 import os
 import socket
+from functools import cache
+from pathlib import Path
 
+import streamlit
 from streamlit.runtime.state.safe_session_state import SafeSessionState
 
+STATIC = Path(streamlit.__file__).parent / "static" / "static" / "js"
 M_ARENA_MAX = -8  # malloc.h
 
 
@@ -19,6 +23,19 @@ def patch_yield_points() -> None:
     begin = SafeSessionState.__init__
     patched = lambda self, state, yield_callback: begin(self, state, lambda: None)
     SafeSessionState.__init__ = patched  # type: ignore[method-assign]
+
+
+@cache
+def vega_module() -> str:
+    """The module of Streamlit's own code that loads Vega: it exports one function, () -> promise of {embed}.
+
+    Raises:
+        RuntimeError: this Streamlit has none, or several.
+    """
+    found = [path.name for path in STATIC.glob("loadVegaEmbed.*.js")]
+    if len(found) != 1:
+        raise RuntimeError(f"Streamlit {streamlit.__version__} has {len(found)} modules that load Vega; 1.67 has one")
+    return found[0]
 
 
 def disable_nagle() -> None:

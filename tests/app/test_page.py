@@ -1,6 +1,5 @@
 """The Explore page, run without a browser: it opens, every control moves it, links are read and written."""
 
-import json
 import re
 import sys
 
@@ -17,12 +16,14 @@ from gradflow.app.view import View
 from support.apptest_page import (
     MORE,
     checked,
+    components,
     drag,
     link,
     new_page,
     notices,
     open_explore,
     press,
+    record,
     shown,
     verdict,
     widget,
@@ -77,9 +78,7 @@ def test_discrete_control_moves_the_scenario_and_the_link(field):
 
 def ranges(at, key="ranges"):
     """What the live ranges of a panel are given, name -> its record."""
-    (panel,) = (e.proto for e in at.get("bidi_component") if e.proto.id.endswith(f"-{key}"))
-    (data,) = json.loads(panel.json)
-    return {each["name"]: each for each in data["ranges"]}
+    return {each["name"]: each for each in components(at)[key]["ranges"]}
 
 
 @pytest.mark.parametrize(("init", "forget"), [("pytorch", 0.5), ("keras", 0.731), ("chrono", 0.98)])
@@ -189,23 +188,22 @@ def test_a_link_gives_the_same_numbers():
 
 def test_axes_hold_during_a_drag_and_release():
     at = open_explore()
-    start = at.session_state["last"].domain
+    start = record(at)["axes"]
     drag(at, held="gain", gain=9.0)
-    assert at.session_state["last"].domain == start
+    assert record(at)["axes"] == start
     drag(at, gain=9.0)
-    assert at.session_state["last"].domain != start
+    assert record(at)["axes"] != start
 
 
 def test_overflow_keeps_the_last_good_picture_while_held():
     at = open_explore(cell="rnn-linear", gain="1", horizon="256")
-    good = at.session_state["last"].datasets
     drag(at, held="gain", gain=12.0)
     step = measure(shown(at)).overflow
-    assert step is not None
-    assert at.session_state["last"].datasets is good
+    assert step is not None and record(at)["broken"] == step
+    assert "tables" not in record(at), "the page is to leave what it has"
     assert str(step) in verdict(at)
     drag(at, gain=12.0)
-    assert at.session_state["last"].datasets is not good
+    assert record(at)["broken"] is None and "tables" in record(at)
 
 
 def test_an_error_is_a_notice_without_a_traceback(monkeypatch, caplog):

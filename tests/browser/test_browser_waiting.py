@@ -9,7 +9,7 @@ TITLE = "Each term by lag, cell by cell"
 WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
   window.seen = [];
   const look = () => {
-    const chart = document.querySelector(".st-key-picture .stVegaLiteChart");
+    const chart = document.querySelector(".st-key-picture .picture");
     const message = document.querySelector(".st-key-status")?.innerText ?? null;
     const old = !ink().some(({ text }) => text === "%s");
     const lit = document.querySelector("[data-testid=stMain] button[aria-checked=true]")?.innerText;
@@ -29,7 +29,7 @@ def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(vis
     seen = page.evaluate("seen")
     waiting = [frame for frame in seen if frame["message"] is not None]
     assert waiting, "there was nothing to wait for"
-    said = r"Getting ready for [\w-]+, [1-5] of 5 cells\. This happens once\.|Drawing\.|"  # how many are seen is chance
+    said = r"Getting ready for [\w-]+, [1-6] of 6 cells\. This happens once\.|Drawing\.|"  # how many are seen is chance
     assert all(re.fullmatch(said, frame["message"].strip()) for frame in waiting)
     begun = seen.index(waiting[0])
     assert all(frame["greyed"] for frame in seen[begun:] if frame["old"]), "the old chart stands under the lit tab"

@@ -7,8 +7,7 @@ import pytest
 
 from gradflow.app.charts import CHARTS, base, overview, waterfall
 from gradflow.app.charts.heatmap import COLOURS, map_pixels
-from gradflow.app.components.range_slider import Moves
-from gradflow.app.live_chart import Shown, frame
+from gradflow.app.frame import Request, frame
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES, Scenario
 from gradflow.app.view import View
@@ -19,9 +18,9 @@ LOGS = [name for name in CHARTS if name != "entry"]
 every_chart = pytest.mark.parametrize("name", CHARTS)
 
 
-def swept(name, scenario, field, last=None):
-    """The frame of a chart as a sweep begins, or goes on from what was shown last."""
-    return frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(True, field), last)
+def swept(name, scenario, field, axes=None):
+    """The axes of a chart as a sweep begins, or goes on in those that stand."""
+    return frame(Request(scenario, View(show=name), moving=True, playing=field, axes=axes))["axes"]
 
 
 def height(log, domain):
@@ -96,12 +95,11 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
 @every_chart
 def test_the_frame_is_chosen_once_and_left_once(name):
     scenario = replace(START, gates="pinned")
-    own = frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(False, None), None)
     first = swept(name, scenario, "forget")
-    shown = Shown(View(show=name), first, 100, {}, None, {}, "forget")
     for value in RANGES["forget"].low, 0.5, RANGES["forget"].high:
-        assert swept(name, replace(scenario, forget=value), "forget", shown) == first
-    assert frame(CHARTS[name], measure(scenario), View(show=name), None, Moves(False, None), shown) == own
+        assert swept(name, replace(scenario, forget=value), "forget", first) == first
+    at_rest = frame(Request(scenario, View(show=name)))["axes"]
+    assert at_rest == CHARTS[name].frame(View(show=name), measure(scenario))
 
 
 @every_chart

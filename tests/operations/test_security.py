@@ -165,8 +165,7 @@ def unescaped(tree):
         if name(call.func) in ("html", "iframe"):
             (body,) = call.args
             file = isinstance(body, ast.BinOp) and isinstance(body.op, ast.Div) and name(body.left) == "HERE"
-            ours = name(body) == "markup"  # from `prepare`, whose markup is looked at here
-            if not (isinstance(body, (ast.Constant, ast.JoinedStr)) or file or ours):
+            if not (isinstance(body, (ast.Constant, ast.JoinedStr)) or file):
                 yield ast.unparse(body)
 
 

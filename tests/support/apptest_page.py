@@ -1,5 +1,6 @@
 """The pages under Streamlit's `AppTest`, without a browser: opened by a link, moved, and read."""
 
+import json
 import re
 from html import unescape
 
@@ -65,9 +66,18 @@ def link(at):
     return {name: text if isinstance(text, str) else text[-1] for name, text in at.query_params.items()}
 
 
+def components(at):
+    """What our own components are given, key -> data."""
+    return {each.proto.id.rpartition("-")[2]: json.loads(each.proto.json)[0] for each in at.get("bidi_component")}
+
+
+def record(at):
+    """The live picture, as `frame.frame` returns it."""
+    return components(at)["flow"]["record"]
+
+
 def verdict(at):
-    (body,) = (html.proto.body for html in at.get("html") if "<h2" in html.proto.body)
-    return unescape(re.sub("</?small>", "", re.search("<h2.*?>(.*?)</h2>", body)[1]))
+    return " ".join(filter(None, record(at)["sentence"]))
 
 
 def notices(at):

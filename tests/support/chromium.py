@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-CHART = "[data-testid=stVegaLiteChart]"
+CHART = ".chart"
 CANVAS = f"{CHART} canvas"
 FLAGS = (
     "--no-sandbox",

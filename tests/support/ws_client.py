@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from html import unescape
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import numpy as np
-import pyarrow as pa
 import websockets
 from streamlit.proto.Alert_pb2 import Alert
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -51,13 +48,18 @@ class Run(NamedTuple):
         return [*alerts, *(exception.message for _, exception in self.elements("exception"))]
 
     def verdict(self):
-        bodies = [html.body for _, html in self.elements("html") if "<h2" in html.body]
-        return unescape(re.sub("</?small>", "", re.search("<h2.*?>(.*?)</h2>", bodies[-1])[1]))
+        return " ".join(filter(None, self.record()["sentence"]))
+
+    def record(self):
+        """The live picture, as `frame.frame` returns it."""
+        pictures = [
+            json.loads(each.json)[0] for _, each in self.elements("bidi_component") if each.id.endswith("-flow")
+        ]
+        return pictures[-1]["record"]
 
     def tables(self):
-        """The data of the chart, name -> Arrow table."""
-        _, chart = list(self.elements("vega_lite_chart"))[-1]
-        return {each.name: pa.ipc.open_stream(each.data.data).read_all() for each in chart.datasets}
+        """The data of the chart, name -> column -> values."""
+        return {name: columns for name, (_, columns) in self.record()["tables"].items()}
 
 
 class Visitor:
@@ -119,11 +121,11 @@ def wait_for(coroutine):
 def foreign(run, scenario):
     """What of a run is not this scenario's: compared with the engine, in this process."""
     measurement, tables = measure(scenario), run.tables()
-    low, high = (tables["frame"][name][0].as_py() for name in ("low", "high"))
-    shown, here = tables["sums"]["sum"].to_numpy(), np.clip(measurement.log_partial / np.log(10), low, high)
+    low, high = (tables["frame"][name][0] for name in ("low", "high"))
+    shown, here = np.array(tables["sums"]["sum"], float), np.clip(measurement.log_partial / np.log(10), low, high)
     same = {
         "verdict": run.verdict() == measurement.said(),
-        "terms": tables["sums"]["term"].to_pylist() == numbers(measurement.log_row),
+        "terms": tables["sums"]["term"] == numbers(measurement.log_row),
         "running sum": len(shown) == len(here) and np.allclose(shown, here, atol=1e-5),
     }
     return [name for name, agrees in same.items() if not agrees]

@@ -55,6 +55,7 @@ TEXT_COLOURS = {  # of letters in a colour, AA: (on a light page, on a dark one)
     PURPLE: ("#8233b3", "#c598e2"),
 }
 BACKGROUNDS = ("#ffffff", "#171614")  # what letters stand on, a light page and a dark one
+GRIDS = "#e6eaf1", "#31333f"  # lines of a grid, likewise
 HIGHLIGHT_OPACITY = 0.32  # opacity of the orange column that lies under letters
 NARROW_WIDTH = 620  # px: a narrower view stacks its panels
 

@@ -42,7 +42,7 @@ def convert(spec: dict[str, Any], datasets: "Tables", form: str) -> bytes:
         "datasets": rows,
         "width": WIDTH,
         "background": "white",
-        "config": {**spec["config"], "font": "DejaVu Sans, sans-serif", "view": {"stroke": None}},
+        "config": {**spec["config"], "font": "DejaVu Sans, sans-serif"},
     }
     command = [sys.executable, "-c", _CONVERT, form]
     return subprocess.run(command, input=json.dumps(whole).encode(), capture_output=True, check=True, timeout=60).stdout

@@ -4,7 +4,7 @@ import streamlit as st
 
 from gradflow.app import session, toolbar
 from gradflow.app.errors import notice
-from gradflow.app.live_chart import begin, inject_css, kept_measurement
+from gradflow.app.live_chart import begin, inject_css
 from gradflow.app.measurement import measure
 from gradflow.app.sidebar import live_panels, sidebar
 
@@ -34,8 +34,7 @@ def page() -> None:
             words.markdown(definitions(measurement, view) + f"\n\n{computed_on()}")
 
     with picture:
-        verdict = lambda measurement, view, at_rest: measurement.said(at_rest)
-        begin(lambda target: live_panels(first, more, target), define, verdict, view.stage)
+        begin(lambda target: live_panels(first, more, target), define, large=view.stage)
     missing = select()[1]
     if missing:
         st.caption(missing)
@@ -72,7 +71,8 @@ def files() -> toolbar.Files:
     scenario, view = st.session_state.scenario, st.session_state.view  # no callable below has a session
 
     def drawn(form):
-        chart, measurement, kept = charts.CHARTS[view.show], measure(scenario), kept_measurement(view.kept)
+        chart, measurement = charts.CHARTS[view.show], measure(scenario)
+        kept = measure(view.kept) if view.kept else None
         domain = chart.frame(view, measurement, kept)
         image = {"image": True} if view.show == "terms" else {}
         datasets = chart.data(measurement, view, kept, domain, **image)

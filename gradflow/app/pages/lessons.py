@@ -67,7 +67,7 @@ def page() -> None:
             examples(lesson)
     remedy = conclude(lesson) if revealed else None
     with picture:
-        begin(draw, also, lesson.headline if revealed else None)
+        begin(draw, also, number, revealed)
     if revealed and lesson.ends_in:
         layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
 

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 import altair as alt
 
-from gradflow.app.charts.base import BACKGROUNDS, GREY, HIGHLIGHT_OPACITY, NARROW_WIDTH, ORANGE, RED, TEXT_COLOURS
+from gradflow.app.charts.base import (
+    BACKGROUNDS,
+    GREY,
+    GRIDS,
+    HIGHLIGHT_OPACITY,
+    NARROW_WIDTH,
+    ORANGE,
+    RED,
+    TEXT_COLOURS,
+)
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
@@ -214,6 +223,7 @@ def specification(
     signals = {
         "inks": f"data('frame')[0].dark ? {dark} : {light}",
         "paper": f"data('frame')[0].dark ? '{BACKGROUNDS[1]}' : '{BACKGROUNDS[0]}'",
+        "grid": f"data('frame')[0].dark ? '{GRIDS[1]}' : '{GRIDS[0]}'",
         **signals,
     }
     params = [
@@ -237,13 +247,28 @@ def specification(
                 "titleColor": grey,
                 "labelFontSize": 13,
                 "titleFontSize": 14,
+                "labelFontWeight": "normal",
                 "labelPadding": 6,
                 "titlePadding": 4,
+                "titleFontWeight": "normal",
+                "gridColor": {"expr": "grid"},
+                "domain": False,
+                "ticks": False,
+                "labelBound": False,
+                "labelFlush": True,
+                "labelFlushOffset": 1,
+                "labelLimit": 100,
+                "labelOverlap": True,
+                "labelSeparation": 4,
             },
             "axisY": {"titleFontWeight": "bold", "titleFontSize": 15},
             "legend": {"labelColor": grey, "labelFontSize": 13},
+            "view": {"stroke": None},
             "style": {"halo": {"color": paper, "stroke": paper, "strokeWidth": 4, "strokeJoin": "round"}},
-            "mark": {"aria": False},  # a canvas has none, and it costs a string per mark
+            "mark": {
+                "aria": False,
+                "tooltip": {"content": "encoding"},
+            },  # a canvas has none, and it costs a string per mark
         },
         "usermeta": {"embedOptions": {"renderer": "canvas"}},
     }

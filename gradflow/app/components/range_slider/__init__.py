@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from gradflow.app import url_state
+from gradflow.app.components import component
 from gradflow.app.labels import LABELS
 from gradflow.app.presets import preset_of
 from gradflow.app.scenario import INPUTS, RANGES, gate_names
@@ -14,14 +15,8 @@ from gradflow.app.session import change, settle, showing
 from gradflow.app.url_codec import parse, parse_view
 from gradflow.app.view import RANGES as VIEW_RANGES
 
-_HTML = '<div class="ranges"></div>'
-_text = lambda name: Path(__file__).with_name(name).read_text(encoding="utf-8")
-_panel = st.components.v2.component(
-    "gradflow.live_range",
-    html=_HTML,
-    css=_text("range_slider.css"),
-    js=_text("range_slider.js"),
-)
+_style = Path(__file__).with_name("range_slider.css").read_text(encoding="utf-8")
+_panel = component("range_slider", '<div class="ranges"></div>', _style)
 CURVES = {  # ranges whose track is in pieces: (share of the track, last value, step of a drag)
     "gain": ((0.2, 0.8, 0.01), (0.5, 1.2, 0.001), (0.3, 12.0, 0.01)),
     "input_gain": ((0.3, 0.1, 0.002), (0.7, 4.0, 0.01)),

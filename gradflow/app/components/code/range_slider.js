@@ -11,12 +11,15 @@
 // the last: a run that begins while another's messages are still in the server's queue throws them away, chart and all.
 // It also waits for what a click or key beside the ranges sets off: two reports in one message would be run as one.
 
+import { ask } from "./frames.js";
+
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 const ELSEWHERE = ["pointerdown", "click", "keydown"];
 const OVERLAY = "[data-st-overlay-root]"; // a popover, which a click beside it closes
 const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
 const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
+const SLOW = 250; // ms between two reports while a range moves and its frames do not come by themselves
 const AFTER = 50; // ms after a click or key elsewhere until the next report
 const TICK = 33; // ms between two values of a sweep
 const SWEEP = 8000; // ms from one end to the other, at speed 1
@@ -26,6 +29,7 @@ const THUMB = 18.4; // px: its centre cannot leave the track by half of this
 const NARROW = 620; // px: a narrower view stacks its panels
 
 let line = null; // one watch for all ranges of the page
+const panels = new Set(); // what all of them have moved goes into a frame
 
 export default function ({ parentElement, data: [data], setStateValue }) {
   const panel = parentElement.querySelector(".ranges");
@@ -50,8 +54,10 @@ export default function ({ parentElement, data: [data], setStateValue }) {
     if (!live.moves.has(range.name)) Object.assign(row, { value: range.value, initial: range.initial });
     show(row);
   }
+  panels.add(live);
   return () => {
     stop(live);
+    panels.delete(live);
     document.removeEventListener("click", live.click);
     for (const type of ELSEWHERE) document.removeEventListener(type, live.elsewhere, true);
   };
@@ -272,7 +278,7 @@ function move(live, row, value) {
   restore(row);
   live.moved = true;
   set(live, row.range.name, value);
-  live.frame ||= requestAnimationFrame(() => report(live));
+  live.frame ||= requestAnimationFrame(() => tell(live));
 }
 
 function set(live, name, value) {
@@ -294,8 +300,19 @@ function release(live) {
 
 function rest(live) {
   const now = performance.now();
-  return Math.max(0, live.other + AFTER - now, live.seen < live.turn ? live.sent + PATIENCE - now : 0);
+  const slow = live.held ? live.sent + SLOW - now : 0;
+  return Math.max(0, slow, live.other + AFTER - now, live.seen < live.turn ? live.sent + PATIENCE - now : 0);
 }
+
+// While something moves, its picture comes as a frame; where none comes, by a report, and then not as often.
+
+function tell(live) {
+  live.frame = 0;
+  const moved = Object.assign({}, ...[...panels].map(values));
+  if (!live.held || !ask(moved, live.playing, () => live.held && report(live))) report(live);
+}
+
+const values = (live) => Object.fromEntries([...live.moves].map(([name, { value }]) => [name, value]));
 
 function report(live) {
   cancelAnimationFrame(live.frame);
@@ -304,10 +321,9 @@ function report(live) {
   const wait = rest(live);
   live.alarm = wait && setTimeout(() => report(live), wait);
   if (wait) return;
-  const values = Object.fromEntries([...live.moves].map(([name, { value }]) => [name, value]));
   live.turn += 1;
   live.sent = performance.now();
-  live.send("moved", { values, held: live.held, playing: live.playing, turn: live.turn });
+  live.send("moved", { values: values(live), held: live.held, playing: live.playing, turn: live.turn });
 }
 
 // A sweep: from where the range stands up to its end, down to the other, and back to where it stood.

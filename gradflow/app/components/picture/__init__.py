@@ -1,0 +1,22 @@
+"""A chart with what is said over it: one Vega view, which takes new tables without being built anew."""
+
+from typing import Any
+
+from gradflow.app.components import component, url
+from gradflow.app.streamlit_patches import vega_module
+
+_picture = component("picture", '<div class="picture"></div>', isolated=False)
+
+
+def picture(key: str, spec: str, record: dict[str, Any], request: dict[str, Any] | None = None) -> None:
+    """Draw a chart where it stands.
+
+    Args:
+        key: of the element.
+        spec: the name of its specification, a file of `charts.built`.
+        record: what `frame.frame` returns; "tables" alone is enough.
+        request: what `frame.read` reads, for the frames that come past the run while a range moves; None: none do.
+    """
+    data = {"spec": url("specs", f"{spec}.json"), "vega": vega_module(), "record": record, "request": request}
+    # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
+    _picture(key=key, data=[data])
