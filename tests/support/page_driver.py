@@ -159,7 +159,7 @@ def places(page):
 
 def over_the_picture(page):
     """The sentence of a lesson's picture."""
-    return page.locator(".st-key-verdict h2")
+    return page.locator(".st-key-picture h2")
 
 
 def reveal(page):

@@ -1,6 +1,6 @@
 // One chart: sentence, text, images and a Vega view over them, which is built once and then takes tables.
 //
-// in   data: [{ spec, vega, record, request }]
+// in   data: [{ spec, vega, record, request, run }]
 //      spec: address of the specification; vega: name of Streamlit's module that loads Vega, beside its other code
 //      record: { broken, sentence: [head, rest], said, tables: { name: [checksum, { column: values }] }, images: { name: url } }
 //      request: what the next frame is asked for, or null where no range moves this chart
@@ -67,6 +67,7 @@ function say(picture, { broken, sentence, said, unseen }) {
   if (sentence) {
     const [head, rest] = sentence;
     picture.sentence.className = (broken ?? null) === null ? "good" : "broken";
+    picture.sentence.style.visibility = head ? "visible" : "hidden"; // its place stays
     picture.sentence.replaceChildren(head);
     if (rest) {
       const small = document.createElement("small");

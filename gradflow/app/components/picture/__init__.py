@@ -1,10 +1,12 @@
 """A chart with what is said over it: one Vega view, which takes new tables without being built anew."""
 
+from itertools import count
 from typing import Any
 
 from gradflow.app.components import component, url
 from gradflow.app.streamlit_patches import vega_module
 
+_RUNS = count()
 _picture = component("picture", '<div class="picture"></div>', isolated=False)
 
 
@@ -18,5 +20,7 @@ def picture(key: str, spec: str, record: dict[str, Any], request: dict[str, Any]
         request: what `frame.read` reads, for the frames that come past the run while a range moves; None: none do.
     """
     data = {"spec": url("specs", f"{spec}.json"), "vega": vega_module(), "record": record, "request": request}
+    if request is not None:
+        data["run"] = next(_RUNS)  # else what is as it was before the frames would not be drawn again after them
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _picture(key=key, data=[data])
