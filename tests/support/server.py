@@ -35,27 +35,30 @@ def free_port():
 
 
 @contextlib.contextmanager
-def serve(script, port=None, prefix=(), **environment):
+def serve(script, port=None, prefix=(), folder=ROOT, base="", **environment):
     """Run a Streamlit script on a free port, as `streamlit run` does, until the end of the block.
 
     Args:
         script: its path.
         port: that one instead.
+        folder: where it runs, from which it has its configuration.
         prefix: a command that runs it, and its arguments.
+        base: the path under which it serves.
         environment: variables that the server has beside those of this process.
 
     Raises:
         RuntimeError: it does not answer in time; with its log.
     """
     port = port or free_port()
-    address = f"http://127.0.0.1:{port}"
-    options = {"headless": "true", "address": "127.0.0.1", "port": str(port), "fileWatcherType": "none"}
+    address = f"http://127.0.0.1:{port}/{base}".rstrip("/")
+    options = {"baseUrlPath": base} if base else {}
+    options |= {"headless": "true", "address": "127.0.0.1", "port": str(port), "fileWatcherType": "none"}
     command = [*prefix, sys.executable, "-m", "streamlit", "run", str(script)]
     for name, value in options.items():
         command += [f"--server.{name}", value]
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
-        run = {"cwd": ROOT, "env": os.environ | environment}
+        run = {"cwd": folder, "env": os.environ | environment}
         with log_file.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, **run) as process:
             server = Server(address, process.pid, log_file)
             try:
