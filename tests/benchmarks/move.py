@@ -2,8 +2,8 @@
 
     python tests/benchmarks/move.py            # the table, as Markdown
 
-The parts are timed one by one in this process, the whole at a server that gets the same moves over a real WebSocket;
-the rest is what Streamlit takes to receive, run and send. Medians; of the whole, the mean.
+The parts are timed one by one in this process, the whole at a server that is asked for the same frames; the rest is
+what the link, the route and the server take. Medians; of the whole, the mean.
 """
 
 import asyncio
@@ -14,15 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import streamlit as st
-
-from gradflow.app.measurement import measure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gradflow.app import charts
 from gradflow.app.charts import overview
+from gradflow.app.frame import packed
+from gradflow.app.frame_route import to_json
+from gradflow.app.measurement import measure
 from gradflow.app.scenario import MAX_HORIZON, Scenario
 from gradflow.app.view import View
 from gradflow.engine.compile_cache import keep_compiled
@@ -66,8 +65,7 @@ def parts():
         domain = overview.domain(measurement, view)
         datasets = timed("chart: its numbers", overview.data, measurement, view, None, domain)
         timed("chart: map and strips as images", overview.images, measurement, view, domain)
-        spec = {**charts.specification("terms"), "datasets": datasets}
-        timed("chart: serialisation", st.vega_lite_chart, spec=spec, width="stretch")
+        timed("chart: as JSON", lambda tables=datasets: to_json(packed(tables)))
     return {name: float(np.median(each)) for name, each in spent.items()}
 
 
@@ -96,8 +94,8 @@ def main():
     print("| part | ms of the processor |\n| --- | ---: |")
     for name, spent in each.items():
         print(f"| {name} | {spent:.1f} |")
-    print(f"| script, ranges, messages, socket: the rest | {move - sum(each.values()):.1f} |")
-    print(f"| one move, at the server (goal 15) | {move:.1f} |")
+    print(f"| link, route, server: the rest | {move - sum(each.values()):.1f} |")
+    print(f"| one frame, at the server (goal 13) | {move:.1f} |")
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def test_a_lesson_tells_nothing_while_it_is_moved_before_it_is_revealed(frames, 
     before = picture(visited)
     slider(visited, control).press("ArrowLeft")
     visited.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=before)
+    visited.wait_for_timeout(500)  # what has come is read by now
     assert seen and all(each["sentence"] == ["", ""] and each["said"] == "" for each in seen)
     expect(over_the_picture(visited)).to_have_text("")
 

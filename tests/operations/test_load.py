@@ -16,6 +16,7 @@ from gradflow.engine.compile_cache import forget_compiled
 from support.load import load
 from support.memory import resident
 from support.strategies import WHOLE
+from support.ws_client import verdict
 
 pytestmark = pytest.mark.slow
 
@@ -28,8 +29,8 @@ def test_sessions_at_once_get_their_own_numbers_and_no_error(server):
     assert not happened.errors()
     assert len(happened.moved) == 4 * 10
     assert not happened.foreign()
-    verdicts = {run.verdict() for _, run in happened.moved}
-    assert len(verdicts) > 30, "the sessions do not differ, so a mix-up would not show"
+    verdicts = {verdict(answer) for _, answer in happened.moved}
+    assert len(verdicts) > 25, "the sessions do not differ, so a mix-up would not show"
 
 
 def test_another_sessions_numbers_would_be_noticed(server):

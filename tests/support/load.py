@@ -19,7 +19,7 @@ class Load(NamedTuple):
     """What happened."""
 
     opened: list  # the `Run` that opened the page, by session
-    moved: list  # (scenario, `Run`) of every move of all sessions
+    moved: list  # (scenario, `Frame` or `Run`) of every move of all sessions
     lost: list  # what broke a session off
     memory: np.ndarray  # MB resident of the server, each second
     server: float  # seconds of its processor, from the first move on
@@ -40,7 +40,7 @@ class Load(NamedTuple):
 
 def scenario_of(k):
     """The scenario of session k: another seed, and by turns another cell and horizon."""
-    return Scenario(cell=CHOICES["cell"][(k + 4) % 6], seed=k, horizon=80 + k, gain=1.01)
+    return Scenario(cell=CHOICES["cell"][(k + 4) % len(CHOICES["cell"])], seed=k, horizon=80 + k, gain=1.01)
 
 
 def load(server, sessions, seconds, every=1.0):

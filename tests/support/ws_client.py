@@ -1,11 +1,12 @@
 """A visitor without a browser: Streamlit's own messages over a WebSocket, kept as they come and read afterwards."""
 
 import asyncio
+import http.client
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import websockets
@@ -47,19 +48,44 @@ class Run(NamedTuple):
         alerts = [alert.body for _, alert in self.elements("alert") if alert.format == Alert.ERROR]
         return [*alerts, *(exception.message for _, exception in self.elements("exception"))]
 
-    def verdict(self):
-        return " ".join(filter(None, self.record()["sentence"]))
+    def picture(self):
+        """What the live picture is given."""
+        return [json.loads(each.json)[0] for _, each in self.elements("bidi_component") if each.id.endswith("-flow")][
+            -1
+        ]
 
     def record(self):
         """The live picture, as `frame.frame` returns it."""
-        pictures = [
-            json.loads(each.json)[0] for _, each in self.elements("bidi_component") if each.id.endswith("-flow")
-        ]
-        return pictures[-1]["record"]
+        return self.picture()["record"]
 
-    def tables(self):
-        """The data of the chart, name -> column -> values."""
-        return {name: columns for name, (_, columns) in self.record()["tables"].items()}
+
+class Frame(NamedTuple):
+    """What came past the run."""
+
+    sent: float  # seconds
+    finished: float
+    status: int
+    body: bytes
+
+    @property
+    def seconds(self):
+        return self.finished - self.sent
+
+    def errors(self):
+        return [] if self.status == 200 else [f"a frame was answered {self.status}"]
+
+    def record(self):
+        return json.loads(self.body)
+
+
+def verdict(answer):
+    """The sentence over the picture, of a `Run` or a `Frame`."""
+    return " ".join(filter(None, answer.record()["sentence"]))
+
+
+def tables(answer):
+    """The data of the chart, name -> column -> values."""
+    return {name: columns for name, (_, columns) in answer.record()["tables"].items()}
 
 
 class Visitor:
@@ -71,6 +97,7 @@ class Visitor:
         self.turn = 0
 
     async def connect(self, url):
+        self.http = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
         stream = url.replace("http", "ws", 1) + "/_stcore/stream"
         self.socket = await websockets.connect(stream, subprotocols=["streamlit"], max_size=None, ping_interval=None)
 
@@ -82,17 +109,30 @@ class Visitor:
             raise RuntimeError(f"the page has no ranges: {run.errors()}")
         message, panel = panels[0]
         self.fragment, self.panel = message.delta.fragment_id, panel.id
+        self.request = run.picture()["request"]
         return run
 
     async def move(self, held=None, **values):
-        """Report other values, as a live range does; the `Run` of the fragment that follows."""
-        self.turn += 1
+        """Move to other values, as a live range does: while it is held, a `Frame`; let go, the `Run` that follows."""
         self.scenario = parse(to_params(self.scenario) | {name: f"{value:g}" for name, value in values.items()})[0]
+        if held:
+            return await asyncio.to_thread(self._frame, values)
+        self.turn += 1
         message = BackMsg()
         message.rerun_script.fragment_id = self.fragment
         report = {"values": values, "held": held, "playing": None, "turn": self.turn}
         message.rerun_script.widget_states.widgets.add(id=self.panel, json_value=json.dumps({"moved": report}))
-        return await self._run(message)
+        run = await self._run(message)
+        self.request = run.picture()["request"]
+        return run
+
+    def _frame(self, values):
+        asked = self.request | {"link": self.request["link"] | values}
+        sent = time.perf_counter()
+        self.http.request("POST", "/gradflow/frame", json.dumps(asked), {"sec-fetch-site": "same-origin"})
+        answer = self.http.getresponse()
+        body = answer.read()
+        return Frame(sent, time.perf_counter(), answer.status, body)
 
     async def _run(self, message):
         message.rerun_script.query_string = self.query
@@ -109,6 +149,7 @@ class Visitor:
                     return Run(sent, times[-1], tuple(raw), tuple(times))
 
     async def leave(self):
+        self.http.close()
         await self.socket.close()
 
 
@@ -118,14 +159,14 @@ def wait_for(coroutine):
         return other.submit(asyncio.run, coroutine).result()
 
 
-def foreign(run, scenario):
-    """What of a run is not this scenario's: compared with the engine, in this process."""
-    measurement, tables = measure(scenario), run.tables()
-    low, high = (tables["frame"][name][0] for name in ("low", "high"))
-    shown, here = np.array(tables["sums"]["sum"], float), np.clip(measurement.log_partial / np.log(10), low, high)
+def foreign(answer, scenario):
+    """What of a run or a frame is not this scenario's: compared with the engine, in this process."""
+    measurement, drawn = measure(scenario), tables(answer)
+    low, high = (drawn["frame"][name][0] for name in ("low", "high"))
+    shown, here = np.array(drawn["sums"]["sum"], float), np.clip(measurement.log_partial / np.log(10), low, high)
     same = {
-        "verdict": run.verdict() == measurement.said(),
-        "terms": tables["sums"]["term"] == numbers(measurement.log_row),
+        "verdict": verdict(answer) == measurement.said(at_rest=isinstance(answer, Run)),
+        "terms": drawn["sums"]["term"] == numbers(measurement.log_row),
         "running sum": len(shown) == len(here) and np.allclose(shown, here, atol=1e-5),
     }
     return [name for name, agrees in same.items() if not agrees]
