@@ -50,6 +50,7 @@ APPLICATION = (
     "frame",
     "url_state",
     "frame_route",
+    "first_view",
     "errors",
     "labels",
     "session",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from gradflow.app import first_view
 from gradflow.app.components import range_slider
 from gradflow.app.components.picture import picture
 from gradflow.app.counterexample import every_cell
@@ -38,7 +39,17 @@ def inject_css(large: bool = False) -> None:
 
 def begin(ranges: Ranges, also: Also, lesson: int | None = None, revealed: bool = True, large: bool = False) -> None:
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
-    message = get_ready(st.session_state.scenario)
+    scenario = st.session_state.scenario
+    if lesson is None and scenario.kind not in measured_kinds():
+        known = first_view.stored(scenario, st.session_state.view, dark())
+        if known:
+            record, style = known
+            st.html(f"<style>{style}</style>")
+            picture("flow", "terms", record)
+            ranges(None)
+            compile_for(scenario)
+            st.rerun()
+    message = get_ready(scenario)
     from gradflow.app.charts import (
         overview,  # never from inside the package: see test_structure
     )
@@ -120,12 +131,17 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
         for k, each in enumerate(waiting, 1):
             what = "this cell and size" if len(waiting) == 1 else f"{each.cell}, {k} of {len(waiting)} cells"
             with line, st.spinner(f"Getting ready for {what}. This happens once."):
-                from gradflow.engine.compile_cache import keep_compiled
-
-                keep_compiled()
-                measure(each)
+                compile_for(each)
         line.markdown("Drawing.")
     return place
+
+
+def compile_for(scenario: Scenario) -> None:
+    """Measure for the first time, which compiles; what is compiled outlives the process."""
+    from gradflow.engine.compile_cache import keep_compiled
+
+    keep_compiled()
+    measure(scenario)
 
 
 def target(view: View, steps: int) -> dict[str, Any] | None:

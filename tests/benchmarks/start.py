@@ -3,9 +3,9 @@
     python tests/benchmarks/start.py            # the table, as Markdown
     python tests/benchmarks/start.py --fast     # one round instead of five
 
-The shell is there when the first control in the sidebar is, the charts when a canvas has text and the map is loaded. A
-fresh browser profile each time, so nothing is in its cache; the browser runs already. The floor is the least that
-Streamlit can do: one control in the sidebar, one chart.
+The shell is there when the first control in the sidebar is, the charts when a canvas has text and the map is loaded,
+and they are measured here when no sentence says that they were so beforehand. A fresh browser profile each time, so nothing is in its
+cache; the browser runs already. The floor is the least that Streamlit can do: one control in the sidebar, one chart.
 """
 
 import argparse
@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from gradflow.app.first_view import NOTE
 from support.chromium import INK, launch
 from support.paths import ROOT
 from support.server import serve
@@ -34,16 +36,17 @@ st.vega_lite_chart(spec=spec | {"usermeta": {"embedOptions": {"renderer": "canva
 """
 SHELL = "[data-testid=stSidebar] [data-testid=stSelectbox]"
 PICTURE = "ink().length && [...document.querySelectorAll('.st-key-picture img')].every((image) => image.complete)"
-GOALS = {  # s, of (shell, charts)
-    "a server that is warm": (1.0, 1.5),
-    "the same, the floor": (None, None),
-    "process start, with a compilation cache": (None, 2.5),
-    "process start, nothing compiled": (None, 4.0),
+MEASURED = f"{PICTURE} && !document.querySelector('.st-key-picture h2')?.textContent.includes('{NOTE}')"
+GOALS = {  # s, of (shell, charts, measured)
+    "a server that is warm": (1.0, 1.5, None),
+    "the same, the floor": (None, None, None),
+    "process start, with a compilation cache": (None, None, 2.5),
+    "process start, nothing compiled": (None, None, 4.0),
 }
 
 
 def opened(browser, url, start):
-    """Seconds from `start` to the shell and to the charts of a first visit."""
+    """Seconds from `start` to the shell, to the charts of a first visit, and to those that were measured here."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.add_init_script(INK)
@@ -52,12 +55,14 @@ def opened(browser, url, start):
     shell = time.perf_counter() - start
     page.wait_for_function(PICTURE, timeout=120_000)
     charts = time.perf_counter() - start
+    page.wait_for_function(MEASURED, timeout=120_000)
+    measured = time.perf_counter() - start
     context.close()
-    return shell, charts
+    return shell, charts, measured
 
 
 def rounds(browser, count):
-    """name of a case -> [(shell, charts)]."""
+    """name of a case -> [(shell, charts, measured)]."""
     found = {case: [] for case in GOALS}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "compiled"
@@ -77,11 +82,11 @@ def rounds(browser, count):
 
 
 def table(found):
-    lines = ["| from | shell | all charts | goal |", "| --- | ---: | ---: | ---: |"]
+    lines = ["| from | shell | all charts | measured here | goal |", "| --- | ---: | ---: | ---: | ---: |"]
     for case, times in found.items():
-        shell, charts = np.median(times, axis=0)
+        shell, charts, measured = np.median(times, axis=0)
         goals = " / ".join(f"{goal:g} s" for goal in GOALS[case] if goal)
-        lines.append(f"| {case} | {shell:.2f} s | {charts:.2f} s | {goals} |")
+        lines.append(f"| {case} | {shell:.2f} s | {charts:.2f} s | {measured:.2f} s | {goals} |")
     return "\n".join(lines)
 
 

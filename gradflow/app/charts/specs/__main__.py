@@ -6,4 +6,4 @@ from gradflow.app.charts import BUILT
 from gradflow.app.charts.specs import every_specification
 
 for name, spec in every_specification().items():
-    (BUILT / f"{name}.json").write_text(json.dumps(spec, ensure_ascii=False) + "\n", encoding="utf-8")
+    (BUILT / f"{name}.json").write_text(json.dumps(spec, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

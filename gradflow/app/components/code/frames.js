@@ -36,15 +36,15 @@ async function send() {
   try {
     const route = new URL("../../gradflow/frame", document.querySelector("script[src*='static/js']").src);
     const answer = await fetch(route, { method: "POST", body: JSON.stringify(asked), signal: AbortSignal.timeout(LATE) });
-    if (!answer.ok) throw new Error(answer.status);
+    if (!answer.ok) throw answer.status;
     const record = await answer.json();
     if (asked.playing && frames.axes?.playing === asked.playing) frames.axes.ends ??= record.axes;
     if (id > frames.painted) {
       frames.painted = id;
       frames.paint(record);
     }
-  } catch {
-    frames.broken = performance.now() + PAUSE;
+  } catch (status) {
+    if (status !== 422) frames.broken = performance.now() + PAUSE; // else a run compiles, and the next one may come
     frames.next = null;
     frames.failed();
   }

@@ -19,7 +19,8 @@ def picture(key: str, spec: str, record: dict[str, Any], request: dict[str, Any]
         record: what `frame.frame` returns; "tables" alone is enough.
         request: what `frame.read` reads, for the frames that come past the run while a range moves; None: none do.
     """
-    data = {"spec": url("specs", f"{spec}.json"), "vega": vega_module(), "record": record, "request": request}
+    data: dict[str, Any] = {"spec": url("specs", f"{spec}.json"), "vega": vega_module()}
+    data |= {"record": record, "request": request}
     if request is not None:
         data["run"] = next(_RUNS)  # else what is as it was before the frames would not be drawn again after them
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.

@@ -1,0 +1,39 @@
+"""The picture of the page's first view as it was measured beforehand, to be seen while this process compiles.
+
+To be measured anew, by `python -m gradflow.app.first_view`, whenever what is drawn or said changes: a test compares.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gradflow.app.scenario import Scenario
+from gradflow.app.view import View
+
+FILE = Path(__file__).with_suffix(".json")
+NOTE = "Measured beforehand; it is being measured here."
+
+
+def stored(scenario: Scenario, view: View, dark: bool) -> tuple[dict[str, Any], str] | None:
+    """(what `frame.frame` returns, the style of its images); None for any other than the first view."""
+    if (scenario, view) != (Scenario(), View()):
+        return None
+    kept = json.loads(FILE.read_text("utf-8"))
+    record = kept["record"]
+    (_, columns), (head, rest) = record["tables"]["frame"], record["sentence"]
+    record["tables"]["frame"] = (-1, columns | {"dark": [dark]})
+    return record | {"sentence": (head, f"{rest} {NOTE}")}, kept["style"]
+
+
+def measured() -> dict[str, Any]:
+    """What the file holds, measured here."""
+    from gradflow.app.charts import overview
+    from gradflow.app.frame import Request, frame
+
+    return {"record": frame(Request(Scenario(), View())), "style": overview.IMAGE_LAYOUTS[False].style()}
+
+
+if __name__ == "__main__":
+    from gradflow.app.frame_route import to_json
+
+    FILE.write_text(to_json(measured()) + "\n", "utf-8")
