@@ -4,8 +4,8 @@
     python tests/benchmarks/start.py --fast     # one round instead of five
 
 The shell is there when the first control in the sidebar is, the charts when a canvas has text and the map is loaded,
-and they are measured here when no sentence says that they were so beforehand. A fresh browser profile each time, so nothing is in its
-cache; the browser runs already. The floor is the least that Streamlit can do: one control in the sidebar, one chart.
+and they are measured here when no sentence says that they were so beforehand. A fresh browser profile each time, so
+nothing is in its cache; the browser runs already. The floor is the least that Streamlit can do: one control, one chart.
 """
 
 import argparse
