@@ -6,6 +6,7 @@
 //      or null: a track that is even
 // out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
 //
+// While something moves, its picture is asked for as a frame, and nothing is reported until it is let go; see frames.js.
 // Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
 // nothing else: the other values are Python's, which may be changing them. The next report waits until Python has seen
 // the last: a run that begins while another's messages are still in the server's queue throws them away, chart and all.
