@@ -18,7 +18,7 @@ from gradflow.cells import CELLS
 from gradflow.reading import per_step_factor, regime
 
 DRAWS = range(32)
-HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru", "mingru")  # whose activations or gates are at most one
+HELD = tuple(name for name, cell in CELLS.items() if cell.bounded)  # by an activation or by gates
 SIDE_BY_SIDE = Scenario(horizon=80)
 DOES = {  # regime of δ -> what is said of it
     "vanishing": "vanishes in",
