@@ -46,7 +46,7 @@ def assert_explains(error, *parts):
 
 
 BAD_ARGUMENTS = [
-    ({"cell": "lstn"}, "cell", "'lstn'", "rnn-tanh, rnn-relu, rnn-sigmoid, rnn-linear, lstm, gru"),
+    ({"cell": "lstn"}, "cell", "'lstn'", ", ".join(gf.CELLS)),
     ({"weight_ih": np.zeros((11, 2))}, "weight_ih", "[11, 2]", "[12, 2]"),
     ({"weight_ih": np.zeros(12)}, "weight_ih", "[12]", "[12, 2]"),
     ({"weight_hh": np.zeros((9, 3))}, "weight_hh", "[9, 3]", "[12, 3]"),
