@@ -218,8 +218,8 @@ ANY = Lesson(
         ),
     ),
     try_this=(
-        "Raise the gain to 3, then to 8: which cells are the last in which the error vanishes? (The forget gate is the "
-        "LSTM's alone.)"
+        "Raise the gain to 3, then to 8: in which two cells does the error still vanish, and which of them has no "
+        "recurrent weights that the gain could scale? (The forget gate is the LSTM's alone.)"
     ),
     sources=(
         (HOCHREITER, "the gates of an LSTM"),
