@@ -221,7 +221,7 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
     measurement = measured("lstm")
     for row in range(16):
         gate = gf.CELLS["lstm"].gates[row // 4]
-        assert waterfall.called(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+        assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
 @every_scenario
