@@ -38,7 +38,7 @@ FEW_CASES = [
     ("gru", "all at once"),
     ("lstm", "cell path only, pinned"),
 ]
-T = STEPS - 2
+TIME = STEPS - 2  # the t that is asked for most often
 LONG = 120, 1, 2  # steps, units, inputs in float32: one shape for many tests, since each one compiles
 
 every_case = pytest.mark.parametrize(
