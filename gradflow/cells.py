@@ -40,7 +40,8 @@ class Cell(NamedTuple):
     write_gate: str | None = None  # the one that new input is multiplied by, if it is another
     labels: tuple[tuple[str, str], ...] = ()  # (gate, what the page calls it), where that is another word
     unused: tuple[str, ...] = ()  # weights that no step uses: all their terms are zero
-    max_slope: float | None = None  # γ, the largest derivative of a plain RNN's activation
+    bounded: bool = True  # whether activations or gates keep every |h| that starts so at most one
+    max_slope: float | None = None  # γ = max φ′ where h = φ(a) alone, as in a plain RNN; elsewhere None
 
     @property
     def has_cell_path(self) -> bool:
@@ -90,7 +91,7 @@ def _min_gru(a_x, a_h, carry, pins):
     return (one_minus_gate(z, pins["update"]) * tanh(n) + gate_value(z, pins["update"]) * h,)
 
 
-def _plain(activation, title, latex, max_slope, source):
+def _plain(activation, title, latex, max_slope, source, bounded=True):
     return Cell(
         name=f"rnn-{activation}",
         title=title,
@@ -99,6 +100,7 @@ def _plain(activation, title, latex, max_slope, source):
         gates=("hidden",),
         carry=("h",),
         step=_rnn(activation),
+        bounded=bounded,
         max_slope=max_slope,
     )
 
@@ -107,9 +109,9 @@ CELLS: dict[str, Cell] = {
     cell.name: cell
     for cell in (
         _plain("tanh", "RNN, tanh", r"\tanh", 1.0, "Elman 1990"),
-        _plain("relu", "RNN, ReLU", r"\mathrm{relu}", 1.0, "Le, Jaitly & Hinton 2015"),
+        _plain("relu", "RNN, ReLU", r"\mathrm{relu}", 1.0, "Le, Jaitly & Hinton 2015", bounded=False),
         _plain("sigmoid", "RNN, sigmoid", r"\sigma", 0.25, "Elman 1990"),
-        _plain("linear", "RNN, linear", "", 1.0, "Saxe, McClelland & Ganguli 2014"),
+        _plain("linear", "RNN, linear", "", 1.0, "Saxe, McClelland & Ganguli 2014", bounded=False),
         Cell(
             name="lstm",
             title="LSTM",

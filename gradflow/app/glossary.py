@@ -106,7 +106,10 @@ def _weights(scenario, reading):
     table += [f"| {gate} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
     bound = CELLS[scenario.cell].max_slope  # γ of Pascanu 2013
     if bound is None:
-        verdict = "Pascanu's bound is, as it stands, for plain RNNs; bounds for gated cells are in Miller & Hardt 2019."
+        verdict = (
+            r"Pascanu's bound is, as it stands, for cells that are one activation of bounded slope, $h = \phi(a)$; "
+            "this one is not. Miller & Hardt 2019 have bounds for LSTMs."
+        )
     else:
         sigma = bound * stretch["hidden"][0]
         verdict = rf"Pascanu's bound: $\gamma\sigma_1$ = {bound:g} · {stretch['hidden'][0]:.3f} = {sigma:.3f}, " + (

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from gradflow.reading import Reading
     from gradflow.weights import Weights
 
-# Visitors measure in turns: side by side they would all wait for the interpreter's lock, and all be late. Who measures
-# a kind for the first time compiles for seconds, and keeps only others of such kinds waiting.
-_TURN, _FIRST = Lock(), Lock()
-KINDS = 16  # that stay compiled, at about 10 MB each; then all go, and come again from the disk as they are asked for
+# Scenarios of compiled kinds are measured one after the other: side by side they would all wait for the interpreter's
+# lock, and all be late. A kind that is not compiled takes seconds, under a lock of its own: who asks for such a kind
+# waits for it. The others go on, except that the engine begins no block of times while it compiles one.
+_MEASURE_LOCK, _COMPILE_LOCK = Lock(), Lock()
+MAX_COMPILED_KINDS = 16  # at about 10 MB each; then all go, and come again from the disk as they are asked for
 
 
 def measured_kinds() -> frozenset[tuple[str, int, bool]]:
@@ -111,14 +112,14 @@ class Measurement:
 def measure(scenario: Scenario) -> Measurement:
     """Compute what the page shows of a scenario, a `Measurement`.
 
-    The first of its `kind` compiles: whoever asks for the same meanwhile waits instead of compiling it too.
+    The first of its `kind` compiles. Who asks meanwhile for a kind that is not compiled, the same or another, waits.
     """
     if scenario.kind in measured_kinds():
-        with _TURN:
+        with _MEASURE_LOCK:
             return _measure(scenario)
-    with _FIRST:
+    with _COMPILE_LOCK:
         kinds = measured_kinds()
-        if scenario.kind not in kinds and len(kinds) >= KINDS:
+        if scenario.kind not in kinds and len(kinds) >= MAX_COMPILED_KINDS:
             from gradflow.engine.compile_cache import forget_compiled
 
             forget_compiled()
@@ -139,9 +140,9 @@ def _measure(scenario):
 
     horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
     rows = scenario.rows
-    core = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
-    gmap, (log_terms, log_sums) = _gradient_map(core), _all_times(core, horizon, **rows)
-    lags = _lag_terms(core, t)
+    base = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
+    gmap, (log_terms, log_sums) = _gradient_map(base), _all_times(base, horizon, **rows)
+    lags = _lag_terms(base, t)
     before = lambda step: step if step is not None and step < horizon else None
     overflow, underflow = before(gmap.overflow), before(gmap.underflow)
     log_residual = gmap.log_residual[:horizon]
@@ -156,7 +157,7 @@ def _measure(scenario):
         log_row=log_row,
         log_partial=log_partial,
         gates={name: gate[:horizon].mean(axis=1) for name, gate in gmap.gates.items()},
-        labels=core.data().labels[:horizon],
+        labels=base.data().labels[:horizon],
         overflow=overflow,
         underflow=underflow,
         reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
@@ -179,7 +180,7 @@ def _gradient_map(scenario):
 def _all_times(scenario, horizon, weight, gate):
     """(log_terms, log_sums) of a map, which another time alone does not change."""
     gmap, of = _gradient_map(scenario), {"weight": weight, "gate": gate, "horizon": horizon}
-    log_sums = gmap.log_sums(**of)  # first: its sweep has the norms as well
+    log_sums = gmap.log_sums(**of)  # before the terms: one sweep gives the sums and the norms of all terms
     return gmap.log_terms(**of), log_sums
 
 

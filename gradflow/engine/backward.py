@@ -1,4 +1,6 @@
-"""The backward sweep: the recursion that gives every δ(t, s).
+"""The backward sweep: the recursion that gives every δ(t, s), the derivative dC(t)/da(s) by a step's pre-activations.
+
+Its equations, and what the letters of the shapes are, stand in the README beside it.
 
 The costs of a block of times t go back through the network together, one matrix product a step. A block begins at its
 own last t, so little is computed beyond t, and blocks are independent. After each step every cost is divided by a
@@ -23,39 +25,39 @@ from gradflow.engine.unroll import Carry
 
 
 class CotangentBlock(NamedTuple):
-    """What goes back together: B costs of several t, or the B units of one."""
+    """What goes back together, one column each: the costs of B times t, or the B units of h(t) at one."""
 
-    times: jax.Array  # where each enters, ascending, [B]
-    dC_dh: jax.Array  # d/dh(time) / 2^exponent, [n, B]
+    times: jax.Array  # t, where each enters, ascending, [B]
+    dC_dh: jax.Array  # its derivative by h(t), / 2^exponent, [n, B]
     exponent: jax.Array  # [B]
 
 
 class SweepState(NamedTuple):
-    """How far a sweep has come: d/d carry(s) = ct · 2^exponent."""
+    """How far a sweep has come: the cotangents d/d carry(s) = ct · 2^exponent."""
 
-    ct: Carry  # K states of [n, B]
+    ct: Carry  # of each of the K states [n, B], one column per cost
     exponent: jax.Array  # [B]; by unit [n, B]
 
 
 def vjp_step(tape: Tape, cell_path_only: bool) -> Callable:
-    """The step of a `sweep`: (s, ct) -> (δ, ct one step earlier), by the Jacobians of the tape.
+    """The `step_back` of a `sweep`: (s, ct) -> (δ, ct one step earlier), by the Jacobians of the tape.
 
         δ = Σ_k (∂carry_k/∂a) ct_k        ct'_j = Σ_k (∂carry_k/∂carry_j) ct_k + (j = h) W_hhᵀ δ_h
 
     Costs lie along the last axis: sums over units then run down columns. K is one or two, so its sums are written out.
     """
-    weight_hh_T = recurrent_product(tape.weights, tape.jacobians)
+    apply_weight_hh_T = recurrent_product(tape.weights, tape.jacobians)  # gives W_hhᵀ δ_h
 
-    def step(s, ct):
+    def step_back(s, ct):
         jac_preact, jac_carry = (index_step(a, s) for a in tape.jacobians)
         states = range(len(ct))
         ct_h, *ct_others = (sum(jac_carry[k, j, :, None] * ct[k] for k in states) for j in states)
         delta = delta_of(jac_preact, ct)
         if not cell_path_only:
-            ct_h = ct_h + weight_hh_T(s, delta, ct)  # W_hhᵀ δ_h
+            ct_h = ct_h + apply_weight_hh_T(s, delta, ct)
         return delta, (ct_h, *ct_others)
 
-    return step
+    return step_back
 
 
 def delta_of(jac_preact: jax.Array, ct: Carry) -> jax.Array:
@@ -74,7 +76,7 @@ def join_exponents(delta: jax.Array, state: SweepState) -> tuple[jax.Array, Swee
 def sweep(
     tape: Tape,
     block: CotangentBlock,
-    vjp_step: Callable,
+    step_back: Callable,
     emit: Callable,
     shift_of: Callable = shift_of,
     padding: int = 0,
@@ -82,19 +84,20 @@ def sweep(
 ) -> tuple[jax.Array, ...]:
     """Take a `CotangentBlock` from its times back to s = 0, each cost rescaled after each step by its `shift_of`.
 
-    `vjp_step(s, ct)` goes one step back, d/d carry(s) -> δ(s) [D, n, B] and d/d carry(s−1). Where it mixes no units,
+    `step_back(s, ct)` goes one step back, d/d carry(s) -> δ(s) [D, n, B] and d/d carry(s−1). Where it mixes no units,
     each can be rescaled `by_unit`. Returns what `emit(s, δ, state)` gives at every s, with zeros beyond a cost's time
-    and in `padding` more steps: a tuple of arrays [T + padding, …, B]. There δ and ct are without their 2^exponent.
+    and in `padding` more steps, for a caller who goes on by whole chunks of them: a tuple of arrays
+    [T + padding, …, B]. There δ and ct are without their 2^exponent.
     """
-    steps, states = tape.jacobians.preact.shape[:2]
+    steps, state_count = tape.jacobians.preact.shape[:2]
     last = block.times[-1]
 
-    def step(i, carry):
-        state, out = carry
+    def one_step(i, loop_state):
+        state, out = loop_state
         s = last - i
         entered = block.times >= s  # until then a cost waits
         where_entered = lambda new, old: jnp.where(jnp.broadcast_to(entered, new.shape), new, old)
-        delta, ct = vjp_step(s, state.ct)
+        delta, ct = step_back(s, state.ct)
         emitted = [where_entered(a, 0) for a in emit(s, *(join_exponents(delta, state) if by_unit else (delta, state)))]
         out = tuple(lax.dynamic_update_index_in_dim(a, b, s, 0) for a, b in zip(out, emitted, strict=True))
         shift = shift_of(reduce(jnp.maximum, map(jnp.abs, ct)), axis=() if by_unit else 0)  # [n or 1, B]
@@ -103,13 +106,13 @@ def sweep(
         exponent = state.exponent + (shift if by_unit else shift[0])
         return SweepState(ct, where_entered(exponent, state.exponent)), out
 
-    others = (jnp.zeros_like(block.dC_dh) for _ in range(states - 1))
+    others = (jnp.zeros_like(block.dC_dh) for _ in range(state_count - 1))
     state = SweepState((block.dC_dh, *others), block.exponent)
-    like = jax.eval_shape(lambda: emit(0, vjp_step(0, state.ct)[0], state))
+    out_shapes = jax.eval_shape(lambda: emit(0, step_back(0, state.ct)[0], state))
     if by_unit:
         state = state._replace(exponent=jnp.broadcast_to(state.exponent, block.dC_dh.shape))
-    out = tuple(jnp.zeros((steps + padding, *a.shape), a.dtype) for a in like)
-    return lax.fori_loop(0, last + 1, step, (state, out))[1]
+    out = tuple(jnp.zeros((steps + padding, *a.shape), a.dtype) for a in out_shapes)
+    return lax.fori_loop(0, last + 1, one_step, (state, out))[1]
 
 
 def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> CotangentBlock:
@@ -119,6 +122,6 @@ def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> 
 
 
 def slice_times(a: jax.Array, low: jax.Array, block_size: int) -> jax.Array:
-    """a[low : low + block_size]; the first block may begin before time 0, with zeros."""
+    """a[low : low + block_size]; blocks are cut from the last time on, so the first may begin before 0, with zeros."""
     padding = [(block_size, 0)] + [(0, 0)] * (a.ndim - 1)
     return lax.dynamic_slice_in_dim(jnp.pad(a, padding), low + block_size, block_size)

@@ -57,7 +57,7 @@ def cost(cell, network, inputs):
         a_x, a_h = w.weight_ih @ x + w.bias_ih, w.weight_hh @ carry[0] + w.bias_hh
         return oracle.step(jnp, cell, a_x, a_h, carry, free), None
 
-    carry = jax.lax.scan(step, (jnp.zeros_like(readout),) * (2 if cell == "lstm" else 1), inputs)[0]
+    carry = jax.lax.scan(step, (jnp.zeros_like(readout),) * len(gf.CELLS[cell].carry), inputs)[0]
     return (readout @ carry[0] - inputs[0, 0]) ** 2 / 2
 
 
@@ -101,7 +101,7 @@ def test_variants_differ_by_the_bias_of_the_gate_that_keeps_and_by_nothing_else(
     (w, readout), gates = jax.device_get(begin(cell, HIDDEN, LAG).networks), gf.CELLS[cell].gates
     keeps = np.repeat([gate in ("forget", "update") for gate in gates], HIDDEN)
     biases = list(variants(cell, LAG).values())
-    assert biases == pytest.approx([0, 1, np.log(LAG)] if cell in GATED else [0])
+    assert biases == pytest.approx([0, 1, np.log(LAG)] if gf.CELLS[cell].keep_gate else [0])
     np.testing.assert_allclose(w.bias_ih, np.outer(biases, keeps).astype(np.float32))
     for fields in (w.weight_ih, w.weight_hh, w.bias_hh, readout):
         assert (fields == fields[:1]).all()

@@ -98,6 +98,7 @@ def log10(values):
 
 
 def measured(case, **change):
+    """A cell that does not use the weight has its like at the input: `Scenario.weight`."""
     return measure(replace(SCENARIOS[case], **change))
 
 
@@ -134,6 +135,7 @@ def bars_of(measurement, view):
 @every_field
 def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
     measurement = measured(case, weight=field)
+    field = measurement.scenario.weight
     expected = gradient(measurement, field)
     for row, col in entries(field, measurement.scenario):
         names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
@@ -148,6 +150,7 @@ def test_the_bars_of_an_entry_end_at_its_gradient(case, field):
 @every_field
 def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
     measurement = measured(case, weight=field)
+    field = measurement.scenario.weight
     for row, col in entries(field, measurement.scenario):
         names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
         term = terms(measurement, field)[(slice(None), row, *([] if col is None else [col]))]
@@ -177,9 +180,10 @@ def test_one_bar_holds_all_that_is_not_among_the_first(case):
 def test_the_words_of_the_sum_are_its_number(case):
     measurement = measured(case, weight="bias_hh")
     *_, bars = bars_of(measurement, View(row=2))
-    assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, "bias_hh")[2], rel=0.06)
+    field = measurement.scenario.weight
+    assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, field)[2], rel=0.06)
     said = CHARTS["entry"].say(measurement, View(row=2))
-    assert f"bias_hh[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
+    assert f"{field}[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
     assert bars["words"][-1] in said
 
 
@@ -195,7 +199,7 @@ def test_the_words_of_a_small_term_are_its_number():
 @pytest.mark.parametrize("field", (*FIELDS, "all"))
 def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_its_terms(case, field):
     measurement = measured(case, weight=field)
-    chosen = FIELDS if field == "all" else (field,)
+    chosen = FIELDS if field == "all" else (measurement.scenario.weight,)
     size = sizes(measurement, *chosen)
     total = np.sqrt(sum(np.sum(gradient(measurement, name) ** 2) for name in chosen))
     names, start, stop, bars = bars_of(measurement, View(whole=True, row=3))
@@ -221,7 +225,7 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
     measurement = measured("lstm")
     for row in range(16):
         gate = gf.CELLS["lstm"].gates[row // 4]
-        assert waterfall.called(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+        assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
 @every_scenario
@@ -295,7 +299,7 @@ def test_the_two_factors_multiply_to_the_term(case, field):
     measurement = measured(case, weight=field)
     found = lines(drawn("factors", measurement, View())[0])
     sent, met = found["solid", base.BLUE], found["dashed", base.PURPLE]
-    expected = log10(sizes(measurement, field))
+    expected = log10(sizes(measurement, measurement.scenario.weight))
     seen = np.isfinite(sent) & np.isfinite(met)
     np.testing.assert_array_equal(seen, np.isfinite(expected))
     np.testing.assert_allclose((sent + met)[seen], expected[seen], atol=1e-4)
@@ -312,7 +316,7 @@ def test_what_a_term_meets_is_the_state_the_input_or_one(case):
     inputs = scenario.data().inputs[t::-1]
     np.testing.assert_allclose(met["weight_ih"], np.log10(np.linalg.norm(inputs, axis=1)), atol=1e-5)
     np.testing.assert_allclose([met["bias_ih"], met["bias_hh"]], 0, atol=1e-12)
-    assert np.isnan(met["weight_hh"][t]), "h(−1) is zero"
+    assert np.isnan(met["weight_hh"][t]) or "weight_hh" in gf.CELLS[scenario.cell].unused, "h(−1) is zero"
 
 
 @every_scenario
@@ -348,7 +352,7 @@ def test_the_thin_curve_is_the_size_of_the_gradient_at_each_time(case, field):
     found = lines(drawn("growth", measurement, View())[0])
     thin, thick = found["thin", base.PURPLE], found["solid", base.BLUE]
     for t in range(0, LENGTH, 4):
-        size = np.linalg.norm(gradient(measurement, field, t))
+        size = np.linalg.norm(gradient(measurement, measurement.scenario.weight, t))
         if size == 0:
             assert np.isnan(thin[t]) and np.isnan(thick[t])
             continue
@@ -400,7 +404,7 @@ def test_an_arrow_is_as_wide_as_its_term_is_large(case):
     measurement = measured(case)
     data, domain = drawn("network", measurement, View())
     arrows = data["arrows"]
-    size, wide = sizes(measurement, "weight_hh")[arrows["lag"]], np.array(arrows["wide"])
+    size, wide = sizes(measurement, measurement.scenario.weight)[arrows["lag"]], np.array(arrows["wide"])
     assert ((wide > 0) == (size > 0)).all()
     order = np.argsort(size)
     assert (np.diff(wide[order]) >= -1e-9).all()
@@ -422,7 +426,7 @@ def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
     assert data["units"]["lag"] == data["arrows"]["lag"] == lags
     assert data["units"]["x"] == data["arrows"]["to"] == [network.STEPS - 1 - u for u in lags]
     assert data["units"]["name"] == [str(measurement.t - u) for u in lags]
-    size = sizes(measurement, "weight_hh")[lags]
+    size = sizes(measurement, measurement.scenario.weight)[lags]
     np.testing.assert_allclose([float(text) for text in data["units"]["term"]], size, rtol=0.06)
     assert [x for x in data["columns"]["x"] if x is not None] == data["units"]["x"]
 

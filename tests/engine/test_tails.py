@@ -12,8 +12,8 @@ from support import oracle
 from support.problems import (
     LONG,
     STEPS,
+    TIME,
     WEIGHTS,
-    T,
     assert_logs,
     double,
     every_cell,
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @double
 @every_few
-@pytest.mark.parametrize("t", [0, 3, T])
+@pytest.mark.parametrize("t", [0, 3, TIME])
 def test_tail_sums(cell, variant, t):
     lags, answer = follow(cell, variant, t), solve(cell, variant)[1]
     for weight in WEIGHTS:
@@ -43,7 +43,7 @@ def test_tail_sums(cell, variant, t):
 @double
 @every_few
 def test_the_first_tail_is_the_whole_and_the_last_one_term(cell, variant):
-    lags = follow(cell, variant, T)
+    lags = follow(cell, variant, TIME)
     for weight in WEIGHTS:
         for gate in rows(cell):
             tails = lags.log_tail_sums(weight, gate)
@@ -54,16 +54,16 @@ def test_the_first_tail_is_the_whole_and_the_last_one_term(cell, variant):
 
 @cache
 def shared_gradient(cell, lags):
-    """dC(T)/dW of the shared weights through the last `lags` steps alone; the state before them is a constant."""
+    """dC(TIME)/dW of the shared weights through the last `lags` steps alone; the state before them is a constant."""
 
     def cost(shared, inputs, readout, targets, pins, carry):
-        for s in range(T + 1):
-            if s == T + 1 - lags:
+        for s in range(TIME + 1):
+            if s == TIME + 1 - lags:
                 carry = jax.lax.stop_gradient(carry)
             now = jax.tree.map(lambda a, s=s: a[s], pins)
             a_x, a_h = shared.weight_ih @ inputs[s] + shared.bias_ih, shared.weight_hh @ carry[0] + shared.bias_hh
             carry = oracle.step(jnp, cell, a_x, a_h, carry, now)
-        return (readout @ carry[0] - targets[T]) ** 2 / 2
+        return (readout @ carry[0] - targets[TIME]) ** 2 / 2
 
     return jax.jit(jax.grad(cost))
 
@@ -71,9 +71,9 @@ def shared_gradient(cell, lags):
 @double
 @every_cell
 def test_a_tail_is_what_truncated_backpropagation_misses(cell):
-    """The whole gradient without the truncated one, for the shared weights."""
+    """The whole gradient minus the truncated one, for the shared weights."""
     arrays, _ = problem(cell, "plain")
-    rest, tails = oracle.plain(cell, *arrays)[1:], follow(cell, "plain", T)
+    rest, tails = oracle.plain(cell, *arrays)[1:], follow(cell, "plain", TIME)
     whole = shared_gradient(cell, STEPS)(arrays[0], *rest)
     for kept in (1, 4):
         truncated = shared_gradient(cell, kept)(arrays[0], *rest)
@@ -90,14 +90,21 @@ def test_a_tail_may_be_of_any_size(w):
     np.testing.assert_allclose(tails, u * np.log(abs(w)) + log_geometric(w, 201 - u), atol=1e-3)
 
 
-def test_without_an_answer_there_is_no_tail():
-    """A weight that multiplies nothing has exact zeros; h(s) = 4^s leaves float32 at s = 64."""
-    assert np.isneginf(gf.lag_terms(*unit(0.5, 256, inputs=np.zeros((256, 1))), 9).log_tail_sums("weight_ih")).all()
-    lags = gf.lag_terms(*unit(4.0, 256, inputs=np.eye(256, 1)), 70)
-    assert lags.log_tail_sums("all").shape == (71,)
-    assert np.isnan(lags.log_tail_sums("all")).all()
+def test_the_tails_of_a_weight_that_multiplies_nothing_are_exact_zeros():
+    lags = gf.lag_terms(*unit(0.5, 256, inputs=np.zeros((256, 1))), 9)
+    assert np.isneginf(lags.log_tail_sums("weight_ih")).all()
+
+
+def test_after_an_overflow_there_is_no_tail():
+    """h(s) = 4^s leaves float32 at s = 64."""
+    tails = gf.lag_terms(*unit(4.0, 256, inputs=np.eye(256, 1)), 70).log_tail_sums("all")
+    assert tails.shape == (71,)
+    assert np.isnan(tails).all()
+
+
+def test_an_unknown_weight_is_explained():
     with pytest.raises(ValueError, match="weight is 'weight_xh'"):
-        lags.log_tail_sums("weight_xh")
+        gf.lag_terms(*unit(0.5, 256), 9).log_tail_sums("weight_xh")
 
 
 @every_cell

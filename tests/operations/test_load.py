@@ -68,7 +68,7 @@ def random_scenario(dice):
 
 
 def test_the_number_of_compiled_kinds_is_bounded(monkeypatch, compilations):
-    monkeypatch.setattr(measurement, "KINDS", 3)
+    monkeypatch.setattr(measurement, "MAX_COMPILED_KINDS", 3)
     sizes = [Scenario(cell="rnn-linear", hidden=hidden, seed=99) for hidden in CHOICES["hidden"][:4]]
     forget_compiled()
     assert not COMPILED

@@ -231,6 +231,7 @@ def false_of(reading, seen):
 PROMISES = {
     "LSTM at initialisation": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "GRU": lambda said: said["regime"] == "vanishing" and "settles" in said,
+    "minGRU": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "Vanishing": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "Constant": lambda said: said["pace"] == pytest.approx(1) and "grows" in said,
     "Exploding": lambda said: said["regime"] == "exploding" and "explodes" in said,

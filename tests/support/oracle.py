@@ -80,7 +80,7 @@ def plain(cell, weights, inputs, readout, targets, *, pins=None, carry=None):
     weights = gf.Weights(*(np.asarray(field, np.float64) for field in weights))
     if weights.bias_hh.ndim == 1:
         weights = gf.Weights(*(np.broadcast_to(field, (steps, *field.shape)) for field in weights))
-    carry = carry if carry is not None else [np.zeros(n)] * (2 if cell == "lstm" else 1)
+    carry = carry if carry is not None else [np.zeros(n) for _ in gf.CELLS[cell].carry]
     pins = dict.fromkeys(SIGMOID_GATES.get(cell, ()), np.nan) | (pins or {})
     pins = {name: np.broadcast_to(np.asarray(pin, np.float64), steps) for name, pin in pins.items()}
     arrays = (np.asarray(array, np.float64) for array in (inputs, readout, targets))
@@ -147,4 +147,4 @@ def draw(cell, steps=9, hidden=3, inputs=2, outputs=None, copies=None, seed=0):
 
 def draw_carry(cell, hidden=3, seed=7):
     rng = np.random.default_rng(seed)
-    return tuple(rng.normal(size=hidden) for _ in range(2 if cell == "lstm" else 1))
+    return tuple(rng.normal(size=hidden) for _ in gf.CELLS[cell].carry)

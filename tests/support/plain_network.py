@@ -66,8 +66,7 @@ class Network:
         self.targets = array(targets).reshape(len(inputs), -1)[:horizon]  # [T, k]
         over_time = lambda pin: np.broadcast_to(array(pin), len(inputs))[:horizon]
         self.pins = {gate: over_time((pins or {}).get(gate, np.nan)) for gate in PINNABLE.get(self.cell, ())}
-        states = 2 if self.cell == "lstm" else 1
-        self.carry = [array(c) for c in carry] if carry is not None else [np.zeros(self.n)] * states
+        self.carry = list(np.zeros((2, self.n)) if carry is None else map(array, carry))  # of one state, c stays idle
         self.gates = GATES.get(self.cell, ("hidden",))
         with np.errstate(over="ignore", invalid="ignore"):
             self._forward()

@@ -27,7 +27,7 @@ VARIANTS = (
 
 def applies(cell, variant):
     if "cell path" in variant:
-        return cell == "lstm"
+        return gf.CELLS[cell].has_cell_path
     return "pinned" not in variant or cell in oracle.SIGMOID_GATES
 
 
@@ -38,7 +38,7 @@ FEW_CASES = [
     ("gru", "all at once"),
     ("lstm", "cell path only, pinned"),
 ]
-T = STEPS - 2
+TIME = STEPS - 2  # the t that is asked for most often
 LONG = 120, 1, 2  # steps, units, inputs in float32: one shape for many tests, since each one compiles
 
 every_case = pytest.mark.parametrize(
@@ -110,6 +110,39 @@ def unit(w, steps=256, *, cell="rnn-linear", bias=0.0, inputs=None, target=-1.0)
     weights = gf.Weights(*(np.float32(value) for value in ([[1]], [[w]], [bias], [0])))
     inputs = np.zeros((steps, 1), np.float32) if inputs is None else np.float32(inputs)
     return cell, weights, inputs, np.ones(1, np.float32), np.full(len(inputs), target, np.float32)
+
+
+# Where one unit rests so that every step multiplies by the same number: its weight_hh, its bias, what it carries;
+# ‖dh(t)/d carry(t−1)‖, and by what one more step multiplies that.
+EXPLODING = {
+    "rnn-tanh": ([3], [0], [0], 3, 3),
+    "rnn-relu": ([3], [0], [1e-30], 3, 3),
+    "rnn-sigmoid": ([12], [-6], [0.5], 3, 3),  # σ′(0) = ¼
+    "rnn-linear": ([3], [0], [0], 3, 3),
+    # h -> c by ½ · 12, c -> c by ½, c -> h by ½: h from h by 3, and from c by ½ · ½, in proportion from then on
+    "lstm": ([0, 0, 12, 0], [0] * 4, [0, 0], np.hypot(3, 0.25), 3.5),
+    "gru": ([0, 0, 12], [0] * 3, [0], 3.5, 3.5),  # (1 − ½) · ½ · 12 + ½
+}
+CANNOT_EXPLODE = {"mingru"}  # without W_hh a step multiplies the state by the keep gate alone, which is at most one
+
+
+def explode(cell):
+    """Arguments of `gradient_map` in float32, with dC/dh(t) = h(t) + 1."""
+    recurrent, bias, carry, *_ = EXPLODING[cell]
+    steps, units, inputs = LONG
+    weights = np.zeros((len(bias), inputs)), np.reshape(recurrent, (-1, units)), bias, np.zeros(len(bias))
+    arrays = np.zeros((steps, inputs)), np.ones(units), np.full(steps, -1)
+    options = {"carry": tuple(np.float32([state]) for state in carry)}
+    return (cell, gf.Weights(*map(np.float32, weights)), *map(np.float32, arrays)), options
+
+
+def kept(cell, keep):
+    """What a step keeps of a state beside W, its keep gate at `keep` and nothing coming in: the largest derivative."""
+    nothing, gate = np.zeros(len(gf.CELLS[cell].gates)), gf.CELLS[cell].keep_gate
+    pins = dict.fromkeys(oracle.SIGMOID_GATES.get(cell, ()), np.nan) | ({gate: keep} if gate else {})
+    after = lambda carry: np.array(oracle.step(np, cell, nothing, nothing, tuple(carry[:, None]), pins))
+    nudges = 1e-6 * np.eye(len(gf.CELLS[cell].carry))
+    return max(np.abs(after(nudge) - after(0 * nudge)).max() for nudge in nudges) / 1e-6
 
 
 def log_geometric(w, count):

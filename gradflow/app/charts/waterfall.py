@@ -1,7 +1,7 @@
 """The sum, one term after the other: signed numbers of one weight, or the sizes of the whole matrix's terms.
 
 A waterfall over the first dozen lags and all others together, which ends at the gradient of C(t). Its axis is linear:
-only there does one see signed numbers add up. A power of ten, the unit, keeps it readable at any size.
+only there does one see signed numbers add up. Its unit is a power of ten, which keeps it readable at any size.
 """
 
 import math
@@ -20,10 +20,12 @@ from gradflow.reading import number
 
 FIRST = 12  # lags shown one by one
 Bar = tuple[str, float, float, float]  # name, value before, value after, signed change
-LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis, in units
+LENGTHS = (1, 1.5, 2, 3, 5, 7, 10, 12)  # of the axis to either side of 0, in units
+HEADROOM = 1.12  # the axis is at least so much longer than what stands on it, for the number at the end of a bar
+LARGEST_LOG = 700  # exp() of more is no number
 
 
-def called(measurement: Measurement, view: View) -> str:
+def entry_name(measurement: Measurement, view: View) -> str:
     """The entry's name: "weight_hh[3, 5], forget gate"."""
     field, row, col = place(measurement, view)
     gates = gate_names(measurement.scenario.cell)
@@ -39,59 +41,74 @@ def terms(measurement: Measurement, view: View) -> tuple[np.ndarray, np.ndarray]
 
 
 def domain(measurement: Measurement, view: View) -> Domain:
-    """(unit, floor, ceiling): the power of ten and the ends of the axis in it."""
+    """The axis: (exponent10, floor, ceiling), its ends in units of 10^exponent10."""
     rows, top = bars(measurement, view)
     shown = np.array([0.0, *(stop for _, _, stop, _ in rows[:-1])])  # the last stands no higher than the one before
     reach = np.abs(shown).max() or 1.0
-    unit = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
-    low, high = (np.array([shown.min(), shown.max()]) * math.exp(top - unit * math.log(10))).tolist()
-    length = lambda end: next((size for size in LENGTHS if 1.12 * end <= size), 1.12 * end) if end > 1e-6 else 0.0
-    return unit, -length(-low) if low < 0 else 0.0, max(length(high), 0.0) or (1.0 if low == 0 else 0.0)
+    exponent10 = math.floor((top + math.log(reach)) / math.log(10) + 1e-9)
+    low, high = (np.array([shown.min(), shown.max()]) * math.exp(top - exponent10 * math.log(10))).tolist()
+    floor = -_length(-low) if low < 0 else 0.0
+    return exponent10, floor, _length(high) or (1.0 if low == 0 else 0.0)
 
 
-def widest(*domains: Domain) -> Domain:
-    """The frame that holds these frames."""
-    unit = max(domain[0] for domain in domains)
-    scaled = [(floor * 10.0 ** (own - unit), ceiling * 10.0 ** (own - unit)) for own, floor, ceiling in domains]
-    return unit, min(floor for floor, _ in scaled), max(ceiling for _, ceiling in scaled)
+def _length(end):
+    """How long the axis is on the side of a value, by its size in units."""
+    least = HEADROOM * end
+    return next((length for length in LENGTHS if least <= length), least) if end > 1e-6 else 0.0
+
+
+def widest(*axes: Domain) -> Domain:
+    """The axis that holds these axes."""
+    exponent10 = max(axis[0] for axis in axes)
+    floors, ceilings = zip(*([end * 10.0 ** (own - exponent10) for end in ends] for own, *ends in axes), strict=True)
+    return exponent10, min(floors), max(ceilings)
 
 
 def bounded(own: Domain, *others: Domain) -> Domain:
-    """The frame that holds the first of these frames, and of the others those that are at most ten times as large."""
-    reach = lambda frame: max(-frame[1], frame[2]) * 10.0 ** (frame[0] - own[0])
-    return widest(own, *(frame for frame in others if frame[0] - own[0] < 3 and reach(frame) <= 10 * reach(own)))
+    """The axis that holds the first of these axes, and of the others those that are at most ten times as long."""
+    reach = lambda axis: max(-axis[1], axis[2]) * 10.0 ** (axis[0] - own[0])
+    return widest(own, *(axis for axis in others if axis[0] - own[0] < 3 and reach(axis) <= 10 * reach(own)))
 
 
 def bars(measurement: Measurement, view: View) -> tuple[list[Bar], float]:
-    """What is drawn, in a row: ([(name, value before, value after, signed change)], log of the value's unit)."""
+    """What is drawn, in a row: (`Bar`s in units of the largest term, its natural log)."""
     sign, log = terms(measurement, view)
-    top = log[np.isfinite(log)].max() if np.isfinite(log).any() else 0.0
-    values = np.where(np.isfinite(log), sign * np.exp(np.where(np.isfinite(log), log - top, 0.0)), 0.0)
+    there = np.isfinite(log)
+    top = log[there].max() if there.any() else 0.0
+    values = np.zeros(len(log))
+    values[there] = sign[there] * np.exp(log[there] - top)
     sums = np.append(0.0, np.cumsum(values))
-    first = min(FIRST, len(values))
-    rows = [(str(u), sums[u], sums[u + 1], values[u]) for u in range(first)]
-    if len(values) > first:
-        rows.append((f"{first}–{len(values) - 1}", sums[first], sums[-1], values[first:].sum()))
+    rows = [(str(u), sums[u], sums[u + 1], values[u]) for u in range(min(FIRST, len(values)))]
+    if len(values) > FIRST:
+        rows.append((f"{FIRST}–{len(values) - 1}", sums[FIRST], sums[-1], values[FIRST:].sum()))
     if view.whole:
         rows.append(("Σ‖·‖", 0.0, sums[-1], sums[-1]))
-        left = math.exp(min(measurement.log_partial[-1] - top, 700))
-        rows.append(("‖Σ‖", 0.0, left, left))
+        remaining = _exp(measurement.log_partial[-1] - top)
+        rows.append(("‖Σ‖", 0.0, remaining, remaining))
     else:
         rows.append(("sum", 0.0, sums[-1], sums[-1]))
     return rows, top
 
 
+def _exp(log):
+    return math.exp(min(log, LARGEST_LOG))
+
+
+def _first_lag(name):
+    """The lag at which a bar begins, by which bars are paired: "12–99" with the "12–63" of a shorter horizon."""
+    return name.partition("–")[0]
+
+
 def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
-    unit, floor, ceiling = domain
+    exponent10, floor, ceiling = domain
     alarm = base.overflowed(measurement)
     rows, top = ([], 0.0) if alarm else bars(measurement, view)
-    scale = math.exp(min(top - unit * math.log(10), 700))
-    clip = lambda value: float(np.clip(value * scale, floor, ceiling))
+    on_axis = lambda value, top: float(np.clip(value * _exp(top - exponent10 * math.log(10)), floor, ceiling))
+    clip = lambda value: on_axis(value, top)
     grey = {}
     if kept and not base.overflowed(kept):
         before, kept_top = bars(kept, view)
-        kept_scale = math.exp(min(kept_top - unit * math.log(10), 700))
-        grey = {name.partition("–")[0]: float(np.clip(end * kept_scale, floor, ceiling)) for name, _, end, _ in before}
+        grey = {_first_lag(name): on_axis(stop, kept_top) for name, _, stop, _ in before}
     drawn = []
     for x, (name, start, stop, change) in enumerate(rows):
         last = x >= len(rows) - (2 if view.whole else 1)
@@ -113,7 +130,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
                 "color": colour,
                 "words": signed(change, top, plus=not (last or view.whole), text=number if last else short),
                 "said": _said(name, change, stop, top, last),
-                "kept": grey.get(name.partition("–")[0]),
+                "kept": grey.get(_first_lag(name)),
             }
         )
     links = [
@@ -127,7 +144,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
         subtitle = "; ".join(["grey: added up", *notes])
     else:
-        title, subtitle = "One weight's gradient, copy by copy", "; ".join([called(measurement, view), *notes])
+        title, subtitle = "One weight's gradient, copy by copy", "; ".join([entry_name(measurement, view), *notes])
     frame = {
         "floor": floor,
         "ceiling": ceiling,
@@ -135,7 +152,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "bars": max(len(rows), 1),
         "longest": max((len(bar["words"]) for bar in drawn), default=0),
         "lit": lit,
-        "unit": unit,
+        "unit": exponent10,
         "title": title,
         "subtitle": subtitle,
         "kept": base.kept_words(measurement, kept),
@@ -192,12 +209,12 @@ def say(measurement: Measurement, view: View) -> str:
         return base.overflowed(measurement) + "."
     rows, top = bars(measurement, view)
     if view.whole:
-        total, left = rows[-2][2], rows[-1][2]
-        kept = f"{100 * left / total:.3g} %" if total else "nothing"
+        total, remaining = rows[-2][2], rows[-1][2]
+        share = f"{100 * remaining / total:.3g} %" if total else "nothing"
         return (
             f"The sizes add up to {signed(total, top, False)}; the gradient itself, ‖Σ‖, is "
-            f"{signed(left, top, False)}: {kept} is left after they cancel."
+            f"{signed(remaining, top, False)}: {share} is left after they cancel."
         )
     near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
     rest = f"; the nearest {FIRST} copies alone give {signed(near, top, False)}" if near is not None else ""
-    return f"The terms of {called(measurement, view)} add up to {signed(rows[-1][2], top, False)}{rest}."
+    return f"The terms of {entry_name(measurement, view)} add up to {signed(rows[-1][2], top, False)}{rest}."

@@ -18,7 +18,7 @@ from gradflow.cells import CELLS
 from gradflow.reading import per_step_factor, regime
 
 DRAWS = range(32)
-HELD = ("rnn-tanh", "rnn-sigmoid", "lstm", "gru", "mingru")  # whose activations or gates are at most one
+HELD = tuple(name for name, cell in CELLS.items() if cell.bounded)  # by an activation or by gates
 SIDE_BY_SIDE = Scenario(horizon=80)
 DOES = {  # regime of δ -> what is said of it
     "vanishing": "vanishes in",
@@ -218,8 +218,8 @@ ANY = Lesson(
         ),
     ),
     try_this=(
-        "Raise the gain to 3, then to 8: which cells are the last in which the error vanishes? (The forget gate is the "
-        "LSTM's alone.)"
+        "Raise the gain to 3, then to 8: in which two cells does the error still vanish, and which of them has no "
+        "recurrent weights that the gain could scale? (The forget gate is the LSTM's alone.)"
     ),
     sources=(
         (HOCHREITER, "the gates of an LSTM"),

@@ -12,10 +12,23 @@ from gradflow.cells import CELLS
 
 GAP = 60  # px between panels, for the labels of their axes
 ACROSS = 4, 2  # panels in a row, in a wide view and in a narrow one
-ROWS = ((76, 192), (260, 376), (444, 560), (696, 812))  # px, (top, bottom) of each row; strips are under the third
-WIDE, NARROW = (ROWS[(len(CELLS) - 1) // across] for across in ACROSS)  # the last row of each
-HEIGHT = 470
+TOP, TALL, BELOW = 76, 116, 68  # px: of the first row; of a panel; between two rows, for the labels of the axis
+UNDER = 23  # px, between the strips of a row and what BELOW is for
 ROUND: dict[str, Any] = {"strokeCap": "round", "strokeJoin": "round"}  # a single term between exact zeros is then a dot
+
+
+def _rows(across):
+    """(top, bottom) of each row of panels, in px, with room under it for the strips of its gates."""
+    gates, top, rows = [len(cell.pinnable) for cell in CELLS.values()], TOP, []
+    for first in range(0, len(gates), across):
+        rows.append((top, top + TALL))
+        most = max(gates[first : first + across])
+        top += TALL + BELOW + (STRIP * most + UNDER if most else 0)
+    return rows
+
+
+ROWS = [_rows(across) for across in ACROSS]
+HEIGHT = ROWS[0][-1][1] + 94
 
 
 def _places():
@@ -23,7 +36,7 @@ def _places():
     places: dict[str, Any] = {}
     for k in range(len(CELLS)):
         for edge, way in (("top", 0), ("bottom", 1)):
-            places[f"{edge}{k}"] = tuple(str(ROWS[k // across][way]) for across in ACROSS)
+            places[f"{edge}{k}"] = tuple(str(rows[k // n][way]) for rows, n in zip(ROWS, ACROSS, strict=True))
         places[f"left{k}"] = tuple(f"(width_of + {GAP}) * {k % across}" for across in ACROSS)
         places[f"right{k}"] = f"left{k} + width_of"
     return places
@@ -34,7 +47,7 @@ LAYOUT = {
     "right": "width - 10",
     "narrow": ("false", "true"),
     "top": "36",
-    "bottom": (str(WIDE[1]), str(NARROW[1])),
+    "bottom": tuple(str(rows[-1][1]) for rows in ROWS),  # of the last row
     "width_of": tuple(f"(right - {(across - 1) * GAP}) / {across}" for across in ACROSS),
     **_places(),
     **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
