@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import CHARTS, Chart, base, overview
+from gradflow.app.counterexample import every_cell
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
@@ -66,6 +67,13 @@ def read(given: Mapping[str, Any]) -> Request:
         raise ValueError(f"playing is {playing!r} and lesson {lesson!r}")
     flags = {name: bool(given[name]) for name in ("revealed", "dark", "overflowed")}
     return Request(parse(link)[0], parse_view(link)[0], lesson, moving=True, playing=playing, axes=axes, **flags)
+
+
+def kinds(request: Request) -> set[tuple[str, int, bool]]:
+    """The kinds of scenario that its frame needs."""
+    scenario, view = request.scenario, request.view
+    needed = [*(every_cell(scenario).values() if view.show == "cells" else (scenario,)), view.kept]
+    return {each.kind for each in needed if each}
 
 
 def frame(request: Request) -> dict[str, Any]:

@@ -68,11 +68,10 @@ def _same_origin(request: Request) -> bool:
 
 def _answer(body: bytes) -> str:
     """A frame as JSON; nothing where a kind of scenario would have to be compiled."""
-    from gradflow.app.frame import frame, read
+    from gradflow.app.frame import frame, kinds, read
 
     asked = read(json.loads(body))
-    kinds = {scenario.kind for scenario in (asked.scenario, asked.view.kept) if scenario}
-    if not kinds <= measured_kinds():
+    if not kinds(asked) <= measured_kinds():
         return ""
     return to_json(frame(asked))
 

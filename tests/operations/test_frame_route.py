@@ -154,6 +154,8 @@ def test_bounds(server):
     own = {"Origin": server.url}
     rare = json.dumps(asked(Scenario(cell="rnn-sigmoid", hidden=2))).encode()
     assert post(server.url, rare, **own) == (422, ""), "nobody makes the server compile"
+    beside = json.dumps(asked(replace(SMALL, hidden=8), View(show="cells"))).encode()
+    assert post(server.url, beside, **own) == (422, ""), "nor all cells"
     assert "Traceback" not in server.log()[said:]
 
 
