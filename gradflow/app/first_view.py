@@ -14,15 +14,19 @@ FILE = Path(__file__).with_suffix(".json")
 NOTE = "Measured beforehand; it is being measured here."
 
 
-def stored(scenario: Scenario, view: View, dark: bool) -> tuple[dict[str, Any], str] | None:
-    """(what `frame.frame` returns, the style of its images); None for any other than the first view."""
+def stored(scenario: Scenario, view: View, dark: bool) -> dict[str, Any] | None:
+    """What `frame.frame` returns; None for any other than the first view."""
     if (scenario, view) != (Scenario(), View()):
         return None
-    kept = json.loads(FILE.read_text("utf-8"))
-    record = kept["record"]
+    record = json.loads(FILE.read_text("utf-8"))["record"]
     (_, columns), (head, rest) = record["tables"]["frame"], record["sentence"]
     record["tables"]["frame"] = (-1, columns | {"dark": [dark]})
-    return record | {"sentence": (head, f"{rest} {NOTE}")}, kept["style"]
+    return record | {"sentence": (head, f"{rest} {NOTE}")}
+
+
+def style() -> str:
+    """The rules for its images."""
+    return str(json.loads(FILE.read_text("utf-8"))["style"])
 
 
 def measured() -> dict[str, Any]:

@@ -41,10 +41,9 @@ def begin(ranges: Ranges, also: Also, lesson: int | None = None, revealed: bool 
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
     scenario = st.session_state.scenario
     if lesson is None and scenario.kind not in measured_kinds():
-        known = first_view.stored(scenario, st.session_state.view, dark())
-        if known:
-            record, style = known
-            st.html(f"<style>{style}</style>")
+        record = first_view.stored(scenario, st.session_state.view, dark())
+        if record:
+            st.html(f"<style>{first_view.style()}</style>")
             picture("flow", "terms", record)
             ranges(None)
             compile_for(scenario)

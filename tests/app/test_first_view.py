@@ -18,7 +18,7 @@ from support.apptest_page import open_explore, record, verdict
 
 def test_what_is_stored_is_what_is_measured_here_to_the_digits_shown():
     kept, here = json.loads(first_view.FILE.read_text("utf-8")), json.loads(to_json(first_view.measured()))
-    assert kept["style"] == here["style"] == overview.IMAGE_LAYOUTS[False].style()
+    assert first_view.style() == here["style"] == overview.IMAGE_LAYOUTS[False].style()
     kept, here = kept["record"], here["record"]
     assert kept.keys() == here.keys() and kept["images"].keys() == here["images"].keys()
     for name in kept.keys() - {"tables", "images"}:
@@ -46,7 +46,7 @@ def test_nothing_but_the_first_view_is_stored():
     assert first_view.stored(Scenario(seed=1), View(), False) is None
     assert first_view.stored(Scenario(), View(closer=True), False) is None
     for dark in (False, True):
-        found, _ = first_view.stored(Scenario(), View(), dark)
+        found = first_view.stored(Scenario(), View(), dark)
         assert found["tables"]["frame"][1]["dark"] == [dark]
         assert found["sentence"][1].endswith(first_view.NOTE)
 
