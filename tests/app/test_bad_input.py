@@ -159,7 +159,7 @@ def test_a_typed_sentence_is_cut_and_an_empty_one_refused_with_a_notice():
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [text for text in NASTY if not re.search("[\ud800-\udfff]", text)])
 def test_typed_text_is_shown_unchanged(text):
-    """In a notice it is escaped; elsewhere it stands in the address and in code alone, letter by letter in a chart."""
+    """In a notice it is escaped; elsewhere it stands in the address, in code and in the picture's JSON alone."""
     mark = f"{HIDDEN}{text}"
     at = new_page(more=True)
     wrong = dict.fromkeys(("cell", "gain", "kept", "show", "preset", "other"), mark)
@@ -169,7 +169,7 @@ def test_typed_text_is_shown_unchanged(text):
     assert shown(at).text == mark[:TEXT_LENGTH]
     for element in (*at.main, *at.sidebar):
         if HIDDEN in str(element.proto):
-            assert element.type in ("html", "code", "text_input"), element
+            assert element.type in ("html", "code", "text_input", "bidi_component"), element
             if element.type == "html":
                 body = element.proto.body
                 assert body.startswith('<div class="notice" role="alert">') and f"“{escape(short(mark))}”" in body

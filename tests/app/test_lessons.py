@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from html import unescape
 from types import SimpleNamespace
 
 import jax
@@ -33,7 +32,7 @@ from gradflow.app.training import CHUNK, STEPS, learned_at, variants
 from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.engine import compile_cache
 from gradflow.feedforward import draw_net, layer_gradients
-from support.apptest_page import notices, open_lessons, press, widget
+from support.apptest_page import notices, open_lessons, press, verdict, widget
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +41,7 @@ every_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: les
 
 def words(app):
     written = (*app.header, *app.markdown, *app.info, *app.success, *app.subheader, *app.caption)
-    over_the_picture = [re.sub("</?small>", "", unescape(element.proto.body)) for element in app.get("html")]
-    return " ".join([*(element.value for element in written), *over_the_picture])
+    return " ".join([*(element.value for element in written), verdict(app)])
 
 
 @every_lesson

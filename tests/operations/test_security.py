@@ -191,6 +191,15 @@ def test_no_markup_is_made_of_what_is_not_escaped(path):
     assert not list(unescaped(ast.parse(path.read_text(encoding="utf-8"))))
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "gradflow").rglob("*.js")), ids=lambda path: path.name)
+def test_no_markup_is_made_of_data_in_the_browser(path):
+    """Data become texts; what is made of markup is constant, but for the name of a range."""
+    code = path.read_text(encoding="utf-8")
+    markup = re.findall(r"(?:innerHTML|outerHTML)\s*=\s*(`[^`]*`|[^;]*)", code)
+    assert all(each[0] == "`" and set(re.findall(r"\$\{(.*?)\}", each)) <= {"id"} for each in markup)
+    assert not re.search(r"insertAdjacentHTML|document\.write|\beval\(|new Function", code)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
