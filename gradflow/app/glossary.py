@@ -8,7 +8,7 @@ from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
 from gradflow.app.view import View
 from gradflow.cells import CELLS
-from gradflow.reading import WORDS, number, per_step_factor, share
+from gradflow.reading import WORDS, in_words, number, per_step_factor, share
 from gradflow.weights import spectrum
 
 OTHER = {"weight_hh": "h(t-u-1)", "weight_ih": "x(t-u)", "bias_ih": None, "bias_hh": None}
@@ -52,8 +52,8 @@ def definitions(measurement: Measurement, view: View) -> str:
         f"**The far half**: lags from {(t + 1) // 2} on hold {100 * far:.2g} % of it. That is the credit that reaches "
         "back so far: without it a long dependency is not learned, and with it not for sure.",
         rf"**Over time**, over the last three quarters of the horizon, the sum divided by its error, "
-        rf"$\|\text{{sum}}\| / \|dC/dh\|$, is {_growth(reading.growth_by_error)}; the sum itself is "
-        f"{_growth(reading.growth)}.",
+        rf"$\|\text{{sum}}\| / \|dC/dh\|$, {in_words(reading.growth_by_error)}; the sum itself "
+        f"{in_words(reading.growth)}.",
         rf"**The error** it answers to at t = {t}, $\|dC(t)/dh(t)\|$, is {number(measurement.log_residual[t])}.",
         _weights(measurement.scenario, reading),
         "**The words**: " + "; ".join(f"*{word}*: {meaning}" for word, meaning in WORDS.items()) + ".",
@@ -79,17 +79,6 @@ def _terms(reading, row):
     return (
         "**The terms' own slope** has what they meet in it as well, which may grow or fade beside δ: "
         f"×{number(per_step_factor(row).slope)} a step."
-    )
-
-
-def _growth(growth):
-    """The shape, with its power where there is one."""
-    if growth.shape == "unclear":
-        return "of no one shape"
-    return (
-        f"{growth.shape}, ×{number(growth.slope)} a step"
-        if growth.shape == "exponential"
-        else (f"{growth.shape}, about t to the power {growth.power:.2f}")
     )
 
 

@@ -141,14 +141,21 @@ def test_the_terms_have_a_slope_of_their_own(case):
 def test_growth_and_error_are_those_of_the_measurement(case):
     measurement, text = measure(CASES[case]), said(CASES[case])
     over = paragraph(text, "**Over time**")
-    by_error, itself = over.split("$, is ")[1].split("; the sum itself is ")
+    by_error, itself = over.split("dC/dh\\|$, ")[1].removesuffix(".").split("; the sum itself ")
     reading = measurement.reading
     for growth, told in ((reading.growth_by_error, by_error), (reading.growth, itself)):
-        shape = "of no one shape" if growth.shape == "unclear" else growth.shape
-        assert told.startswith(shape)
-        assert ("to the power" in told) == (growth.shape not in ("unclear", "exponential"))
-        if "to the power" in told:
-            assert float(re.search(r"power (-?[\d.]+?)\.?$", told)[1]) == pytest.approx(growth.power, abs=0.006)
+        assert told.startswith(growth.said or "follows no one law")
+        power = re.search(r"power ([−\d.]+)", told)
+        if growth.shape in ("unclear", "exponential"):
+            assert not power
+        elif power:
+            assert float(power[1].replace("−", "-")) == pytest.approx(growth.power, abs=0.05)
+            assert growth.power_steady or told == f"settles (power {power[1]}, within ±0.25)"
+        else:
+            values = measurement.log_sums - (measurement.log_residual if growth is reading.growth_by_error else 0)
+            values = values[-(-len(values) // 4) :]
+            first, *_, last = values[np.isfinite(values)]
+            assert close(re.search(rf", ×({MANTISSA}) from first to last$", told)[1], np.exp(last - first))
     error = paragraph(text, "**The error**")
     assert f"t = {measurement.t}," in error
     cost = float(measurement.cost[measurement.t])  # ½ e², and dC/dh = e · readout

@@ -80,6 +80,7 @@ def test_where_the_terms_are_is_said_of_ten_words_and_fifty_steps_of_padding():
 PROMISES = {
     "LSTM at initialisation": {"regime": "vanishing", "settles": "growth_by_error"},
     "GRU": {"regime": "vanishing", "settles": "growth_by_error"},
+    "minGRU": {"regime": "vanishing", "settles": "growth_by_error"},
     "Vanishing": {"regime": "vanishing", "settles": "growth_by_error", "pace": 0.8},
     "Constant": {"regime": "constant", "grows": "growth_by_error", "pace": 1.0},
     "Exploding": {"regime": "exploding", "explodes": "growth_by_error", "pace": 1.1},
