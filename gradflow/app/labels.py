@@ -50,7 +50,7 @@ LABELS = {  # field -> (label, one sentence)
     "relative": ("Divide by ‖dC/dh‖", "What the network does, apart from how wrong it happens to be at this time."),
     "cell_path_only": (
         "Cell path only",
-        "LSTM: lets no gradient through the gates, so only the cell state carries it.",
+        "LSTM: lets no gradient back through h into gates and new content; the cell state alone carries it.",
     ),
     "float32": ("As float32 sees it", "What plain float32 would report: zeros and NaN where it gives up."),
     "chains": ("Other chains", "Draws two chains that are often taken for this one: of the state, and of the input."),

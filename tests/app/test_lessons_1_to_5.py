@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradflow.app.charts.draws import Draws, say
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.clipping_bias import STEPS, batches, by_gain, clipped
 from gradflow.app.lessons.depth import LAYERS, shares
@@ -197,7 +198,7 @@ def test_the_text_says_the_pace_of_the_picture():
 
 
 def test_above_the_border_the_sum_is_multiplied():
-    rate = float(re.search(r"by its error ×(\S+) a step", GROWTH.verdicts[0].evidence().numbers)[1])
+    rate = float(re.search(r"divided by its error, ×(\S+) a step", GROWTH.verdicts[0].evidence().numbers)[1])
     sums = (1.1 ** np.arange(1, 201) - 1) / 0.1
     assert rate == pytest.approx(math.exp(np.polyfit(np.arange(50, 200), np.log(sums[50:]), 1)[0]), abs=0.01)
 
@@ -216,9 +217,22 @@ def test_a_reflection_leaves_the_readout_along_one_direction():
         else:
             direction = np.real(vectors[:, nearest])
             cosine = abs(readout @ direction) / np.linalg.norm(readout) / np.linalg.norm(direction)
-            assert abs(values[nearest] - 1) < 1e-5
+            assert abs(values[nearest] - 1) < 1e-5 and min(abs(values + 1)) < 1e-5
             assert left == pytest.approx(cosine, abs=2e-3)
             assert sums[255] / sums[127] == pytest.approx(2, rel=0.05)
+
+
+def test_the_sum_under_a_rotation_and_what_a_reflection_leaves():
+    rotations = [sums.max() for rotates, _, sums in turned() if rotates]
+    shown = re.search(r"no time more than (\S+) times the error \(median of the draws (\S+)\)", cancels()).groups()
+    assert [float(one) for one in shown] == pytest.approx([max(rotations), np.median(rotations)], rel=5e-3)
+    left = re.search(r": (\S+) \(", GROWTH.verdicts[3].evidence().numbers)[1]
+    groups = [Draws(*group) for group in GROWTH.draws.groups()]
+    assert f"reflection in 8 of 16 draws, median {left}" in say(groups), "two numbers for the same draws"
+
+
+def cancels():
+    return GROWTH.verdicts[2].evidence().numbers
 
 
 def test_the_headline_says_sum_and_sizes():
@@ -263,6 +277,8 @@ def test_a_clipped_batch_keeps_its_direction_and_the_mean_of_many_need_not():
             assert clipped(rows[:1], 0.5)[1] == pytest.approx(1, abs=1e-9)
             assert low < clipped(rows, 1.0)[1] <= high
             assert (share > 0.3) == (gain == 8)
+    most = sum(share > 0.5 for _, share in by_gain(8.0))
+    assert f"more than half in {most} of 8 draws" in GROWTH.remedies[2].evidence().numbers and 5 < most < 8
     assert batches(Scenario(gain=8.0, horizon=STEPS)) is batches(Scenario(gain=8.0, horizon=STEPS)), "measured twice"
 
 
@@ -295,7 +311,7 @@ def test_on_the_cell_path_the_gate_is_the_pace(forget):
     measured = pace(measure(scenario))
     assert measured == pytest.approx(math.exp(slope(cell_path(scenario))), abs=1e-4)
     assert measured == pytest.approx(forget, abs=0.003)
-    shown = re.search(r"held at (\S+), each step back multiplies the error by (\S+)\. ", said(LSTM, scenario)).groups()
+    shown = re.search(r"held at (\S+), dc.* is just that\. .* by ×(\S+) a step back; ", said(LSTM, scenario)).groups()
     assert [float(value) for value in shown] == pytest.approx([forget, measured], abs=6e-4)
 
 
@@ -304,13 +320,14 @@ def test_a_gate_that_is_not_held_is_not_said_to_be():
     assert LSTM.headline(measurement, LSTM.view) == measurement.reading.verdict
 
 
-def deltas(torch, cell, weights, inputs, readout, target):
-    """log ‖dC/da(s)‖ by lag at the last step, float64, by PyTorch's autograd."""
+def deltas(torch, cell, weights, inputs, readout, target, cut=()):
+    """log ‖dC/da(s)‖ by lag at the last step, float64, by PyTorch's autograd; h does not reach the gates of `cut`."""
     w_ih, w_hh, b_ih, b_hh = (torch.as_tensor(np.asarray(field, float)) for field in weights)
     n = w_hh.shape[1]
     h, c, before = torch.zeros(n, dtype=torch.float64), torch.zeros(n, dtype=torch.float64), []
     for x in torch.as_tensor(np.asarray(inputs, float)):
-        a = w_ih @ x + b_ih + w_hh @ h + b_hh
+        listened = [block @ (h.detach() if k in cut else h) for k, block in enumerate(w_hh.split(n))]
+        a = w_ih @ x + b_ih + torch.cat(listened) + b_hh
         a = a.requires_grad_() if not before else a
         a.retain_grad()
         before.append(a)
@@ -328,6 +345,22 @@ def by_torch(torch, scenario):
     problem, end = scenario.problem(), scenario.horizon
     data = problem["inputs"][:end], problem["readout"], problem["targets"][end - 1]
     return deltas(torch, scenario.cell, problem["weights"], *data)
+
+
+@pytest.mark.parametrize(("cut", "low", "high"), [((), 1.05, 1.07), ((0, 1, 3), 1.05, 1.07), ((2,), 0.895, 0.905)])
+def test_the_counter_example_grows_through_the_new_content(cut, low, high):
+    """The way back through h into some of the rows input, forget, cell, output is cut, by PyTorch."""
+    torch = pytest.importorskip("torch")
+    paces = []
+    for seed in range(8):
+        problem, end = replace(EXPLODING, seed=seed).problem(), EXPLODING.horizon
+        data = problem["inputs"][:end], problem["readout"], problem["targets"][end - 1]
+        paces.append(math.exp(slope(deltas(torch, "lstm", problem["weights"], *data, cut=cut))))
+    assert low < np.median(paces) < high
+    if not cut:
+        numbers = LSTM.verdicts[2].evidence().numbers
+        all_paths, content = (float(one) for one in re.findall(r"×(\S+) \(", numbers)[:2])
+        assert [all_paths, content] == pytest.approx([np.median(paces)] * 2, abs=0.006)
 
 
 def test_the_counter_example_grows_and_no_derivative_is_above_one():

@@ -168,8 +168,8 @@ SETTLES = Lesson(
         Verdict("holds", "for the bias of one linear unit: the sum is 1/(1−ρ) times the nearest term", _geometric),
         Verdict(
             "holds",
-            "for its recurrent weight, whose terms are the error times the state that they meet: over draws, the rms of "
-            "the sum settles at √((1+ρ²)/(1−ρ²)³) times the error",
+            "for its recurrent weight, whose terms are the error times the state that they meet: over draws, the sum's "
+            "rms settles at √((1+ρ²)/(1−ρ²)³) times the error",
             _recurrent,
         ),
         Verdict(
