@@ -42,7 +42,7 @@ def definitions(measurement: Measurement, view: View) -> str:
     far = share(row)[(t + 1) // 2]
     several = " alone, since the four have no factors in common" if measurement.scenario.weight == "all" else ""
     lines = [
-        rf"**A term** is the norm of a whole matrix, a product of two: $\|\delta(t,t-u)\|{met}$. "
+        rf"**A term** is a matrix; what is drawn is its norm, a product of two: $\|\delta(t,t-u)\|{met}$. "
         f"At t = {t} and lag {u}, of {weight}{several}: {product}.",
         rf"**The sum** $\|\sum_u dC(t)/dW(t-u)\|$ is {number(reading.log_sum)}. The sizes add up to {number(sizes)}; "
         f"{100 * reading.coherence:.3g} % of that is left after the terms cancel.",
@@ -83,7 +83,13 @@ def _terms(reading, row):
 
 
 def _weights(scenario, reading):
-    gates = gate_names(scenario.cell)
+    cell, gates = CELLS[scenario.cell], gate_names(scenario.cell)
+    if "weight_hh" in cell.unused:
+        return (
+            r"**The recurrent weights** are not used: $h(t) = k \odot h(t-1) + (1 - k) \odot \text{new}$, where the "
+            f"gate $k$, {cell.label(cell.keep_gate or '')}, and new are made of $x(t)$ alone. What a step back "
+            "multiplies by is $k$, unit by unit. The paper's $z$ is $1 - k$ (Feng et al. 2024)."
+        )
     table = [
         r"**The recurrent weights**, gate by gate: $\sigma_1$ is the most they stretch a vector in one step, $\rho$, "
         "the largest |eigenvalue|, what many steps of these weights settle to where no activation or gate is between.",
@@ -92,8 +98,8 @@ def _weights(scenario, reading):
         "| --- | ---: | ---: |",
     ]
     stretch = spectrum(scenario.weights(), gates)
-    table += [f"| {gate} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
-    bound = CELLS[scenario.cell].max_slope  # γ of Pascanu 2013
+    table += [f"| {cell.label(gate)} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
+    bound = cell.max_slope  # γ of Pascanu 2013
     if bound is None:
         verdict = "Pascanu's bound is, as it stands, for plain RNNs; bounds for gated cells are in Miller & Hardt 2019."
     else:

@@ -9,7 +9,10 @@ LABELS = {  # field -> (label, one sentence)
     "input": ("Input gate", "How much of the new input is taken in: 0 ignores it, 1 writes all of it."),
     "output": ("Output gate", "How much of the cell state is let out: 0 hides it, 1 shows all of it."),
     "reset": ("Reset gate", "How much of the old state the new one may see: 0 starts afresh."),
-    "update": ("Keep", "PyTorch's update gate: 1 keeps the old state, 0 replaces it by the new one."),
+    "update": (
+        "Keep",
+        "1 keeps the old state, 0 replaces it by the new one: PyTorch's update gate; the minGRU paper's z is 1 − keep.",
+    ),
     "gain": (
         "Recurrent gain",
         "Scale of the recurrent weights. With Shift, drags and arrow keys go in steps of 0.001; or type the number.",

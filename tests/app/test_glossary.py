@@ -11,6 +11,7 @@ from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, gate_names
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 from gradflow.weights import Weights, spectrum
 from support.fits import factor_per_step
 from support.scenarios import EVERY_CELL, OVERFLOWING, RARE, SMALL
@@ -196,9 +197,22 @@ def test_the_table_has_each_gate_s_largest_singular_value_and_eigenvalue(cell, i
     scenario = replace(SMALL, cell=cell, init=init, hidden=hidden, gain=1.7)
     expected = stretched(scenario.weights(), gate_names(cell))
     found = table(said(scenario))
-    assert list(found) == list(gate_names(cell))
+    if CELLS[cell].unused:
+        assert not found and "The recurrent weights** are not used" in said(scenario)
+        return
+    assert list(found) == [CELLS[cell].label(gate) for gate in gate_names(cell)]
     for gate, pair in expected.items():
-        assert found[gate] == pytest.approx(pair, abs=6e-4)
+        assert found[CELLS[cell].label(gate)] == pytest.approx(pair, abs=6e-4)
+
+
+def test_a_cell_without_recurrent_weights_says_what_a_step_back_multiplies_by():
+    """dh(t)/dh(t−u) of the minGRU by unit: the product of its keep gate, which the gates of a run give."""
+    scenario = Scenario(cell="mingru", hidden=4, horizon=30, gates="pinned", update=0.9)
+    text = said(scenario)
+    assert "is $k$, unit by unit" in text and "$k$, keep," in text and "The paper's $z$ is $1 - k$" in text
+    assert "Pascanu" not in text and "eigenvalue" not in text
+    chain = np.exp(measure(scenario).lags.log_state_sensitivity())
+    np.testing.assert_allclose(chain[1:] / chain[:-1], 0.9, rtol=1e-5)
 
 
 def test_a_spectrum_tells_stretching_from_what_it_settles_to():
