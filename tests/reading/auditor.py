@@ -379,7 +379,7 @@ def same(kind, said, true, allowed=0.01):
     if math.isinf(true) or math.isinf(said):
         return said == true
     if kind.endswith(("log_sum", "sum", "log_change")):
-        return abs(said - true) <= allowed
+        return bool(abs(said - true) <= allowed)
     least = 1e-6 if kind in ("far_share", "coherence", "cancels", "share") else 0
     return abs(said - true) <= max(allowed * abs(true), least)
 

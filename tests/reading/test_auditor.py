@@ -231,6 +231,7 @@ def false_of(reading, seen):
 PROMISES = {
     "LSTM at initialisation": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "GRU": lambda said: said["regime"] == "vanishing" and "settles" in said,
+    "minGRU": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "Vanishing": lambda said: said["regime"] == "vanishing" and "settles" in said,
     "Constant": lambda said: said["pace"] == pytest.approx(1) and "grows" in said,
     "Exploding": lambda said: said["regime"] == "exploding" and "explodes" in said,
@@ -359,6 +360,21 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         Scenario(forget=0.97, horizon=40, seed=10),
         claim(("explodes", "growth_by_error"), ("sum_rate_by_error", 1.06)),
         {"explodes", "sum_rate_by_error"},
+    ),
+    "a power of what grows by a factor": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(("power", 2.37)),
+        {"power"},
+    ),
+    "a power that is called steady": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(growth_by_error=lambda r: r.growth_by_error._replace(power_steady=True, log_change=1.0)),
+        {".growth_by_error.power_steady", ".growth_by_error.log_change"},
+    ),
+    "a growth of another size": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(("log_change", np.log(20))),
+        {"log_change"},
     ),
     "a level δ vanishes": (
         Scenario(cell="rnn-linear", init="identity", hidden=64, horizon=150),

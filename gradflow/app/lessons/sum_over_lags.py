@@ -153,7 +153,8 @@ SUM = Lesson(
     examples=(
         stops(
             CHAOS,
-            "Recurrent weights three times as large: two runs part, and have unrelated gradients.",
+            "Recurrent weights three times as large: the network is chaotic, two runs part, and their gradients have "
+            "nothing to do with one another.",
             "Show chaos",
         ),
     ),
