@@ -287,8 +287,7 @@ OTHERWISE = Lesson(
     ),
     trial=Trial(
         "Eight draws of each of eight networks are trained for 600 steps: the four gains, linear units that turn the "
-        "state, a forget gate at 0.5, and two gains that read one number a step. On two quiet cores that takes three "
-        "quarters of a minute, once.",
+        "state, a forget gate at 0.5, and two gains that read one number a step. That takes about a minute, once.",
         "Train all draws",
         lambda: all(one in _KNOWN for one in _ALL),
         _train_all,
