@@ -153,7 +153,8 @@ z_t &= \sigma(W_{iz} x_t + b_{iz}) \\
 \tilde h_t &= \tanh(W_{in} x_t + b_{in}) \\
 h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
 \end{aligned}""",
-            source="Feng et al. 2024, with the GRU's tanh and PyTorch's z: a GRU without W_hh and b_hh",
+            source="Feng et al. 2024 (arXiv 2410.01201), with the GRU's tanh and PyTorch's z, which is 1 − z of the "
+            "paper: a GRU without W_hh and b_hh",
             gates=("update", "new"),
             carry=("h",),
             step=_min_gru,

@@ -22,6 +22,7 @@ STEADY_ERROR = 3.0  # the points lie within this factor of the line (rms), and
 STEADY_HALF = 4.0  # neither half of the lags departs from it by more in all
 BOUNDED, ROOT, LINEAR, POLYNOMIAL = 0.25, 0.75, 1.25, 4.0  # upper ends of the power p of t^p; fading is below −BOUNDED
 DOUBT = 0.25  # the largest standard error of a power
+ONE_POWER = 0.1  # the powers of both halves of the horizon differ by no more: one power describes it, to a tenth
 ALIKE = 1.25  # the slopes of both halves of an exponential differ by no larger a factor
 CANCELS = 1 / 3  # of the terms' total size
 REACH = 0.9  # of the terms' total size
@@ -43,8 +44,8 @@ WORDS = {  # what the sentences say, with both edges of each
     "explodes": "divided by its error, the sum is multiplied by each step more of horizon: in both halves of the "
     f"horizon alike (within {ALIKE - 1:.0%}), at a pace above {LEVEL:g}",
     "cancel": f"less than {CANCELS:.0%} of the terms' total size is left when they are added",
-    "chaotic": f"a change in the seventh digit of the weights changes the state by more than {CHAOTIC:.0%}, so the "
-    "gradient is one sample of many",
+    "chaotic": f"a change in the seventh digit of the weights moves the state by more than {CHAOTIC:.0%} of its size, "
+    "so the gradient is one sample of many",
     "near chaos": f"the same by more than {NEAR_CHAOS:.2%}, so that rounding may move the gradient by some per cent",
 }
 SAID = {  # growth shape -> what is said of the sum
@@ -80,6 +81,8 @@ class Growth(NamedTuple):
     slope: float
     power: float  # ~ t^power
     doubt: float  # standard error of the power
+    power_steady: bool = False  # whether one power describes it, to a tenth
+    log_change: float = math.nan  # log of the last value it is read from over the first
 
     @property
     def rate(self) -> float:
@@ -214,8 +217,10 @@ def growth(log_sums: np.ndarray, log_residual: np.ndarray, pace: float) -> Growt
             out.
         pace: what a step back multiplies ‖δ‖ by.
 
+    One power describes a sum where the lines over log (t+1) through both halves of the rows have slopes within 0.1.
+
     Returns:
-        `Growth`; slope, power and doubt are NaN with fewer than 8 rows.
+        `Growth`; slope, power, doubt and change are NaN with fewer than 8 rows.
     """
     t = np.arange(len(log_sums))
     rows = t[np.isfinite(log_sums) & np.isfinite(log_residual) & (4 * t >= len(t))]
@@ -225,8 +230,9 @@ def growth(log_sums: np.ndarray, log_residual: np.ndarray, pace: float) -> Growt
     slope, *_ = _line(rows, log)
     power, _, error = _line(np.log1p(rows), log)
     doubt = error / float(np.std(np.log1p(rows))) / math.sqrt(len(rows) - 2)
-    half = len(rows) // 2
-    low, high = sorted(_line(rows[part], log[part])[0] for part in (slice(half), slice(half, None)))
+    halves = slice(len(rows) // 2), slice(len(rows) // 2, None)
+    low, high = sorted(_line(rows[part], log[part])[0] for part in halves)
+    least, most = sorted(_line(np.log1p(rows[part]), log[part])[0] for part in halves)
     if low * len(rows) > ROUNDING and high <= ALIKE * low and pace > LEVEL:
         shape = "exponential"
     elif doubt > DOUBT or power > POLYNOMIAL:
@@ -234,7 +240,7 @@ def growth(log_sums: np.ndarray, log_residual: np.ndarray, pace: float) -> Growt
     else:
         shapes = ("fading", "bounded", "sublinear", "linear", "polynomial")
         shape = shapes[np.searchsorted([-BOUNDED, BOUNDED, ROOT, LINEAR], power)]
-    return Growth(shape, slope, power, doubt)
+    return Growth(shape, slope, power, doubt, most - least <= ONE_POWER, float(log[-1] - log[0]))
 
 
 def regime(log_delta: np.ndarray, fit: Fit) -> str:
@@ -369,7 +375,7 @@ def _tell(text, reading, row, delta, residual, flushed):
     else:
         if reading.chaotic:
             text.claim("chaotic", True)
-            text.say("Chaotic: a change in the seventh digit of the weights changes all that follows.")
+            text.say("Chaotic: a change in the seventh digit of the weights moves the state by more than a hundredth.")
         text.say(_pace(text, reading, delta) + ".")
         if reading.chaotic:
             text.say("The gradient at this time is one sample of many.")
@@ -387,7 +393,12 @@ def _pace(text, reading, delta):
     if reading.pace_steady:
         return _named(text, reading, f"Each step back multiplies the error δ by {said('pace')}")
     if reading.pace_near_steady and reading.pace_far_steady:
-        does = f"Near steps back multiply the error δ by {said('pace_near')}, far ones by {said('pace_far')}"
+        near, far = said("pace_near"), said("pace_far")
+        does = (
+            f"Near steps back multiply the error δ by {near}, far ones by {far}"
+            if near != far
+            else f"Near and far steps back both multiply the error δ by {near}"
+        )
         alike = (reading.pace_near - 1) * (reading.pace_far - 1) > 0
         return _named(text, reading, does) if alike else does + _sum(text, reading, ", and ")
     jump = "" if reading.near_chaos else _jump(text, delta)
@@ -477,15 +488,31 @@ def _law(text, reading):
     if by_error.said == "explodes":
         rate = number(_log(text.claim("sum_rate_by_error", by_error.rate)))
         more = (
-            f" and ×{number(_log(text.claim('sum_rate', itself.rate)))} as it is" if itself.said == "explodes" else ""
+            f", and ×{number(_log(text.claim('sum_rate', itself.rate)))} as it is" if itself.said == "explodes" else ""
         )
-        return [f"a step more of horizon makes the sum ×{rate} by its error{more}"]
+        return [f"a step more of horizon makes the sum, divided by its error, ×{rate}{more}"]
     if by_error.shape == "unclear":
         return ["the sum follows no one law"]
-    if abs(by_error.power) > POLYNOMIAL:  # it is no power
+    if by_error.power_steady and abs(by_error.power) <= POLYNOMIAL:
+        power = f"{text.claim('power', by_error.power):.1f}".replace("-", "−")
+        return [f"divided by its error, the sum goes like t to the power {power}"]
+    if (by_error.log_change > 0) != (by_error.said == "grows"):  # its ends happen to be of another mind
         return []
-    power = f"{text.claim('power', by_error.power):.2f}".replace("-", "−")
-    return [f"by its error the sum goes like t to the power {power}"]
+    times = number(text.claim("log_change", by_error.log_change))
+    return [f"divided by its error, the sum goes ×{times} over the last three quarters of the horizon"]
+
+
+def in_words(growth: Growth) -> str:
+    """How a sum goes over the last three quarters of the horizon, with a number: "settles (power 0.21, …)"."""
+    if growth.shape == "unclear":
+        return "grows, by no one law" if growth.said else "follows no one law"
+    if growth.said == "settles":
+        return f"settles (power {growth.power:.2f}, within ±{BOUNDED:g})".replace("-", "−")
+    if growth.said == "explodes":
+        return f"explodes, ×{number(growth.slope)} a step"
+    if growth.power_steady:
+        return f"{growth.said} like t to the power {growth.power:.1f}".replace("-", "−")
+    return f"{growth.said}, ×{number(growth.log_change)} from first to last"
 
 
 def number(log: float) -> str:

@@ -8,7 +8,7 @@ from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import gate_names
 from gradflow.app.view import View
 from gradflow.cells import CELLS
-from gradflow.reading import WORDS, number, per_step_factor, share
+from gradflow.reading import WORDS, in_words, number, per_step_factor, share
 from gradflow.weights import spectrum
 
 OTHER = {"weight_hh": "h(t-u-1)", "weight_ih": "x(t-u)", "bias_ih": None, "bias_hh": None}
@@ -42,7 +42,7 @@ def definitions(measurement: Measurement, view: View) -> str:
     far = share(row)[(t + 1) // 2]
     several = " alone, since the four have no factors in common" if measurement.scenario.weight == "all" else ""
     lines = [
-        rf"**A term** is the norm of a whole matrix, a product of two: $\|\delta(t,t-u)\|{met}$. "
+        rf"**A term** is a matrix; what is drawn is its norm, a product of two: $\|\delta(t,t-u)\|{met}$. "
         f"At t = {t} and lag {u}, of {weight}{several}: {product}.",
         rf"**The sum** $\|\sum_u dC(t)/dW(t-u)\|$ is {number(reading.log_sum)}. The sizes add up to {number(sizes)}; "
         f"{100 * reading.coherence:.3g} % of that is left after the terms cancel.",
@@ -52,8 +52,8 @@ def definitions(measurement: Measurement, view: View) -> str:
         f"**The far half**: lags from {(t + 1) // 2} on hold {100 * far:.2g} % of it. That is the credit that reaches "
         "back so far: without it a long dependency is not learned, and with it not for sure.",
         rf"**Over time**, over the last three quarters of the horizon, the sum divided by its error, "
-        rf"$\|\text{{sum}}\| / \|dC/dh\|$, is {_growth(reading.growth_by_error)}; the sum itself is "
-        f"{_growth(reading.growth)}.",
+        rf"$\|\text{{sum}}\| / \|dC/dh\|$, {in_words(reading.growth_by_error)}; the sum itself "
+        f"{in_words(reading.growth)}.",
         rf"**The error** it answers to at t = {t}, $\|dC(t)/dh(t)\|$, is {number(measurement.log_residual[t])}.",
         _weights(measurement.scenario, reading),
         "**The words**: " + "; ".join(f"*{word}*: {meaning}" for word, meaning in WORDS.items()) + ".",
@@ -82,19 +82,14 @@ def _terms(reading, row):
     )
 
 
-def _growth(growth):
-    """The shape, with its power where there is one."""
-    if growth.shape == "unclear":
-        return "of no one shape"
-    return (
-        f"{growth.shape}, ×{number(growth.slope)} a step"
-        if growth.shape == "exponential"
-        else (f"{growth.shape}, about t to the power {growth.power:.2f}")
-    )
-
-
 def _weights(scenario, reading):
-    gates = gate_names(scenario.cell)
+    cell, gates = CELLS[scenario.cell], gate_names(scenario.cell)
+    if "weight_hh" in cell.unused:
+        return (
+            r"**The recurrent weights** are not used: $h(t) = k \odot h(t-1) + (1 - k) \odot \text{new}$, where the "
+            f"gate $k$, {cell.label(cell.keep_gate or '')}, and new are made of $x(t)$ alone. What a step back "
+            "multiplies by is $k$, unit by unit. The paper's $z$ is $1 - k$ (Feng et al. 2024)."
+        )
     table = [
         r"**The recurrent weights**, gate by gate: $\sigma_1$ is the most they stretch a vector in one step, $\rho$, "
         "the largest |eigenvalue|, what many steps of these weights settle to where no activation or gate is between.",
@@ -103,8 +98,8 @@ def _weights(scenario, reading):
         "| --- | ---: | ---: |",
     ]
     stretch = spectrum(scenario.weights(), gates)
-    table += [f"| {gate} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
-    bound = CELLS[scenario.cell].max_slope  # γ of Pascanu 2013
+    table += [f"| {cell.label(gate)} | {sigma:.3f} | {radius:.3f} |" for gate, (sigma, radius) in stretch.items()]
+    bound = cell.max_slope  # γ of Pascanu 2013
     if bound is None:
         verdict = (
             r"Pascanu's bound is, as it stands, for cells that are one activation of bounded slope, $h = \phi(a)$; "

@@ -9,7 +9,10 @@ LABELS = {  # field -> (label, one sentence)
     "input": ("Input gate", "How much of the new input is taken in: 0 ignores it, 1 writes all of it."),
     "output": ("Output gate", "How much of the cell state is let out: 0 hides it, 1 shows all of it."),
     "reset": ("Reset gate", "How much of the old state the new one may see: 0 starts afresh."),
-    "update": ("Keep", "PyTorch's update gate: 1 keeps the old state, 0 replaces it by the new one."),
+    "update": (
+        "Keep",
+        "1 keeps the old state, 0 replaces it by the new one: PyTorch's update gate; the minGRU paper's z is 1 − keep.",
+    ),
     "gain": (
         "Recurrent gain",
         "Scale of the recurrent weights. With Shift, drags and arrow keys go in steps of 0.001; or type the number.",
@@ -50,7 +53,7 @@ LABELS = {  # field -> (label, one sentence)
     "relative": ("Divide by ‖dC/dh‖", "What the network does, apart from how wrong it happens to be at this time."),
     "cell_path_only": (
         "Cell path only",
-        "LSTM: lets no gradient through the gates, so only the cell state carries it.",
+        "LSTM: lets no gradient back through h into gates and new content; the cell state alone carries it.",
     ),
     "float32": ("As float32 sees it", "What plain float32 would report: zeros and NaN where it gives up."),
     "chains": ("Other chains", "Draws two chains that are often taken for this one: of the state, and of the input."),

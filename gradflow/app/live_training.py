@@ -65,7 +65,8 @@ class Task(NamedTuple):
 
 def _says_biases(scenario):
     return (
-        f"Read {RECALL_LAG + 1} random inputs, then say the first one, k = {RECALL_LAG} steps back. The picture's cell "
+        f"Read four random numbers at each of {RECALL_LAG + 1} steps, then say the very first, k = {RECALL_LAG} steps "
+        "back. The picture's cell "
         f"({scenario.cell}), with {HIDDEN} units where the picture has {scenario.hidden}, and with its gain, input "
         "gain, initialisation and seed, is trained three times; what differs is the bias of the gate that keeps the "
         "state, and a cell without such a gate is trained once. A gate with bias "
@@ -89,8 +90,8 @@ def _names_biases(scenario):
 
 def _says_gains(scenario):
     return (
-        f"Read {RECALL_LAG + 1} random inputs, then say the first one. The picture's network, with its gates and its "
-        f"{scenario.hidden} units, is trained at four gains; shown first is the lesson's own."
+        f"Read four random numbers at each of {RECALL_LAG + 1} steps, then say the very first. The picture's network, "
+        f"with its gates and its {scenario.hidden} units, is trained at four gains; shown first is the lesson's own."
     )
 
 
@@ -99,9 +100,11 @@ TASKS = {  # what `ends_in` of a lesson names
     "gains": Task(_says_gains, started, lambda scenario: tuple(f"gain {gain:g}" for gain in GAINS)),
 }
 ALL_ALIKE = (
-    "Adam with a rate of 0.01, 600 steps, each on 32 sequences never seen before. Before the first step two things are "
-    "measured: the **credit**, the share of the terms' total size (of sizes, without their signs) that lies at the lag "
-    "of the number asked for; and what a step back multiplies the error by."
+    "Weights, biases and readout, which is drawn N(0, 1/n), are trained by Adam with a rate of 0.01, without clipping: "
+    "600 steps, each on 32 sequences never seen before. Before the first step two things are measured, as medians over "
+    "eight such sequences (the sentence over the picture is about one): the **credit**, the share of the terms' total "
+    "size (of sizes, without their signs) that lies at the lag of the number asked for; and what a step back "
+    "multiplies the error by."
 )
 
 

@@ -9,6 +9,7 @@ from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
 from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates, weight_names
 from gradflow.app.session import choice, described
+from gradflow.cells import CELLS
 
 
 def sidebar() -> tuple[DeltaGenerator, DeltaGenerator | None]:
@@ -40,7 +41,8 @@ def _more(scenario):
         # no max_chars: it would cut without a word
         st.text_input(value=scenario.text, **described("text", scenario.text))
     choice(st.selectbox, "weight", weight_names(scenario.cell), scenario.weight)
-    choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate)
+    named = CELLS[scenario.cell].label
+    choice(st.selectbox, "gate", ("all", *gate_names(scenario.cell)), scenario.gate, format_func=named)
     low, high, step = RANGES["seed"]
     seed = {"value": scenario.seed, **described("seed", scenario.seed)}
     st.number_input(min_value=low, max_value=high, step=step, **seed)

@@ -1,6 +1,6 @@
 """Learning for real: does a cell learn to recall one number after k steps, and does the bias of one gate decide it?
 
-    reads x(0) … x(k) ~ N(0, 1), says x₀(0) at t = k:    C = ½ (readout · h(k) − x₀(0))²
+    reads x(0) … x(k) ~ N(0, 1), of m numbers each, says x₀(0) at t = k:    C = ½ (readout · h(k) − x₀(0))²
 
 With one cost, only the term at lag k tells W_ih what to do with x(0). One draw is trained several times side by side:
 with several biases of the gate that keeps the state (`begin`), or as whatever differs (`begin_with`). Every batch is
@@ -36,7 +36,7 @@ from gradflow.weights import Weights, draw
 STEPS = 600  # of Adam, a whole run
 CHUNK = 25  # steps of one `advance`
 BATCH = 32  # sequences a step
-INPUTS = 4  # numbers m read a step, the first of which is asked for
+INPUTS = 4  # numbers m read a step where nothing else is said, the first of which is asked for
 CHANCE = 0.5  # the mean cost of always saying 0
 LEARNED = CHANCE / 2  # a mean cost below it is no chance
 ADAM = optax.adam(0.01)
@@ -131,7 +131,7 @@ def begin_with(cell: str, networks: list[Network], lag: int = 20, *, seed: int =
 
     Args:
         cell, lag: as in `variants`.
-        networks: of one shape, for `INPUTS` inputs.
+        networks: of one shape, for m inputs a step; where a number is marked, at least 2.
         seed: of the batches.
         marked: ask for the marked number instead of the first.
 
@@ -232,8 +232,8 @@ def next_batch(run: Run) -> jax.Array:
 
     They depend on its seed and step alone.
     """
-    key, steps = jax.random.fold_in(run.key, run.step), run.lag + 1
-    inputs = jax.random.normal(key, (BATCH, steps, INPUTS), jnp.float32)
+    key, steps, m = jax.random.fold_in(run.key, run.step), run.lag + 1, run.networks.weights.weight_ih.shape[-1]
+    inputs = jax.random.normal(key, (BATCH, steps, m), jnp.float32)
     if not run.marked:
         return inputs
     marks = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, steps)

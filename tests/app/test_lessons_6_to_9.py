@@ -17,7 +17,7 @@ from gradflow.app.lessons.moving_lag import DELAY_LINE, EVERY, STRIPE
 from gradflow.app.lessons.training_problem import FORGETFUL, LEVEL, RECALL, started
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, RECALL_LAG
-from gradflow.app.training import STEPS, learned_at
+from gradflow.app.training import BATCH, STEPS, advance, learned_at
 from gradflow.cells import CELLS
 from support import oracle
 from support.pytorch_training import pytorch, torch_losses
@@ -128,6 +128,10 @@ def test_linear_and_relu_draws_are_counted():
     numbers = [int(n) for n in re.findall(r"in (\d+) of 32 draws \(it vanishes in (\d+)\)", free()) for n in n]
     expected = [kinds("rnn-linear", 1.0), kinds("rnn-relu", 1.0), kinds("rnn-relu", 1.41)]
     assert numbers == [found[name] for found in expected for name in ("exploding", "vanishing")]
+    assert expected[1]["exploding"] == 1 and "of 32 draws at gain 1, its error gets larger in this one alone" in (
+        ANY.conclusion
+    )
+    assert measure(replace(SIDE_BY_SIDE, cell="rnn-relu")).reading.regime == "exploding"
     dots = {(cell, kind): len(values) for cell, kind, values in ANY.draws.groups()}
     for cell, found in zip(("rnn-linear", "rnn-relu"), expected, strict=False):
         assert {kind: count for (name, kind), count in dots.items() if name == cell} == dict(found)
@@ -158,6 +162,13 @@ def test_the_unit_that_chooses_most():
 @pytest.mark.parametrize("t", [12, 23, 24, 71, 72, 95])
 def test_on_the_cell_path_the_last_write_holds_all(t):
     assert said(IGNORES, replace(STRIPE, time=t)).startswith(f"At t = {t} only lag {t % 12} counts")
+
+
+def test_the_statement_counts_the_inputs_that_are_ignored():
+    """The present one and ten before it: lags 0 to 10; the delay line ignores the same."""
+    assert "the present input and the ten before it" in IGNORES.claim and "eleven steps back" in IGNORES.claim
+    for inputs in (measure(replace(one, time=95)).lags.log_input_sensitivity() for one in (STRIPE, DELAY_LINE)):
+        assert np.isneginf(inputs[:11]).all() and np.isfinite(inputs[11])
 
 
 @pytest.mark.parametrize("t", [0, 5, 11])
@@ -262,7 +273,7 @@ def test_the_credit_of_the_picture_in_float64(scenario):
     inputs = scenario.problem()["inputs"][RECALL_LAG::-1]
     held = sizes(delta) * sizes(inputs)
     gain, pace, credit = numbers(
-        r"At gain (\S+) each .* error by (\S+), and lag 20 holds (\S+) of", said(OTHERWISE, scenario)
+        r"at gain (\S+), each .* error by (\S+), and lag 20 holds (\S+) of", said(OTHERWISE, scenario)
     )
     assert gain == scenario.gain
     assert pace == pytest.approx(factor(delta), rel=5e-3)
@@ -289,10 +300,32 @@ def test_the_picture_is_the_network_that_is_trained():
 
 
 def test_pytorch_does_not_learn_what_is_forgotten_at_once():
-    scenario, _ = FORGETFUL
+    scenario, *_ = FORGETFUL
     network = jax.tree.map(lambda fields: fields[0], jax.device_get(started(scenario, (1.0,)).networks))
     drawn = np.random.default_rng(7).standard_normal((STEPS, 32, 21, 4))
     assert learned_at(np.array([torch_losses(pytorch(), network, drawn)])) == [None]
+
+
+def test_pytorch_learns_at_gain_eight_where_one_number_is_read():
+    """The same recipe, of other batches: what stands in the way of the lesson's network is three other numbers."""
+    for inputs, learns in ((1, True), (4, False)):
+        network = jax.tree.map(lambda fields: fields[0], jax.device_get(started(RECALL, (8.0,), inputs).networks))
+        assert network.weights.weight_ih.shape == (128, inputs)
+        assert np.std(network.weights.weight_ih) == pytest.approx(inputs**-0.5, rel=0.15)
+        drawn = np.random.default_rng(7).standard_normal((STEPS, 32, 21, inputs))
+        assert (learned_at(np.array([torch_losses(pytorch(), network, drawn)])) != [None]) == learns
+
+
+def test_the_recipe_is_on_the_screen():
+    run = started(RECALL)
+    before, (after, _) = run.networks, advance(run)
+    moved = jax.tree.map(lambda one, other: bool((one != other).any()), before, after.networks)
+    assert all(jax.tree.leaves(moved)), "something is not trained"
+    assert np.std(before.readout) * 32**0.5 == pytest.approx(1, rel=0.3)
+    for words in ("readout trained", "N(0, 1/n)", "Adam at 0.01", f"{STEPS} steps of {BATCH}", "no clipping"):
+        assert words in OTHERWISE.conclusion
+    numbers = OTHERWISE.verdicts[2].evidence().numbers
+    assert "8 of 8 draws learn" in numbers and OTHERWISE.verdicts[2].word == "false when"
 
 
 def test_pytorch_learns_with_errors_that_neither_vanish_nor_get_larger():

@@ -13,6 +13,7 @@ from gradflow.app.presets import DEFAULT_PRESET, PRESETS
 from gradflow.app.scenario import CHOICES, GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates
 from gradflow.app.url_codec import to_params
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 from support.apptest_page import (
     MORE,
     checked,
@@ -129,7 +130,7 @@ def test_the_labels_describe_the_initialisations_correctly():
 def test_gate_rows_of_every_cell():
     for cell in CHOICES["cell"]:
         at = open_explore(cell=cell, gate=gate_names(cell)[-1])
-        assert widget(at, "gate").options == ["all", *gate_names(cell)]
+        assert widget(at, "gate").options == ["all", *map(CELLS[cell].label, gate_names(cell))]
         checked(widget(at, "cell").set_value("rnn-relu" if cell != "rnn-relu" else "gru").run())
         assert shown(at).gate == "all"
 

@@ -9,8 +9,9 @@ from gradflow.app import training
 from gradflow.app.counterexample import in_every_cell
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.depth import lowest
+from gradflow.app.lessons.evidence import plain
 from gradflow.app.lessons.growing_sum import ratio
-from gradflow.app.lessons.training_problem import GAINS, outcome
+from gradflow.app.lessons.training_problem import LSTM, outcome
 from gradflow.app.lessons.vanishing_terms import in_first_terms
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import RANGES
@@ -80,6 +81,14 @@ def _(lesson):
 def _(lesson):
     paces = [measure(moved(lesson, forget=1.0, gain=gain)).reading.pace for gain in np.arange(0, 6.01, 0.5)]
     assert 0.97 < min(paces) < max(paces) < 1.03 and "3 %" in lesson.try_this
+    first, last = (measure(moved(lesson, forget=1.0, gain=gain)) for gain in (1.0, 6.0))
+    assert first.reading.log_sum > np.log(0.5) and f"falls to {plain(np.exp(last.reading.log_sum))}" in lesson.try_this
+    problem, h, c = last.scenario.problem(), np.zeros(16), np.zeros(16)
+    w_ih, w_hh = (np.asarray(problem["weights"][k], float).reshape(4, 16, -1)[2] for k in (0, 1))
+    for x in problem["inputs"][: last.scenario.horizon]:
+        c = c + 0.5 * np.tanh(w_ih @ x + w_hh @ h)
+        h = 0.5 * np.tanh(c)
+    assert np.linalg.norm(problem["readout"] * (1 - np.tanh(c) ** 2)) < 1e-4 * np.linalg.norm(problem["readout"])
 
 
 @tries("Depth: where vanishing does hurt")
@@ -123,5 +132,5 @@ def _(lesson):
 
 @tries("Otherwise a training problem")
 def _(lesson):
-    learned = outcome(moved(lesson, forget=0.73), GAINS, lesson.scenario.seed).learned_at
+    learned = outcome(moved(lesson, forget=0.73), *LSTM[1:], lesson.scenario.seed).learned_at
     assert [at is not None for at in learned] == [False, True, False, False]

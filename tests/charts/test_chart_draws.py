@@ -63,7 +63,7 @@ def test_a_dot_stands_where_the_ticks_say_its_value_is(spread, logarithmic):
 def test_each_kind_has_its_own_median_colour_and_shape():
     given = groups()
     tables = drawn(given)
-    medians = [np.median(group.values) for group in given]
+    medians = [np.log(np.median(np.exp(group.values))) for group in given]  # of the numbers, as verdicts say them
     np.testing.assert_allclose(value_at([each["x"] for each in tables["medians"]], tables["ticks"], True), medians)
     assert [each["row"] for each in tables["medians"]] == [row for row in range(6) for _ in range(2)]
     styles = {each["kind"]: (each["color"], each["shape"]) for each in tables["kinds"]}
@@ -114,7 +114,7 @@ def test_the_sentence_counts_each_kind():
         Draws("ReLU", "", (log(3), -inf, inf)),
     ]
     assert draws.say(given) == (
-        "16 units: reflection in 3 of 5 draws, median 5.00; rotation in 2 of 5 draws, median 0.500. "
+        "16 units: reflection in 3 of 5 draws, median 5.00; rotation in 2 of 5 draws, median 0.625. "
         "ReLU: 3 draws, median 3.00."
     )
     assert draws.say([Draws("a", "b", (inf, nan))], beyond="never") == "a: b in 2 of 2 draws."

@@ -1,5 +1,6 @@
 """The closer charts show what a plain forward pass, differentiated by JAX, says of the same scenario."""
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -493,3 +494,11 @@ def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
         pins = Scenario(**vars(scenario) | {"cell": cell}).pins()[gate][:LENGTH]
         np.testing.assert_allclose(opened, pins[::-1], atol=1e-6)
         assert len(set(pins)) == 2, "nothing is written"
+
+
+@pytest.mark.parametrize("cell", ["gru", "mingru"])
+def test_the_gate_that_keeps_is_called_so(cell):
+    measurement = measure(Scenario(cell=cell, hidden=4, horizon=LENGTH))
+    words = network.data(measurement, View(), None, network.domain(measurement, View()))["columns"]["words"].to_pylist()
+    for text in (network.say(measurement, View()), *words):
+        assert re.search(r"\bkeep \d\.\d\d", text) and "update" not in text

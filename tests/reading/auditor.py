@@ -35,6 +35,7 @@ KINDS = {
     *("pace", "pace_near", "pace_far", "term_pace", "regime", "settles", "fades", "grows", "explodes", "power", "sum"),
     *("sum_rate", "sum_rate_by_error", "reach", "far_share", "cancels", "coherence", "zero_lags", "only_lag", "silent"),
     *("no_target", "underflow", "overflow", "chaotic", "near_chaos", "cliff", "top_lag"),
+    "log_change",
 }
 GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
     "settles": {"bounded"},
@@ -45,7 +46,7 @@ GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
 NEARNESS = {"chaotic", "near_chaos"}
 WHOLE_ROW = {"zero_lags", "only_lag", "silent", "no_target", "underflow", "overflow"} | NEARNESS  # said in chaos too
 OF_CHAOS = WHOLE_ROW | {"pace", "pace_near", "pace_far", "regime", *GROWTH_WORDS}  # no number but the pace
-OF_GROWTH = {"power", "sum_rate", "sum_rate_by_error"}
+OF_GROWTH = {"power", "log_change", "sum_rate", "sum_rate_by_error"}
 SUMS = frozenset(GROWTH_WORDS)
 
 
@@ -140,6 +141,8 @@ class Growing:
     rate: float
     power: float
     rows: int
+    power_steady: frozenset = frozenset({False})  # what may be said of whether one power describes it, to a tenth
+    log_change: float = math.nan  # from the first of these rows to the last
 
 
 def growing(log_norms, log_pace):
@@ -152,6 +155,9 @@ def growing(log_norms, log_pace):
         return Growing(frozenset({"unclear"}), frozenset({False}), per_step.factor, law.slope, len(at))
     parts = at[: len(at) // 2], at[len(at) // 2 :]
     low, high = sorted(line(log_norms[part], part).slope for part in parts)
+    powers = [line(log_norms[part], np.log(part + 1)).slope for part in parts]
+    one_power = frozenset(denied(above(abs(powers[0] - powers[1]), 0.1)))
+    change = float(log_norms[at[-1]] - log_norms[at[0]])
     nothing = 1e-5 / len(at)  # a slope that rounding alone can make
     together = above(high / low, 1.25) if low > nothing else {True}
     exponential = every({low > nothing}, denied(together), above(log_pace, math.log(1.05)))
@@ -165,7 +171,8 @@ def growing(log_norms, log_pace):
             for passed in itertools.product(*(above(law.slope, edge) for edge in edges)):
                 shapes.add(names[sum(passed)])
     lower = law.slope - 2 * law.error
-    return Growing(frozenset(shapes), frozenset(above(lower, 0.25)), per_step.factor, law.slope, len(at))
+    by_no_law = frozenset(above(lower, 0.25))
+    return Growing(frozenset(shapes), by_no_law, per_step.factor, law.slope, len(at), one_power, change)
 
 
 # ------------------------------------------------------------------------------------------------- the measurement
@@ -371,8 +378,8 @@ def same(kind, said, true, allowed=0.01):
         return False
     if math.isinf(true) or math.isinf(said):
         return said == true
-    if kind in ("log_sum", "sum"):
-        return abs(said - true) <= allowed
+    if kind.endswith(("log_sum", "sum", "log_change")):
+        return bool(abs(said - true) <= allowed)
     least = 1e-6 if kind in ("far_share", "coherence", "cancels", "share") else 0
     return abs(said - true) <= max(allowed * abs(true), least)
 
@@ -486,6 +493,10 @@ def _fields(reading, rows):
         if true.rows >= 8:
             found.append(Finding(f".{name}.rate", said.rate, true.rate, same("rate", said.rate, true.rate)))
             found.append(Finding(f".{name}.power", said.power, true.power, _same_power(said.power, true.power)))
+            steady_power = judged(said.power_steady, true.power_steady)
+            found.append(Finding(f".{name}.power_steady", said.power_steady, sorted(true.power_steady), steady_power))
+            change = same("log_change", said.log_change, true.log_change)
+            found.append(Finding(f".{name}.log_change", said.log_change, true.log_change, change))
     return [*found, Finding(".memory", reading.memory, _memory(rows), _reaches(reading.memory, rows))]
 
 
@@ -524,8 +535,12 @@ def _claims(claims, rows):
             right = {shape in GROWTH_WORDS[kind] for shape in shapes}
             found.append(Finding(kind, value, sorted(shapes), judged(True, right)))
         elif kind == "power":
-            true = getattr(rows, last).power if last else math.nan
-            found.append(Finding(kind, value, true, last is not None and _same_power(value, true)))
+            grown = getattr(rows, last) if last else None
+            right = grown is not None and judged(True, grown.power_steady) and _same_power(value, grown.power)
+            found.append(Finding(kind, value, grown and grown.power, right))
+        elif kind == "log_change":
+            true = getattr(rows, last).log_change if last else math.nan
+            found.append(Finding(kind, value, true, same(kind, value, true)))
         elif kind in _CLAIMS:
             found.append(Finding(kind, value, *_CLAIMS[kind](value, rows)))
     return found
@@ -662,7 +677,7 @@ def _printed(kind, value):
     """The numbers that a claim may print, each as `_signed_log` has it."""
     if value is None or isinstance(value, (str, bool)):
         return []
-    if kind == "sum":
+    if kind in ("sum", "log_change"):
         return [(False, value)]
     pairs = [_signed_log(number) for number in (value if isinstance(value, tuple) else (value,))]
     if kind in ("far_share", "coherence", "cancels", "top_lag"):  # in per cent as well

@@ -361,6 +361,21 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         claim(("explodes", "growth_by_error"), ("sum_rate_by_error", 1.06)),
         {"explodes", "sum_rate_by_error"},
     ),
+    "a power of what grows by a factor": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(("power", 2.37)),
+        {"power"},
+    ),
+    "a power that is called steady": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(growth_by_error=lambda r: r.growth_by_error._replace(power_steady=True, log_change=1.0)),
+        {".growth_by_error.power_steady", ".growth_by_error.log_change"},
+    ),
+    "a growth of another size": (
+        replace(PRESETS["Constant"], gain=1.037),
+        claim(("log_change", np.log(20))),
+        {"log_change"},
+    ),
     "a level δ vanishes": (
         Scenario(cell="rnn-linear", init="identity", hidden=64, horizon=150),
         claim(("pace", 0.987), ("regime", "vanishing"), pace=lambda r: 0.987),

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradflow.reading import WORDS, coherence, growth, log_share, memory, number, per_step_factor, read, regime, share
+from gradflow.reading import (
+    WORDS,
+    coherence,
+    growth,
+    in_words,
+    log_share,
+    memory,
+    number,
+    per_step_factor,
+    read,
+    regime,
+    share,
+)
 
 T = 100
 FACTORS = [0.2, 0.8, 0.96, 1.0, 1.04, 1.1, 3.0]
@@ -338,7 +350,7 @@ class TestVerdict:
         fading = -2.5 * np.log1p(np.arange(T))
         found = reading_of(geometric(0.8), sums=fading)
         assert "δ vanishes, and the sum fades." in found.verdict
-        assert "by its error the sum goes like t to the power −2.50" in found.verdict
+        assert "divided by its error, the sum goes like t to the power −2.5;" in found.verdict
         assert "settles" not in claimed(found)
 
     def test_terms_that_cancel(self):
@@ -349,7 +361,7 @@ class TestVerdict:
     def test_equal_terms_add_up(self):
         found = reading_of(geometric(1.0))
         assert "by 1.00: δ keeps its size, and the sum grows." in found.verdict
-        assert "by its error the sum goes like t to the power 1.00" in found.verdict
+        assert "divided by its error, the sum goes like t to the power 1.0;" in found.verdict
 
     def test_growth_is_said_of_what_it_was_measured_of(self):
         """The error grows as well: the sum goes by 1.1 a step divided by it, and by 1.21 as it is."""
@@ -358,7 +370,7 @@ class TestVerdict:
         assert found.growth_by_error.rate == pytest.approx(1.1, rel=1e-3)
         assert found.growth.rate == pytest.approx(1.21, rel=1e-3)
         assert "δ grows, so the sum explodes." in found.verdict
-        assert "a step more of horizon makes the sum ×1.10 by its error and ×1.21 as it is;" in found.verdict
+        assert "a step more of horizon makes the sum, divided by its error, ×1.10, and ×1.21 as it is;" in found.verdict
         falling = reading_of(geometric(1.1), sums=geometric_sums(1.1) - residual, residual=-residual)
         assert "as it is" not in falling.verdict and claimed(falling)["explodes"] == "growth_by_error"
 
@@ -367,6 +379,41 @@ class TestVerdict:
         found = reading_of(row)
         assert not found.pace_steady and "pace" not in claimed(found)
         assert "Near steps back multiply the error δ by 0.500, far ones by 0.980: δ vanishes" in found.verdict
+
+    def test_near_and_far_that_print_alike_are_said_once(self):
+        row = geometric(0.9)
+        row[30:] -= math.log(50)
+        found = reading_of(row)
+        assert not found.pace_steady and {"pace_near", "pace_far"} <= claimed(found).keys()
+        assert found.verdict.startswith("Near and far steps back both multiply the error δ by 0.900: δ vanishes")
+
+    def test_a_power_is_named_only_where_one_describes_the_sum(self):
+        """ρ = 1.037 grows by a factor, too slowly to be called an explosion: its power drifts from 1.8 to 3.1."""
+        sums = geometric_sums(1.037)
+        found = reading_of(geometric(1.037), sums=sums)
+        assert found.growth_by_error.said == "grows" and "power" not in claimed(found)
+        assert "divided by its error, the sum goes ×23.4 over the last three quarters of the horizon;" in found.verdict
+        assert math.exp(claimed(found)["log_change"]) == pytest.approx((1.037**100 - 1) / (1.037**26 - 1))
+        assert in_words(found.growth_by_error) == "grows, ×23.4 from first to last"
+
+    def test_a_sum_whose_ends_fall_is_not_said_to_go_up(self):
+        sums = 0.5 * np.log1p(np.arange(T)) + np.where(np.arange(T) == T - 1, -3, 0)
+        found = reading_of(geometric(1.0), sums=sums)
+        assert found.growth_by_error.said == "grows" and "log_change" not in claimed(found)
+
+    @pytest.mark.parametrize(
+        ("sums", "words"),
+        [
+            (0.2 * np.log1p(np.arange(T)), "settles (power 0.20, within ±0.25)"),
+            (-0.2 * np.log1p(np.arange(T)), "settles (power −0.20, within ±0.25)"),
+            (1.57 * np.log1p(np.arange(T)), "grows like t to the power 1.6"),
+            (-2.5 * np.log1p(np.arange(T)), "fades like t to the power −2.5"),
+            (geometric_sums(1.1), "explodes, ×1.10 a step"),
+            (3 * np.random.default_rng(0).standard_normal(T), "follows no one law"),
+        ],
+    )
+    def test_a_growth_in_words(self, sums, words):
+        assert in_words(growth(sums, np.zeros(T), 1.1)) == words
 
     def test_a_cliff_has_its_lag(self):
         row = geometric(1.0, 40)
@@ -412,8 +459,9 @@ class TestVerdict:
     def test_in_chaos_no_number_but_the_pace(self):
         found = reading_of(geometric(1.1), chaos=T - 1)
         assert found.verdict == (
-            "Chaotic: a change in the seventh digit of the weights changes all that follows. Each step back multiplies "
-            "the error δ by about 1.10: δ grows, so the sum explodes. The gradient at this time is one sample of many."
+            "Chaotic: a change in the seventh digit of the weights moves the state by more than a hundredth. Each step "
+            "back multiplies the error δ by about 1.10: δ grows, so the sum explodes. The gradient at this time is one "
+            "sample of many."
         )
         assert {kind for kind, _ in found.claims} == {"chaotic", "pace", "regime", "explodes"}
         assert reading_of(geometric(1.1), chaos=math.inf).verdict == reading_of(geometric(1.1)).verdict

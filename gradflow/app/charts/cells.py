@@ -35,7 +35,7 @@ def _pace(measurement):
         return f"δ {said(reading.pace)} a step"
     if reading.pace_near_steady and reading.pace_far_steady:
         near, far = said(reading.pace_near), said(reading.pace_far)
-        return f"δ {near} at both ends" if near == far else f"δ {near}, then {far}"
+        return f"δ {near} at both ends" if near == far else f"δ {near} to {far}"
     return "δ: no one pace"
 
 

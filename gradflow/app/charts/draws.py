@@ -74,7 +74,7 @@ def data(
             words = ", ".join(filter(None, (f"{label}: {_text(value, log, beyond)}", kind)))
             dots.append({"row": row, "x": x, "offset": offset, "color": colour, "shape": shape, "words": words})
         medians += [
-            {"row": row, "x": place(_median(group.values)), "color": STYLES[kinds.index(group.kind)][0]}
+            {"row": row, "x": place(_median(group.values, log)), "color": STYLES[kinds.index(group.kind)][0]}
             for group in groups
             if group.label == label
         ]
@@ -108,7 +108,7 @@ def say(groups: list[Draws], *, log: bool = True, beyond: str = "overflow") -> s
         told = []
         for group in here:
             count = f"{group.kind} in {len(group.values)} of {whole} draws" if group.kind else f"{whole} draws"
-            median = f", median {_text(_median(group.values), log, beyond)}"
+            median = f", median {_text(_median(group.values, log), log, beyond)}"
             told.append(count + median * any(map(math.isfinite, group.values)))
         said.append(f"{label}: {'; '.join(told)}.")
     return " ".join(said)
@@ -118,11 +118,13 @@ def _columns(rows):
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _median(values):
-    """The median, where an infinite or missing value counts as larger than all others."""
+def _median(values, log):
+    """The median, where an infinite or missing value counts as larger than all others; of logs, that of the numbers."""
     ordered = sorted(math.inf if math.isnan(value) else float(value) for value in values)
     low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2
+    if low == high:
+        return low
+    return float(np.logaddexp(low, high)) - math.log(2) if log else (low + high) / 2
 
 
 def _axis(values, log, beyond):

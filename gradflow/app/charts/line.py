@@ -9,7 +9,7 @@ from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Domain, Tables, cut
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
-from gradflow.reading import number
+from gradflow.reading import in_words, number
 
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
 Curve = tuple[str, np.ndarray, str, str]  # name, natural logs, colour, style
@@ -190,7 +190,7 @@ def growth_data(measurement: Measurement, view: View, kept: Measurement | None, 
         *((shape, inside(logs), colour, style) for (shape, logs), colour, style in shapes),
         ("‖sum‖ / ‖dC/dh‖", values, BLUE, "solid"),
     ]
-    said = [f"t = {t}: sum {number(raw[t])}, by its error {number(value)}" for t, value in enumerate(values)]
+    said = [f"t = {t}: sum {number(raw[t])}, divided by its error {number(value)}" for t, value in enumerate(values)]
     return tables(
         measurement,
         curves,
@@ -211,18 +211,9 @@ def growth_say(measurement: Measurement, view: View) -> str:
     here = np.flatnonzero(np.isfinite(values))
     if not here.size:
         return "There is no sum at any time."
-    law = (
-        f", about t to the power {growth.power:.2f}".replace("-", "−")
-        if growth.shape != "unclear"
-        else ", by no one law"
-    )
-    shape = {
-        None: "no law can be told",
-        "explodes": f"it explodes, ×{number(growth.slope)} a step",
-        "settles": "it settles",
-    }.get(growth.said, f"it {growth.said}{law}")
+    shape = f"it {in_words(growth)}" if growth.said else "no law can be told"
     return (
-        f"By the size of its error, the sum goes from {number(values[here[0]])} at t = {here[0]} to "
+        f"Divided by the size of its error, the sum goes from {number(values[here[0]])} at t = {here[0]} to "
         f"{number(values[here[-1]])} at t = {here[-1]} (as it is, {number(raw[here[0]])} to {number(raw[here[-1]])}); "
-        f"over the last three quarters, {shape}."
+        f"over the last three quarters, {shape.replace('settles', 'stays bounded')}."
     )

@@ -7,6 +7,7 @@ from gradflow.app.charts import base
 from gradflow.app.charts.base import Domain, Tables
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
+from gradflow.cells import CELLS
 from gradflow.reading import number, share
 
 STEPS = 12
@@ -64,10 +65,10 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "kept": base.kept_words(measurement, kept),
         "alarm": base.overflowed(measurement),
     }
-    names = list(measurement.gates)
+    names, label = list(measurement.gates), CELLS[measurement.scenario.cell].label
     said = [
         f"copy of step {steps[u]}, lag {u}: {number(row[u])}"
-        + "".join(f", {name} {measurement.gates[name][t - u]:.2f}" for name in names)
+        + "".join(f", {label(name)} {measurement.gates[name][t - u]:.2f}" for name in names)
         for u in range(t + 1)
     ]
     columns = {
@@ -105,7 +106,8 @@ def say(measurement: Measurement, view: View) -> str:
     row = measurement.log_row
     last = min(STEPS, len(row)) - 1
     steps = slice(measurement.t - last, measurement.t + 1)
-    gates = ", ".join(f"{name} {gate[steps].mean():.2f}" for name, gate in measurement.gates.items())
+    label = CELLS[measurement.scenario.cell].label
+    gates = ", ".join(f"{label(name)} {gate[steps].mean():.2f}" for name, gate in measurement.gates.items())
     seen = f" The gates of these steps are open by, on average: {gates}." if gates else ""
     return (
         f"The cost at step {measurement.t} sends {number(row[0])} to the copy of W it used last, and "

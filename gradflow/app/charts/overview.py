@@ -223,13 +223,15 @@ def _fit(measurement, domain):
     if abs(slope) > 1e-9:
         ends = np.clip(np.sort((np.array(domain) - intercept) / slope), *ends)
     start, stop = np.clip(intercept + slope * ends, low, high)
+    places = low + np.array([0.25, 0.92] if slope > 0 else [0.92, 0.25]) * (high - low)
+    far = measurement.log_row[len(measurement.log_row) // 2 :] / np.log(10)  # the words stand at the right
     return {
         "fit_x": ends[0],
         "fit_x2": ends[1],
         "fit_y": start,
         "fit_y2": stop,
         "factor": f"the terms: ×{number(fit.slope)} a step",
-        "factor_y": low + 0.25 * (high - low) if slope > 0 else high - 0.08 * (high - low),
+        "factor_y": min(places, key=lambda y: np.sum(np.abs(far - y) < 0.08 * (high - low))),
     }
 
 

@@ -65,7 +65,7 @@ def _adds_up():
     for measurement in in_every_cell(measure(SIDE_BY_SIDE)).values():
         whole = math.log(float(np.linalg.norm(getattr(measurement.whole, measurement.scenario.weight))))
         worst = max(worst, abs(math.expm1(measurement.reading.log_sum - whole)))
-    return Evidence(worst < 1e-4, f"one draw of each: sum and jax.grad differ by at most {plain(worst)} of the value")
+    return Evidence(worst < 1e-4, f"one draw, 80 steps: sum and jax.grad differ by at most {plain(worst)} of it")
 
 
 def _held():
@@ -180,7 +180,8 @@ ANY = Lesson(
     reveal_in_chaos=_reveal_cells,  # paces alone
     conclusion=(
         "The sum is there in any recurrent network. That errors vanish is not: squashing and gates see to it at this "
-        "scale, and where nothing does, it is a matter of the draw."
+        "scale, and where nothing does, it is a matter of the draw. The picture's rnn-relu is a rare one: of 32 draws "
+        "at gain 1, its error gets larger in this one alone."
     ),
     verdicts=(
         Verdict("holds", "for the sum: in every cell the terms add up to W's gradient", _adds_up),

@@ -78,11 +78,13 @@ def mean_step(gain: float) -> Callable[[], Evidence]:
         draws = by_gain(gain)
         cosines = [clipped(rows, 1.0)[1] for rows, _ in draws]
         shares = [share for _, share in draws]
-        true = np.median(cosines) > 0.95 if gain < 2 else np.median(cosines) < 0.8 and np.median(shares) > 0.3
+        most = sum(share > 0.5 for share in shares)
+        true = np.median(cosines) > 0.95 and not most if gain < 2 else np.median(cosines) < 0.8 and most > 5
         return Evidence(
             bool(true),
-            f"gain {gain:g}, 512 sequences in batches of 32, eight draws of the weights: cosine {spread(cosines)}; one "
-            f"of the 512 holds {spread(shares)} of the squares",
+            f"gain {gain:g}, 512 sequences in batches of 32, eight draws of the weights: cosine {spread(cosines)}; of "
+            f"the sum of all squared lengths the longest of the 512 gradients makes {spread(shares)}, more than half "
+            f"in {most} of 8 draws",
         )
 
     return evidence

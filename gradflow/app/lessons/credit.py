@@ -83,7 +83,7 @@ HIDES = Lesson(
     verdicts=(
         Verdict("false when", "the forget gate rests at 0.73: a proper sum without reach", _reach(SHORT, False)),
         Verdict("true when", "it rests at 0.97, as far as reach goes: a proper sum that has it", _reach(LONG, True)),
-        Verdict("false when", "credit arrives and is not enough (lesson 9 says why)", _not_enough, waits=True),
+        Verdict("false when", "credit arrives and is not enough (more in lesson 9)", _not_enough, waits=True),
     ),
     trial=FIRST_DRAW,
     examples=(

@@ -127,7 +127,7 @@ DEPTH = Lesson(
     verdicts=(
         Verdict(
             "true",
-            "of this network, untied",
+            "of sizes, in this network untied: what arrives shrinks layer by layer (nothing is trained here)",
             typically(
                 LAYERS,
                 pace,
@@ -136,7 +136,9 @@ DEPTH = Lesson(
             ),
         ),
         Verdict(
-            "true", "of a plain feed-forward net of sigmoids, each layer with random weights of its own", _own_weights
+            "true",
+            "of sizes, in a feed-forward net of sigmoids, each layer with random weights of its own",
+            _own_weights,
         ),
         Verdict("false", "as history: the classic analyses are of recurrent networks, in time", _history),
         Verdict(
@@ -156,7 +158,11 @@ DEPTH = Lesson(
         ),
     ),
     examples=(
-        stops(ORTHOGONAL_LAYERS, "Linear layers with orthogonal weights: the bottom layer gets what the top one gets."),
+        stops(
+            ORTHOGONAL_LAYERS,
+            "Linear layers with orthogonal weights: the error, and so each layer's bias gradient, is of one size from "
+            "top to bottom. $W$ is the bias here.",
+        ),
     ),
     try_this=(
         "Set the horizon to 12, for twelve layers, and raise the gain until the lowest layer with a state below it "

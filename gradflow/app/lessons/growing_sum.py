@@ -67,7 +67,8 @@ def _three_laws():
 
 def _explodes():
     growth = by_error(measure(replace(ABOVE, horizon=200)))
-    return Evidence(growth.said == "explodes", f"ρ = 1.1, 200 steps: by its error ×{plain(growth.rate)} a step")
+    numbers = f"ρ = 1.1, 200 steps: divided by its error, ×{plain(growth.rate)} a step"
+    return Evidence(growth.said == "explodes", numbers)
 
 
 # ------------------------------------------------------------------------------------------- terms that turn
@@ -99,8 +100,8 @@ def _cancels():
     )
     return Evidence(
         max(largest) < 20 and late < 1.5 * early,
-        f"{len(rotations)} rotations, 256 steps: the terms' sizes add up to 256 times the error, their sum is never "
-        f"more than {spread(largest)} times the error",
+        f"{len(rotations)} rotations, 256 steps: the terms' sizes add up to 256 times the error, and their sum is at "
+        f"no time more than {plain(max(largest))} times the error (median of the draws {plain(np.median(largest))})",
     )
 
 
@@ -111,8 +112,8 @@ def _stays():
     )
     return Evidence(
         min(twice) > 1.8 and max(twice) < 2.2,
-        f"{len(reflections)} reflections: {spread(lefts)} of the terms' size is left, and from 128 to 256 steps the "
-        f"sum grows by ×{spread(twice)}",
+        f"{len(reflections)} reflections, 256 steps: {spread(lefts)} of the terms' size is left, and from 128 to 256 "
+        f"steps the sum grows by ×{spread(twice)}",
     )
 
 
@@ -163,7 +164,7 @@ GROWTH = Lesson(
         _which_growth,
         ("Like √T", "Like T", "Like T√T", "By a factor at every step"),
         why=(
-            "That is the state alone, and so is the input weight's sum, where noise adds up with either sign.",
+            "√T is how the state alone grows; the input weight's sum does the same.",
             "That would need a state that stays of one size, as the constant 1 that the bias meets does.",
             "",
             "A factor at every step needs an error that grows on its way back, and here it keeps its size.",
@@ -185,8 +186,8 @@ GROWTH = Lesson(
         Verdict("false when", "the terms keep their size and turn, under a rotation: most of them cancel", _cancels),
         Verdict(
             "false when",
-            "the terms turn under a reflection, which leaves one direction as it is: along that the sum grows in "
-            "proportion",
+            "the terms turn under a reflection: of an even number of units it has an eigenvalue 1, and along its "
+            "vector the sum grows in proportion to $T$",
             _stays,
         ),
         Verdict(
@@ -205,7 +206,7 @@ GROWTH = Lesson(
         Example(
             "Show a reflection",
             REFLECTION,
-            "Orthogonal weights with determinant −1: one direction does not turn, and the sum grows in proportion.",
+            "Orthogonal weights with determinant −1: they have an eigenvalue 1, and the sum grows in proportion.",
         ),
         stops(
             ROTATION, "Orthogonal weights with determinant +1, a rotation: no term vanishes, and their sum stays small."
@@ -225,8 +226,9 @@ GROWTH = Lesson(
         "What is left of the terms",
         "‖Σ terms‖ / Σ ‖terms‖",
         log=True,
-        says="W keeps all sizes in each of these draws. A rotation of an even number of units turns every direction; a "
-        "reflection leaves one as it is, and what is left is how much of the readout lies along it.",
+        says="W keeps all sizes in each of these draws. A rotation (determinant +1) of an even number of units need "
+        "not have a real eigenvalue; a reflection (−1) has 1 and −1. What is left then is how much of the readout lies "
+        "along the vector of 1.",
     ),
     remedies=(
         Verdict("cost of", "clipping the gradient of a batch: this one step is shortened, and never turned", one_batch),
@@ -238,8 +240,8 @@ GROWTH = Lesson(
         ),
         Verdict(
             "cost of",
-            "the same where terms explode: a single sequence makes most of the mean, and clipped, the mean step points "
-            "elsewhere",
+            "the same where terms explode: mostly one sequence alone makes more than half of the squares, and clipped, "
+            "the mean step points elsewhere",
             mean_step(8.0),
         ),
     ),

@@ -76,7 +76,7 @@ def _twelfth():
     off = float(np.abs(mean[:EVERY] - 1 / EVERY).max())
     return Evidence(
         off < 1e-6 and mean[EVERY:].max() == 0,
-        f"eight sequences: 1/12 for each, off by at most {plain(off)}; beyond lag 11 an exact 0",
+        f"eight sequences: 1/12 for each, {f'to {plain(off)}' if off > 1e-12 else 'exactly'}; beyond lag 11 exactly 0",
     )
 
 
@@ -136,7 +136,10 @@ def _prose(scenario):
 IGNORES = Lesson(
     title="The output that ignores ten inputs",
     stance="statement",
-    claim="An output may ignore the last ten inputs and depend on the one eleven steps back: that lag has not faded.",
+    claim=(
+        "An output may ignore the present input and the ten before it, and depend on the one eleven steps back: that "
+        "lag has not faded."
+    ),
     prose=_prose,
     scenario=STRIPE,
     view=View(closer=True, lag=11),
@@ -154,10 +157,14 @@ IGNORES = Lesson(
     ),
     verdicts=(
         Verdict("holds", "on the cell path: 1/12 for each lag up to 11, then nothing", _twelfth),
-        Verdict("stops where", "the other paths count: earlier writes reappear, smaller", _reappears),
         Verdict(
-            "stops where",
-            "the state keeps what the output ignores: in a delay line nothing moves, and nothing averages out",
+            "does not say",
+            "that nothing older counts: with all paths open, earlier writes reappear, smaller",
+            _reappears,
+        ),
+        Verdict(
+            "does not say",
+            "that it averages out: in a delay line the state keeps what the output ignores, and lag 11 counts always",
             _keeps_what_it_ignores,
         ),
     ),
@@ -169,7 +176,8 @@ IGNORES = Lesson(
         ),
         stops(
             DELAY_LINE,
-            "A delay line: at every time the output ignores the present input and the ten before it.",
+            "At every time the output ignores the present input and the ten before it.",
+            "Show a delay line",
         )._replace(view=View(closer=True, show="entry", lag=11)),
     ),
     try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",

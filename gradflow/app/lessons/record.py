@@ -12,7 +12,7 @@ from gradflow.app.view import View
 
 STANCES = {"statement": "A statement", "claim": "A claim people make: is it so?"}  # said before the quoted sentence
 WORDS_OF = {  # stance -> what a verdict on it may say -> its colour
-    "statement": {"holds": "green", "holds when": "green", "stops where": "red"},
+    "statement": {"holds": "green", "holds when": "green", "stops where": "red", "does not say": "blue"},
     "claim": {"true": "green", "true when": "green", "false": "red", "false when": "red"},
 }
 REMEDY_WORDS = {"cost of": "orange"}
@@ -133,6 +133,6 @@ class Lesson:
         return any(before[name] != after[name] for name in before if name not in mine)
 
 
-def stops(scenario: Scenario, says: str) -> Example:
-    """The counter-example: where the sentence stops being so."""
-    return Example("Show where it stops", scenario, says)
+def stops(scenario: Scenario, says: str, label: str = "Show where it stops") -> Example:
+    """The counter-example: where the sentence stops being so; or, under another label, what it does not say."""
+    return Example(label, scenario, says)

@@ -13,10 +13,11 @@ from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
-from gradflow.reading import number, share
+from gradflow.reading import CANCELS, number, share
 
 UNIT = PRESETS["Vanishing"]
 RECURRENT = replace(UNIT, weight="weight_hh", horizon=256)
+FED_ONCE = replace(UNIT, weight="weight_hh", sequence="impulse")
 TURNING = Scenario(cell="rnn-linear", init="orthogonal", weight="bias_hh", gain=0.98)
 MANY = range(48)  # seeds, where a root mean square is compared with a formula
 
@@ -103,7 +104,7 @@ def _near_one():
     return Evidence(
         true,
         f"ρ = 0.9, 0.95, 0.97: the bias' sum is {', '.join(map(plain, bias))} times the error, the recurrent weight's "
-        f"{recurrent}",
+        f"{recurrent} (rms over 48 draws)",
     )
 
 
@@ -121,10 +122,21 @@ def _lstm():
 def _turning():
     found = drawn(TURNING)
     left, times = ([value(measurement) for measurement in found] for value in (coherence, in_first_terms))
+    cancel = sum(part < CANCELS for part in left)
     return Evidence(
-        bool(np.median(left) < 0.2 and min(times) > 1),
-        f"orthogonal weights, gain 0.98, eight draws: {spread(left)} of the terms' size is left, which is "
-        f"{spread(times)} times the nearest term",
+        bool(cancel > 4 and min(times) > 1),
+        f"orthogonal weights, gain 0.98: the terms cancel in {cancel} of 8 draws; {spread(left)} of their size is "
+        f"left, which is {spread(times)} times the nearest term",
+    )
+
+
+def _fades():
+    near, far = (in_errors(measure(replace(FED_ONCE, horizon=horizon))) for horizon in (50, 100))
+    gru = max(in_errors(measurement) for measurement in drawn(Scenario(cell="gru", sequence="impulse")))
+    return Evidence(
+        far < 1e-6 < near < 0.01 and gru < 1e-6,
+        f"ρ = 0.8, the recurrent weight: the sum is {plain(near)} of the error after 50 steps, {plain(far)} after 100; "
+        f"GRU, 100 steps, eight draws: at most {plain(gru)}",
     )
 
 
@@ -156,22 +168,28 @@ SETTLES = Lesson(
         Verdict("holds", "for the bias of one linear unit: the sum is 1/(1−ρ) times the nearest term", _geometric),
         Verdict(
             "holds",
-            "for its recurrent weight, whose terms are the error times the state that they meet: the sum settles at "
-            "√((1+ρ²)/(1−ρ²)³) times the error",
+            "for its recurrent weight, whose terms are the error times the state that they meet: over draws, the sum's "
+            "rms settles at √((1+ρ²)/(1−ρ²)³) times the error",
             _recurrent,
         ),
         Verdict(
             "holds", "for an LSTM at initialisation, its forget gate at 0.73 (a forget bias of 1, as in Keras)", _lstm
         ),
-        Verdict("holds when", "weights turn the state, too; but most of the terms then cancel", _turning),
+        Verdict("holds when", "weights turn the state, too; but in most draws the terms then cancel", _turning),
         Verdict(
-            "stops where",
-            "ρ comes near 1: all terms vanish, too slowly, and the sum settles ever higher, as 1/(1−ρ) for the bias, "
-            "and for the recurrent weight faster still",
+            "does not say",
+            "how large the sum is: as ρ comes near 1 it settles ever higher, as 1/(1−ρ) for the bias, and for the "
+            "recurrent weight faster still",
             _near_one,
         ),
         Verdict(
-            "stops where", "what is to be learned lies far back: there the terms have vanished (lesson 8)", _no_reach
+            "does not say", "that what lies far back is learned: there the terms have vanished (lesson 8)", _no_reach
+        ),
+        Verdict(
+            "stops where",
+            "the state that the weight meets dies away, as after a single number at the start: then every term, near "
+            "or far, is next to nothing",
+            _fades,
         ),
     ),
     examples=(
@@ -187,17 +205,23 @@ SETTLES = Lesson(
             "An LSTM of 16 units as it is drawn, before any training: its terms vanish, and its sum settles.",
         ),
         Example(
-            "Show weights that turn", TURNING, "Sixteen linear units that turn their state: most of the sum cancels."
+            "Show weights that turn", TURNING, "Sixteen linear units that turn their state: most of the terms cancel."
         ),
-        stops(
+        Example(
+            "Show ρ near 1",
             replace(RECURRENT, gain=0.97),
             "The recurrent weight at ρ = 0.97: every step back takes 3 % from the error, yet the sum is many times the "
             "error.",
         ),
+        stops(
+            FED_ONCE,
+            "The recurrent weight where a 1 is read at the start and nothing after: each term is the error at $t$ "
+            "times 0.8 to the power $t-1$.",
+        ),
     ),
     try_this=(
-        "Set the gain to 0.95, then to 0.99; the number can be typed. From which horizon on is the sum more than nine "
-        "tenths of 1/(1−ρ), that is 18 and 90?"
+        "Set the gain to 0.95; the number can be typed. From which horizon on is the sum more than 18 times its "
+        "nearest term, nine tenths of 1/(1−ρ)? And at 0.99, more than 90 times?"
     ),
     sources=(
         (BENGIO, "why the terms shrink, and that long dependencies are then hard to learn"),

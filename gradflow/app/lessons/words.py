@@ -5,7 +5,8 @@ import re
 from gradflow.reading import WORDS as READING
 
 WORDS = {  # explained wherever a lesson uses them
-    "cell path": "the way back through an LSTM's cell state alone, not through its gates",
+    "cell path": "the way back through an LSTM's cell state c alone, not through its output h, which gates and new "
+    "content read",
     "clipping": "a gradient that is longer than a limit is cut to that length",
     "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
     "draw": "one throw of the dice for weights and inputs",

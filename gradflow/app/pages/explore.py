@@ -44,9 +44,9 @@ def introduction() -> None:
     """What the page is, and what the letters stand for."""
     with st.container(key="introduction"):
         st.html(
-            "<p>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the error at time t; <b>δ</b>: that "
-            "error on its way back; <b>W(t−u)</b>: the copy of the one weight W used u steps before; "
-            "<b>dC(t)/dW(t−u)</b>: that copy's term.</p>"
+            "<p>How a recurrent network's gradient adds up over time. <b>C(t)</b>: the cost at time t; <b>δ</b>: its "
+            "derivative by the units' inputs, carried back; <b>W(t−u)</b>: the copy of the one weight W used u steps "
+            "before; <b>dC(t)/dW(t−u)</b>: that copy's term, drawn by its size.</p>"
         )
 
 
