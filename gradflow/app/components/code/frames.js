@@ -41,7 +41,7 @@ async function send() {
     if (asked.playing && frames.axes?.playing === asked.playing) frames.axes.ends ??= record.axes;
     if (id > frames.painted) {
       frames.painted = id;
-      frames.paint(record);
+      await frames.paint(record); // only then is another one asked for: none is computed that nobody sees
     }
   } catch (status) {
     if (status !== 422) frames.broken = performance.now() + PAUSE; // else a run compiles, and the next one may come

@@ -14,7 +14,8 @@ export default function ({ parentElement, data: [data] }) {
   const root = parentElement.querySelector(".picture");
   const picture = (root.picture ??= create(root));
   picture.newest = data;
-  if (data.request) expect(data.request, (record) => show(picture, { ...picture.newest, record }));
+  const paint = (record) => new Promise((done) => show(picture, { ...picture.newest, record }, done));
+  if (data.request) expect(data.request, paint);
   show(picture, data);
   return () => {
     picture.observer.disconnect();
@@ -33,8 +34,9 @@ function create(root) {
 
 // The newest of what is to be shown, one after another: two drawings in one frame of the screen, and one is never seen.
 
-async function show(picture, data) {
-  picture.next = data;
+async function show(picture, data, done) {
+  picture.next?.done?.(); // it is overtaken
+  picture.next = { ...data, done };
   if (picture.drawing) return;
   picture.drawing = true;
   while (picture.next) {
@@ -45,6 +47,7 @@ async function show(picture, data) {
     } catch (error) {
       console.error(error);
     }
+    next.done?.();
     if (picture.next) await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
   }
   picture.drawing = false;
