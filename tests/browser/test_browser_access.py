@@ -2,7 +2,9 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
+from gradflow.app.lessons import LESSONS
 from support.chromium import wait_until_drawn
 from support.page_driver import button, reveal
 
@@ -11,6 +13,8 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 def found(page):
     page.mouse.move(0, 0)
+    expect(page.locator(".st-key-status")).to_have_count(0)  # it greys the picture
+    wait_until_drawn(page)
     page.wait_for_timeout(500)  # what fades in is there
     violations = Axe().run(page, options=RULES).response["violations"]
     return [(each["id"], node["html"][:120]) for each in violations for node in each["nodes"]]
@@ -22,11 +26,11 @@ def test_nothing_is_found_on_either_page(visit, scheme):
     page.get_by_text("More", exact=True).click()
     assert found(page) == []
     page.get_by_role("radio", name="Cells").click()
-    wait_until_drawn(page)
+    page.wait_for_function("ink().some(({ text }) => text === 'Each term by lag, cell by cell')")
     assert found(page) == []
     page.get_by_role("link", name="Lessons", exact=True).click()
     button(page, "2").click()
-    wait_until_drawn(page)
+    expect(page.get_by_role("heading", name=f"2. {LESSONS[1].title}")).to_be_visible()
     assert found(page) == []
     reveal(page)
     assert found(page) == []

@@ -1,6 +1,5 @@
 """Frames past the script's run: the same as by the run, for the same values; bounded, and never with a traceback."""
 
-import asyncio
 import json
 import re
 import urllib.error
@@ -19,6 +18,7 @@ from gradflow.app.scenario import MAX_HORIZON, Scenario
 from gradflow.app.url_codec import to_params
 from gradflow.app.view import View
 from gradflow.reading import number
+from support.ws_client import wait_for
 
 SMALL = Scenario(hidden=4, horizon=40)
 
@@ -170,7 +170,7 @@ def test_any_link_is_one(link):
 def test_no_more_than_a_few_wait(monkeypatch):
     monkeypatch.setattr(frame_route, "_waiting", frame_route.WAITING)
     scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"2")]}
-    assert asyncio.run(frame_route.respond(Request(scope))).status_code == 503
+    assert wait_for(frame_route.respond(Request(scope))).status_code == 503
     assert frame_route._waiting == frame_route.WAITING
 
 
