@@ -6,6 +6,7 @@ from gradflow.app.measurement import Measurement, measure
 from gradflow.app.presets import CUSTOM, preset_of
 from gradflow.app.scenario import GATE_FIELDS, Scenario, defaults, pinnable_gates
 from gradflow.app.url_codec import short
+from gradflow.app.view import View
 from gradflow.cells import CELLS
 
 _CAROUSEL = {  # the state is kept from step to step, and so is the gradient; the first that proves so is taken
@@ -69,6 +70,12 @@ def every_cell(scenario: Scenario) -> dict[str, Scenario]:
     """The same scenario in every cell; another cell shows all its rows and paths."""
     swap = lambda cell: replace(scenario, cell=cell, gate="all", cell_path_only=False)
     return {cell: scenario if cell == scenario.cell else swap(cell) for cell in CELLS}
+
+
+def needed(scenario: Scenario, view: View) -> list[Scenario]:
+    """What a picture of the scenario in this view measures: it, or every cell, and what is kept beside it."""
+    shown = every_cell(scenario).values() if view.show == "cells" else (scenario,)
+    return [*shown, *([view.kept] if view.kept else [])]
 
 
 def in_every_cell(measurement: Measurement) -> dict[str, Measurement]:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import CHARTS, Chart, base, overview
-from gradflow.app.counterexample import every_cell
+from gradflow.app.counterexample import needed
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
@@ -71,9 +71,7 @@ def read(given: Mapping[str, Any]) -> Request:
 
 def kinds(request: Request) -> set[tuple[str, int, bool]]:
     """The kinds of scenario that its frame needs."""
-    scenario, view = request.scenario, request.view
-    needed = [*(every_cell(scenario).values() if view.show == "cells" else (scenario,)), view.kept]
-    return {each.kind for each in needed if each}
+    return {each.kind for each in needed(request.scenario, request.view)}
 
 
 def frame(request: Request) -> dict[str, Any]:

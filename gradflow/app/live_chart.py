@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from gradflow.app import first_view
 from gradflow.app.components import range_slider
 from gradflow.app.components.picture import picture
-from gradflow.app.counterexample import every_cell
+from gradflow.app.counterexample import needed
 from gradflow.app.errors import error_boundary
 from gradflow.app.measurement import Measurement, measure, measured_kinds
 from gradflow.app.scenario import Scenario
@@ -120,9 +120,8 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
         the place of the message, to be emptied.
     """
     place = st.empty()  # always there, so that what follows keeps its place on the page
-    view = st.session_state.view
-    needed = [*(every_cell(scenario).values() if view.show == "cells" else (scenario,)), view.kept]
-    waiting = list({each.kind: each for each in needed if each and each.kind not in measured_kinds()}.values())
+    kinds = {each.kind: each for each in needed(scenario, st.session_state.view)}
+    waiting = [each for kind, each in kinds.items() if kind not in measured_kinds()]
     if not waiting:
         return place
     with place.container(key="status"):
