@@ -40,6 +40,7 @@ APPLICATION = (
     "presets",
     "view",
     "url_codec",
+    "state",
     "measurement",
     "training",
     "counterexample",
@@ -48,7 +49,6 @@ APPLICATION = (
     "export",
     "charts",
     "frame",
-    "url_state",
     "frame_route",
     "first_view",
     "errors",
@@ -67,7 +67,7 @@ APPLICATION = (
 ALLOWED = {  # library -> the modules that may import it
     "streamlit": {
         "app",
-        *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("url_state") :] if module != "labels"),
+        *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("frame_route") :] if module != "labels"),
     },
     "starlette": {"gradflow.app.frame_route"},
     "altair": {"gradflow.app.charts.specs"},
