@@ -83,6 +83,7 @@ class Growth(NamedTuple):
     doubt: float  # standard error of the power
     power_steady: bool = False  # whether one power describes it, to a tenth
     log_change: float = math.nan  # log of the last value it is read from over the first
+    underflows: bool = False  # whether a state underflows within the horizon, so that no more than this is known
 
     @property
     def rate(self) -> float:
@@ -92,6 +93,8 @@ class Growth(NamedTuple):
     @property
     def said(self) -> str | None:
         """settles, fades, grows, explodes; None where none of them can be told."""
+        if self.underflows:
+            return None
         surely = self.shape == "unclear" and self.power - 2 * self.doubt > BOUNDED
         return "grows" if surely else SAID.get(self.shape)
 
@@ -297,6 +300,7 @@ def read(
     row, delta = (np.full_like(a, -np.inf) if broken else a for a in (log_row, log_delta))
     fit, terms, log_sum = per_step_factor(delta), per_step_factor(row), float(log_partial[-1])
     near, far = per_step_factor(delta[: (t + 1) // 4]), per_step_factor(delta[(t + 1) // 2 :])
+    underflows = underflow is not None and underflow < len(log_sums)
     reading = Reading(
         pace=fit.factor,
         pace_steady=fit.steady,
@@ -307,8 +311,8 @@ def read(
         regime=regime(log_delta, fit),
         term_pace=terms.factor,
         term_pace_steady=terms.steady,
-        growth=growth(log_sums, np.zeros_like(log_sums), fit.factor),
-        growth_by_error=growth(log_sums, log_residual, fit.factor),
+        growth=growth(log_sums, np.zeros_like(log_sums), fit.factor)._replace(underflows=underflows),
+        growth_by_error=growth(log_sums, log_residual, fit.factor)._replace(underflows=underflows),
         log_sum=log_sum,
         memory=memory(row),
         far_share=math.nan if broken else float(share(row)[(t + 1) // 2]),
@@ -504,6 +508,8 @@ def _law(text, reading):
 
 def in_words(growth: Growth) -> str:
     """How a sum goes over the last three quarters of the horizon, with a number: "settles (power 0.21, …)"."""
+    if growth.underflows:
+        return "follows no law that can be told, since a state underflows"
     if growth.shape == "unclear":
         return "grows, by no one law" if growth.said else "follows no one law"
     if growth.said == "settles":

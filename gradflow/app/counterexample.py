@@ -107,7 +107,9 @@ def difference(kept: Scenario, now: Scenario, most: int | None = 2) -> str:
     most = len(names) if most is None else most
     if len(names) > most and preset_of(kept) != CUSTOM:
         return preset_of(kept)
-    said = [f"{name.replace('_', ' ')} {_value(before[name])} → {_value(after[name])}" for name in names[:most]]
+    labels = dict(CELLS[kept.cell].labels + CELLS[now.cell].labels)
+    word = {name: labels.get(name, name.replace("_", " ")) for name in names}
+    said = [f"{word[name]} {_value(before[name])} → {_value(after[name])}" for name in names[:most]]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(said) + more
 

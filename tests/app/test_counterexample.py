@@ -150,7 +150,8 @@ def test_a_gate_that_neither_cell_has_is_no_difference():
 
 
 def test_a_gate_that_one_cell_has_is_a_difference():
-    assert difference(Scenario(update=0.1), Scenario(cell="gru")) == "cell lstm → gru, update 0.10 → 0.50"
+    assert difference(Scenario(update=0.1), Scenario(cell="gru")) == "cell lstm → gru, keep 0.10 → 0.50"
+    assert difference(Scenario(cell="gru"), Scenario(update=0.9)) == "cell gru → lstm, keep 0.50 → 0.90"
 
 
 @pytest.mark.slow

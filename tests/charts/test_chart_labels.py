@@ -1,5 +1,6 @@
 """No text of a chart stands over another or leaves the view: a few scenarios; `labels` tries more."""
 
+import re
 from dataclasses import replace
 from itertools import islice, product
 
@@ -9,11 +10,13 @@ import pytest
 import gradflow as gf
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
+from gradflow.app.charts.base import HIGHLIGHT_OPACITY, ORANGE
+from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
-from gradflow.app.scenario import Scenario
+from gradflow.app.scenario import RECALL_LAG, Scenario
 from gradflow.app.view import View
-from support.labels import Box, collisions, drawn, faults, overlap, random_cases, wrong
+from support.labels import Box, boxes, collisions, drawn, faults, overlap, random_cases, wrong
 from support.strategies import WHOLE
 
 pytestmark = pytest.mark.slow
@@ -104,3 +107,15 @@ def test_no_label_beside_a_lesson_prints_over_another(name):
     data = BESIDE[name]()
     for width in (740, 550, 358):
         assert not faults(charts.specification(name), data, width), width
+
+
+def test_the_lag_that_a_lesson_marks_lies_beside_the_words_on_the_line():
+    lesson = next(lesson for lesson in LESSONS if lesson.view.lag == RECALL_LAG)
+    measurement, chart = measure(lesson.scenario), CHARTS["terms"]
+    data = chart.data(measurement, lesson.view, None, chart.domain(measurement, lesson.view))
+    for width in (690, 740, 800, 1000):
+        svg = drawn(charts.specification("terms"), data, width)
+        band = re.search(rf'd="M([\d.]+),\d+h([\d.]+)[^"]*" fill="{ORANGE}" opacity="{HIGHLIGHT_OPACITY}"', svg)
+        end = re.search(r'translate\(([\d.]+),[\d.]+\)"[^>]*>[^<]*a step<', svg)  # beside it, in the same panel
+        (words,) = (one for one in boxes(svg) if one.text.endswith("a step"))
+        assert float(end[1]) - np.ptp(words.corners[:, 0]) > sum(map(float, band.groups())), width

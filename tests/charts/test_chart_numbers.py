@@ -229,6 +229,16 @@ def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
         assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
+def test_a_gate_is_called_as_its_cell_labels_it():
+    """A GRU's update gate at 1 keeps the old state: the page calls it keep, an entry and the whole matrix alike."""
+    measurement = measured("gru", gate="update")
+    row = gf.CELLS["gru"].gates.index("update") * measurement.scenario.hidden
+    assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], keep gate"
+    whole = View(whole=True)
+    (frame,) = waterfall.data(measurement, whole, None, waterfall.domain(measurement, whole))["frame"].to_pylist()
+    assert frame["title"].endswith("of weight_hh, keep gate")
+
+
 @every_scenario
 @pytest.mark.parametrize("whole", [False, True])
 def test_the_axis_holds_every_bar_and_its_foot_and_is_not_far_too_long(case, whole):

@@ -240,7 +240,7 @@ def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
         assert domain[0] <= y <= domain[1]
         np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=1e-6)
-    assert frame["factor"] == f"the terms: ×{number(per_step_factor(measurement.log_row).slope)} a step"
+    assert frame["factor"] == f"terms ×{number(per_step_factor(measurement.log_row).slope)} a step"
 
 
 def test_the_zero_at_the_last_lag_says_why_it_is_one():

@@ -169,6 +169,15 @@ def test_a_unit_that_never_mixes_may_be_all_that_is_left():
     assert np.ptp(seen.own.log_terms[130:171]) < 6  # ×0.88 a step: by the other unit alone it would be ×0.12
 
 
+def test_where_a_state_underflows_no_law_of_the_sum_is_told():
+    """A ReLU network after an impulse: from step 249 on its states are 1e-38 and flushed one by one."""
+    said, false, _ = judged_of(
+        "cell=rnn-relu&gain=1.05&input_gain=0.836&init=chrono&horizon=256&time=15&sequence=impulse&seed=440&weight=all"
+    )
+    assert not false
+    assert {"pace", "sum", "reach"} <= said and not said & SUMS
+
+
 LOST = {
     "a derivative, tanh′ of c = 70": "forget=0.21&input=0.855&output=0.625&gain=10.772&input_gain=1.88&init=identity"
     "&horizon=256&time=211&sequence=sentence&seed=74&weight=weight_ih&cell_path_only=true",

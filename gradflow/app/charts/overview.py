@@ -230,7 +230,7 @@ def _fit(measurement, domain):
         "fit_x2": ends[1],
         "fit_y": start,
         "fit_y2": stop,
-        "factor": f"the terms: ×{number(fit.slope)} a step",
+        "factor": f"terms ×{number(fit.slope)} a step",
         "factor_y": min(places, key=lambda y: np.sum(np.abs(far - y) < 0.08 * (high - low))),
     }
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, RED, Domain, Tables
 from gradflow.app.measurement import Measurement
-from gradflow.app.scenario import gate_names
 from gradflow.app.view import View, place
+from gradflow.cells import CELLS
 from gradflow.reading import number
 
 FIRST = 12  # lags shown one by one
@@ -28,8 +28,8 @@ LARGEST_LOG = 700  # exp() of more is no number
 def entry_name(measurement: Measurement, view: View) -> str:
     """The entry's name: "weight_hh[3, 5], forget gate"."""
     field, row, col = place(measurement, view)
-    gates = gate_names(measurement.scenario.cell)
-    of = f", {gates[row // measurement.scenario.hidden]} gate" if len(gates) > 1 else ""
+    cell = CELLS[measurement.scenario.cell]
+    of = f", {cell.label(cell.gates[row // measurement.scenario.hidden])} gate" if len(cell.gates) > 1 else ""
     return f"{field}[{row}]{of}" if col is None else f"{field}[{row}, {col}]{of}"
 
 
@@ -140,7 +140,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     notes = [f"pale orange: lag {lit}"] if lit >= 0 else []
     if view.whole:
         weight, gate = measurement.scenario.weight, measurement.scenario.gate
-        rows_of = "" if gate == "all" else f", {gate} gate"
+        rows_of = "" if gate == "all" else f", {CELLS[measurement.scenario.cell].label(gate)} gate"
         title = f"The sizes of the terms of {'all weights' if weight == 'all' else weight}{rows_of}"
         subtitle = "; ".join(["grey: added up", *notes])
     else:
