@@ -22,6 +22,7 @@ LIBRARY = (
     "engine.compile_cache",
     "engine.unroll",
     "engine.jacobians",
+    "engine.losses",
     "engine.forward",
     "engine.recurrent_product",
     "engine.backward",
