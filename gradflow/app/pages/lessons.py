@@ -11,7 +11,7 @@ from gradflow.app import session
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.errors import notice
 from gradflow.app.feedforward_demo import FIELDS, layers
-from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons import LESSONS, QUESTIONS
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
@@ -71,6 +71,15 @@ def page() -> None:
         draw_picture(draw, also, number, revealed)
     if revealed and lesson.ends_in:
         layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
+    if number == len(LESSONS):
+        questions()
+
+
+def questions() -> None:
+    """What people ask, with answers whose links open here."""
+    with st.expander("Questions people ask"):
+        _, _, asked = QUESTIONS.read_text(encoding="utf-8").partition("## ")
+        st.markdown(f"##### {asked}".replace("\n## ", "\n##### ").replace("http://localhost:8501/?", "./?"))
 
 
 def beside(lesson: Lesson, scenario: Scenario) -> str:
