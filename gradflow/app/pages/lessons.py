@@ -37,23 +37,27 @@ def page() -> None:
         session.dispatch(begun(lesson))
     notice([*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)])
     carry = path(number, answers)
-    st.header(f"{number}. {lesson.title}", anchor=False)
-    st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
+    with st.container(key="claim"):
+        st.header(f"{number}. {lesson.title}", anchor=False)
+        st.markdown(f"> :{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}] {lesson.claim}")
     revealed = number in answers
     if revealed:
         get_ready(session.state().scenario).empty()  # what follows measures before the picture does
-    st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
-    left, right = st.columns([1, 2], gap="medium")
-    with left:
+    left, right = st.columns([2, 1], gap="medium")
+    with right:
+        if revealed:
+            settled(lesson, number, answers)
+            ranges = st.container(key="lesson_ranges")
         prose = st.empty()
         prose.markdown(beside(lesson, session.state().scenario))
-        ranges = st.container(key="lesson_ranges")
-        side = settled if revealed else ask
-        side(lesson, number, answers)
+        st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
+        if not revealed:
+            ask(lesson, number, answers)
+            ranges = st.container(key="lesson_ranges")
 
     def draw(target):
         with ranges:
-            live_ranges("ranges", lesson.controls, target=target)
+            live_ranges("ranges", lesson.controls, play=revealed, target=target)
 
     def also(measurement, view):
         carry()
@@ -62,7 +66,7 @@ def page() -> None:
         if remedy is not None:
             truncation(remedy, measurement)
 
-    with right:
+    with left:
         picture = st.container(key="picture")
         if revealed:
             examples(lesson)

@@ -64,6 +64,7 @@ async function paint(picture, { spec, vega, record }) {
 }
 
 function say(picture, { broken, sentence, said, unseen }) {
+  picture.root.classList.toggle("silent", !said && !sentence?.[0]); // a lesson before it is revealed
   if (unseen !== undefined) picture.root.classList.toggle("unseen", unseen);
   picture.sentence.hidden = !sentence;
   picture.said.hidden = said === undefined;
