@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
+from gradflow.app.charts import CHARTS, base, cells, factors, growth, line, network, waterfall
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
@@ -334,7 +334,7 @@ def test_what_a_term_meets_is_the_state_the_input_or_one(case):
 def test_relative_divides_what_is_sent_by_the_error(case):
     measurement = measured(case)
     (sent, met, term), (absolute, same, whole) = (
-        line.factors(measurement, View(relative=relative)) for relative in (True, False)
+        factors.factors(measurement, View(relative=relative)) for relative in (True, False)
     )
     scenario, t = measurement.scenario, measurement.t
     error = measurement.cost[t]  # ½ e², and dC/dh = e · readout
@@ -349,7 +349,7 @@ def test_relative_divides_what_is_sent_by_the_error(case):
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
     measurement = measured("gru")
     data, _ = drawn("factors", measurement, View())
-    delta, other, term = line.factors(measurement, View())
+    delta, other, term = factors.factors(measurement, View())
     for u, words in enumerate(data["columns"]["words"]):
         assert (
             words == f"lag {u} (step {measurement.t - u}): {number(delta[u])} × {number(other[u])} = {number(term[u])}"
@@ -389,7 +389,7 @@ def test_one_unit_s_sum_is_the_geometric_series(name):
 @pytest.mark.parametrize("length", [4, 20, 61, 100])
 def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
     values = np.log(np.arange(1, length + 1.0)) + 3
-    shapes = line.references(values)
+    shapes = growth.references(values)
     start = length // 4
     for shape in shapes.values():
         assert shape[start] == pytest.approx(np.median(values[max(0, start - 2) : start + 3]))
@@ -403,8 +403,8 @@ def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
 def test_a_reference_passes_over_what_is_no_number():
     values = np.full(40, 2.0)
     values[[8, 10, 12]] = np.nan, -np.inf, np.nan
-    assert all(shape[10] == 2.0 for shape in line.references(values).values())
-    assert all(np.isnan(shape).all() for shape in line.references(np.full(40, np.nan)).values())
+    assert all(shape[10] == 2.0 for shape in growth.references(values).values())
+    assert all(np.isnan(shape).all() for shape in growth.references(np.full(40, np.nan)).values())
 
 
 # ------------------------------------------------------------------------------------------------------ network

@@ -1,8 +1,8 @@
 """The charts, by name: the data of each, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `line`, `network`, `cells`; a new chart is
-one entry of `CHARTS` and one of `specs.SHOWN`, where the constant specifications are built. What stands under a lesson
-is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `network`, `cells`; a
+new chart is one entry of `CHARTS` and one of `specs.SHOWN`, where the constant specifications are built. What stands
+under a lesson is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.app.charts import base, cells, line, network, overview, waterfall
+from gradflow.app.charts import base, cells, factors, growth, network, overview, waterfall
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
@@ -42,9 +42,9 @@ class Chart(NamedTuple):
 CHARTS = {
     "terms": Chart(overview.domain, overview.data, overview.say),
     "entry": Chart(waterfall.domain, waterfall.data, waterfall.say, waterfall.widest, waterfall.bounded),
-    "factors": Chart(line.factors_domain, line.factors_data, line.factors_say),
+    "factors": Chart(factors.domain, factors.data, factors.say),
     "network": Chart(network.domain, network.data, network.say),
-    "growth": Chart(line.growth_domain, line.growth_data, line.growth_say),
+    "growth": Chart(growth.domain, growth.data, growth.say),
     "cells": Chart(cells.domain, cells.data, cells.say),
 }
 
