@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gradflow.app.charts import CHARTS, file_specification, render
-from gradflow.app.charts.specs.overview import SUMS, TERMS
+from gradflow.app.charts.overview_panels import SUMS, TERMS
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View

@@ -1,5 +1,7 @@
 """The two factors of every term, by lag: what is sent back, and what it meets."""
 
+from typing import Any
+
 import numpy as np
 
 from gradflow.app.charts import base, line
@@ -73,3 +75,8 @@ def say(measurement: Measurement, view: View) -> str:
         f"From lag {first} to lag {last}, what is sent back goes from {number(delta[first])} to {number(delta[last])}; "
         f"what it meets, {name}, goes from {number(other[first])} to {number(other[last])}."
     )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    return line.specification("lag u (steps back)", "The two factors of each term by lag; the text below says it.")

@@ -1,5 +1,7 @@
 """The sum at each time, as it is and by its error, beside three shapes."""
 
+from typing import Any
+
 import numpy as np
 
 from gradflow.app.charts import base, line
@@ -75,3 +77,9 @@ def say(measurement: Measurement, view: View) -> str:
         f"{number(values[here[-1]])} at t = {here[-1]} (as it is, {number(raw[here[0]])} to {number(raw[here[-1]])}); "
         f"over the last three quarters, {shape.replace('settles', 'stays bounded')}."
     )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    said = "The size of the sum at each time, beside three shapes; the text below says it."
+    return line.specification("time t", said)

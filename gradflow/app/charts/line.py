@@ -1,12 +1,27 @@
 """Curves over lag, time, layers or steps on one logarithmic axis, each with its name on it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Domain, Tables, cut
+from gradflow.app.charts.base import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    RED,
+    WHOLE,
+    WHOLE_HEIGHT,
+    WHOLE_LAYOUT,
+    Domain,
+    Tables,
+    cut,
+)
 from gradflow.app.measurement import Measurement
 
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
@@ -27,7 +42,7 @@ def tables(
     kept: Measurement | None = None,
     alarm: str = "",
 ) -> Tables:
-    """The data of `specs.curves.spec`.
+    """The data of `specification`.
 
     Args:
         measurement: what it is drawn of.
@@ -75,3 +90,59 @@ def tables(
         "names": pa.table({"row": rows.astype(np.int8), "name": [*legend], "stroke": [*legend.values()]}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
+
+
+# ---------------------------------------------------------------------------------------------- specification
+
+LAYOUT = {
+    **WHOLE_LAYOUT,
+    **{name: f"data('frame')[0].{name}" for name in ("low", "high", "horizon")},
+    "column": "right / horizon",
+    "legend_way": "data('frame')[0].legend_right ? -1 : 1",
+    "legend_x": "legend_way < 0 ? right - 8 : 8",
+    "legend_y": "data('frame')[0].legend_low ? bottom - 12 : top + 14",
+    **LIGHT,
+    "lit_words": "lit < 0 || lit >= length(data('columns')) ? '' : data('columns')[lit].words",
+}
+
+
+def specification(x_title: str, description: str, x_axis: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The constant specification of curves over `x_title`."""
+    import altair as alt
+
+    from gradflow.app.charts import drawing
+    from gradflow.app.charts.drawing import at
+
+    curve, name = drawing.marks("curves", "names")
+    scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
+    colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
+    dashes = scale([drawing.DASHES.get(style, drawing.DASHES["solid"]) for _, style in STROKES])
+    width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
+    how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
+    row = "legend_y + 20 * datum.row"
+    layers = (
+        drawing.log_panel(WHOLE, x_title=x_title, x_axis=x_axis).add_params(drawing.hovering()),
+        drawing.light(WHOLE, "column"),
+        curve.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
+            x="x:Q", y="y:Q", detail="curve:N", **how
+        ),
+        name.mark_rule(strokeWidth=width).encode(
+            x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
+        ),
+        *(
+            name.mark_text(
+                fontSize=alt.expr("lit_size"),
+                fontWeight="bold",
+                align=alt.expr("legend_way < 0 ? 'right' : 'left'"),
+                **how,
+            ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N")
+            for how in (
+                drawing.HALO,
+                {"color": drawing.text_colour(f"{[colour for colour, _ in STROKES]}[datum.stroke]")},
+            )
+        ),
+        *drawing.headings(),
+        drawing.read_out("bottom + (narrow ? 64 : 48)"),
+        drawing.columns(WHOLE, "column"),
+    )
+    return drawing.specification((layers,), LAYOUT, WHOLE_HEIGHT, description)
