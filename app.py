@@ -3,21 +3,27 @@
 import streamlit as st
 
 if __name__ == "__main__":  # as Streamlit runs it, for each visitor
-    from gradflow.app.errors import error_boundary, show_pending_errors
-    from gradflow.app.navigation import EXPLORE, LESSONS, ways
-    from gradflow.app.url_state import catch_up, enter
+    from gradflow.app.errors import error_boundary
+
+    def link() -> dict[str, str]:
+        from gradflow.app import session
+
+        return session.link()
 
     st.set_option("client.showErrorDetails", "none")  # on any host: not even what escapes the apology
-    with error_boundary():
+    with error_boundary(link):
+        from gradflow.app import session
+        from gradflow.app.navigation import EXPLORE, LESSONS, ways
+
         st.set_page_config(page_title="gradflow", page_icon="∇", layout="wide")
-        catch_up()
+        session.receive_address()
         here = st.navigation(
             [st.Page(EXPLORE, title="Explore", default=True), st.Page(LESSONS, title="Lessons")], position="hidden"
         )
-        enter(here.title)
+        session.open_page(here.title)
         if not st.context.is_embedded:
             ways(here.title)
-        show_pending_errors()
+        session.show_pending_errors()
         here.run()
 else:  # as it is served
     from gradflow.app.frame_route import routes

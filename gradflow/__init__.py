@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
     from gradflow.maps import GradientMap as GradientMap
     from gradflow.maps import gradient_map as gradient_map
     from gradflow.maps import gradient_maps as gradient_maps
+    from gradflow.maps import states as states
     from gradflow.weights import Weights as Weights
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "gradient_maps": "maps",
     "lag_terms": "lags",
     "layer_gradients": "feedforward",
+    "states": "maps",
 }
 __all__ = list(_HOMES)
 

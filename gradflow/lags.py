@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -263,10 +264,14 @@ def lag_terms(
     cell: str | Cell,
     weights: Weights,
     inputs: ArrayLike,
-    readout: ArrayLike,
-    targets: ArrayLike,
-    t: int,
+    readout: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
+    t: int | None = None,
     *,
+    cotangents: ArrayLike | None = None,
+    starts: ArrayLike | None = None,
+    loss: str = "squared",
+    readout_bias: ArrayLike | None = None,
     pins: Mapping[str, ArrayLike] | None = None,
     carry: Iterable[ArrayLike] | None = None,
     cell_path_only: bool = False,
@@ -274,7 +279,7 @@ def lag_terms(
     """Compute every dC(t)/dW(t−u) of one time t, with signs and partial sums.
 
     Args:
-        t: the time, 0-based, in [0, T−1]; another t does not recompile.
+        t: the time, 0-based, in [0, T−1]; another t does not recompile. By name where there are cotangents.
         The others: as in `gradient_map`.
 
     Returns:
@@ -283,10 +288,12 @@ def lag_terms(
     Raises:
         ValueError: names the field, its value and what is valid.
     """
-    return lag_terms_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), t)
+    cost: dict[str, Any] = {"cotangents": cotangents, "loss": loss, "readout_bias": readout_bias}
+    layer: dict[str, Any] = {"starts": starts, "pins": pins, "carry": carry, "cell_path_only": cell_path_only}
+    return lag_terms_of(forward(cell, weights, inputs, readout, targets, **cost, **layer), t)
 
 
-def lag_terms_of(fwd: ForwardPass, t: int) -> LagTerms:
+def lag_terms_of(fwd: ForwardPass, t: int | None) -> LagTerms:
     """The `LagTerms` of one t of a forward pass."""
     t = check_time(t, len(fwd.outputs.cost))
     delta = map(np.asarray, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))

@@ -13,6 +13,7 @@ from gradflow.cells import Cell
 from gradflow.engine.contractions import block_sums
 from gradflow.engine.emitters import block_norms, norm_over_gates
 from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
+from gradflow.engine.forward import states as forward_states
 from gradflow.engine.recurrent_product import choose_block_size
 from gradflow.engine.scaling import LN2, log_norm, log_total, logs, norm_over_fields, unscaled_norm
 from gradflow.engine.schedule import BlockCache, blocks
@@ -195,9 +196,13 @@ def gradient_map(
     cell: str | Cell,
     weights: Weights,
     inputs: ArrayLike,
-    readout: ArrayLike,
-    targets: ArrayLike,
+    readout: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
     *,
+    cotangents: ArrayLike | None = None,
+    starts: ArrayLike | None = None,
+    loss: str = "squared",
+    readout_bias: ArrayLike | None = None,
     pins: Mapping[str, ArrayLike] | None = None,
     carry: Iterable[ArrayLike] | None = None,
     cell_path_only: bool = False,
@@ -205,7 +210,7 @@ def gradient_map(
 ) -> GradientMap:
     """Compute every dC(t)/dW(t−u) of a recurrent layer, for all t and all lags u.
 
-        C(t) = ½ ‖readout · h(t) − target(t)‖²        dC(t)/dW = Σ_u dC(t)/dW(t−u)
+        C(t) = ½ ‖y(t) − target(t)‖²,  y(t) = readout · h(t) + readout_bias        dC(t)/dW = Σ_u dC(t)/dW(t−u)
 
     Args:
         cell: a name in `CELLS`, or a `Cell`, with G gates and n units.
@@ -214,6 +219,14 @@ def gradient_map(
         inputs: f[T, m].
         readout: f[n] or f[k, n].
         targets: f[T] or f[T, k], as the readout; NaN masks the cost at that t.
+        cotangents: f[T, n], dC(t)/dh(t) of any cost, in place of readout and targets; `cost` is then NaN.
+        starts: bool[T], the steps that begin with a fresh state, the initial carry: several sequences in one.
+        loss: "squared", as above; or
+
+            cross-entropy           C = −log softmax(y)_target; readout f[k, n], targets int[T], −1 masks
+            binary-cross-entropy    C = −target log σ(y) − (1 − target) log σ(−y); targets in [0, 1], NaN masks
+
+        readout_bias: f[k], or a number with a readout f[n]; zero if None.
         pins: gate name -> value or f[T] in [0, 1]; the gate is then that constant; NaN: the network decides. Only
             sigmoid gates: lstm input, forget, output; gru reset, update.
         carry: the initial (h,) or (h, c), each f[n]; zeros if None.
@@ -237,7 +250,30 @@ def gradient_map(
     Source: Werbos 1990 (backpropagation through time); Hochreiter & Schmidhuber 1997 (the truncation of the cell
     path); Pascanu, Mikolov & Bengio 2013, eq. 3–5 (the sum over lags).
     """
-    return _map_of(forward(cell, weights, inputs, readout, targets, pins, carry, cell_path_only), mesh)
+    cost: dict[str, Any] = {"cotangents": cotangents, "loss": loss, "readout_bias": readout_bias}
+    layer: dict[str, Any] = {"starts": starts, "pins": pins, "carry": carry, "cell_path_only": cell_path_only}
+    return _map_of(forward(cell, weights, inputs, readout, targets, **cost, **layer), mesh)
+
+
+def states(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    *,
+    starts: ArrayLike | None = None,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+) -> tuple[np.ndarray, ...]:
+    """Run a recurrent layer forwards.
+
+        carry(s) = cell.step(W_ih x(s) + b_ih, W_hh h(s−1) + b_hh, carry(s−1))        carry: (h,), of an lstm (h, c)
+
+    Args and Raises: as in `gradient_map`.
+
+    Returns:
+        (h,) or (h, c) after each step, each f[T, n].
+    """
+    return forward_states(cell, weights, inputs, starts=starts, pins=pins, carry=carry)
 
 
 def gradient_maps(

@@ -10,16 +10,49 @@ from gradflow.cells import CELLS, Cell, Pin
 from gradflow.weights import Weights
 
 
+class SquaredError(NamedTuple):
+    """C(t) = ½ ‖y(t) − target(t)‖², y(t) = readout · h(t) + readout_bias."""
+
+    readout: np.ndarray  # [k, n]
+    targets: np.ndarray  # [T, k]; NaN masks
+    readout_bias: np.ndarray | None = None  # [k]
+
+
+class CrossEntropy(NamedTuple):
+    """C(t) = −log softmax(y(t)) at the target."""
+
+    readout: np.ndarray  # [k, n]
+    targets: np.ndarray  # bool[T, k], one of each row; none masks
+    readout_bias: np.ndarray | None = None  # [k]
+
+
+class BinaryCrossEntropy(NamedTuple):
+    """C(t) = −Σ_k target log σ(y) + (1 − target) log σ(−y)."""
+
+    readout: np.ndarray  # [k, n]
+    targets: np.ndarray  # [T, k], in [0, 1]; NaN masks
+    readout_bias: np.ndarray | None = None  # [k]
+
+
+class GivenCotangents(NamedTuple):
+    """C(t) is not known, its derivative is."""
+
+    cotangents: Any  # dC(t)/dh(t), [T, n]
+
+
+LOSSES = {"squared": SquaredError, "cross-entropy": CrossEntropy, "binary-cross-entropy": BinaryCrossEntropy}
+
+
 class Problem(NamedTuple):
     """A layer, its sequence and its cost; arrays of any kind, in the shapes the engine works in."""
 
     cell: Cell
     weights: Weights
     inputs: np.ndarray  # [T, m]
-    readout: np.ndarray  # [k, n]
-    targets: np.ndarray  # [T, k]
+    cost: SquaredError | CrossEntropy | BinaryCrossEntropy | GivenCotangents | None
     pins: dict[str, Pin]  # every pinnable gate -> mask and value, [T]
     carry: tuple[np.ndarray, ...]  # each [n]
+    starts: np.ndarray | None  # steps that begin with the initial carry, bool[T]; None where only the first does
     dtype: np.dtype  # the result type of all arrays given
 
 
@@ -27,22 +60,45 @@ def check(
     cell: str | Cell,
     weights: Weights,
     inputs: ArrayLike,
-    readout: ArrayLike,
-    targets: ArrayLike,
-    pins: Mapping[str, ArrayLike] | None,
-    carry: Iterable[ArrayLike] | None,
-    cell_path_only: bool,
+    readout: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
+    *,
+    cotangents: ArrayLike | None = None,
+    starts: ArrayLike | None = None,
+    loss: str = "squared",
+    readout_bias: ArrayLike | None = None,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+    cell_path_only: bool = False,
 ) -> Problem:
     """Check the arguments of `gradient_map` (see there) and bring them into one `Problem`.
 
     Raises:
         ValueError: names the field, what it is and what it must be.
     """
+    cost = _given_cost(readout, targets, cotangents, loss, readout_bias)
+    return _check(cell, weights, inputs, cost, starts, pins, carry, cell_path_only)
+
+
+def check_layer(
+    cell: str | Cell,
+    weights: Weights,
+    inputs: ArrayLike,
+    *,
+    starts: ArrayLike | None = None,
+    pins: Mapping[str, ArrayLike] | None = None,
+    carry: Iterable[ArrayLike] | None = None,
+) -> Problem:
+    """`check` of a layer that has no cost."""
+    return _check(cell, weights, inputs, None, starts, pins, carry, False)
+
+
+def _check(cell, weights, inputs, cost, starts, pins, carry, cell_path_only):
     cell = _cell(cell)
     pins = _check_pinned(cell, pins)
     if cell_path_only and not cell.has_cell_path:
         raise ValueError(f"cell_path_only is True; only an lstm has a cell path, {cell.name} has none")
-    inputs, readout, targets = _array("inputs", inputs), _array("readout", readout), _array("targets", targets)
+    inputs = _array("inputs", inputs)
     if inputs.ndim != 2 or 0 in inputs.shape:
         raise ValueError(f"inputs has shape {list(inputs.shape)}; it must be [T, m], neither of them 0")
     steps, m = inputs.shape
@@ -50,14 +106,13 @@ def check(
     n = _check_weights(cell, weights, steps, m)
     pins = {gate: _array(f"pins[{gate!r}]", value) for gate, value in pins.items()}
     carry = None if carry is None else tuple(_array("carry", state) for state in carry)
-    dtype = _dtype(*weights, inputs, readout, targets, *(carry or ()), *pins.values())
-    readout, targets = _check_cost(readout, targets, steps, n)
-    return Problem(
-        cell, weights, inputs, readout, targets, _pins(cell, pins, steps), _carry(cell, carry, n, dtype), dtype
-    )
+    dtype = _dtype(*weights, inputs, *(cost or ()), *(carry or ()), *pins.values())
+    cost = None if cost is None else _check_cost(cost, steps, n)
+    pins, carry = _pins(cell, pins, steps), _carry(cell, carry, n, dtype)
+    return Problem(cell, weights, inputs, cost, pins, carry, _starts(starts, steps), dtype)
 
 
-def check_time(t: int, steps: int) -> int:
+def check_time(t: int | None, steps: int) -> int:
     """The chosen time as an int in [0, T−1]."""
     if isinstance(t, bool) or not isinstance(t, (int, np.integer)) or not 0 <= t < steps:
         raise ValueError(f"t is {t!r}; it must be a whole number between 0 and {steps - 1}")
@@ -111,6 +166,11 @@ def _array(name: str, value: Any) -> np.ndarray:
     return value if hasattr(value, "dtype") and hasattr(value, "ndim") else _PythonNumbers(value)
 
 
+def _host(value):
+    """Integers or truth values on the host, of a tensor too."""
+    return np.array(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+
+
 def _fields(weights):
     """The four fields as arrays; a bias that is missing or None is zero."""
     weights = Weights(*weights)
@@ -161,22 +221,96 @@ def _check_weights(cell, weights, steps, m):
     return n
 
 
-def _check_cost(readout: np.ndarray, targets: np.ndarray, steps: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Readout as [k, n] and targets as [T, k]."""
-    if readout.shape == (n,) and targets.shape == (steps,):
+def _given_cost(readout, targets, cotangents, loss, readout_bias):
+    """What was given of the cost, as arrays in one of the four records."""
+    if cotangents is not None:
+        others = {"readout": readout, "targets": targets, "readout_bias": readout_bias}
+        also = [name for name, value in others.items() if value is not None] + ["loss"] * (loss != "squared")
+        if also:
+            raise ValueError(
+                f"{also[0]} is given and so are cotangents, which take the place of the whole cost; give one of them"
+            )
+        return GivenCotangents(_array("cotangents", cotangents))
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise ValueError(f"loss is {loss!r}; it must be one of {', '.join(LOSSES)}, or give cotangents instead")
+    for name, value in (("readout", readout), ("targets", targets)):
+        if value is None:
+            raise ValueError(f"{name} is None; give a readout and targets, or cotangents [T, n] instead of both")
+    targets = _host(targets) if loss == "cross-entropy" else _array("targets", targets)
+    bias = None if readout_bias is None else _array("readout_bias", readout_bias)
+    return LOSSES[loss](_array("readout", readout), targets, bias)
+
+
+def _check_cost(cost, steps, n):
+    """The cost with readout [k, n], targets [T, k] and readout_bias [k]."""
+    if isinstance(cost, GivenCotangents):
+        if cost.cotangents.shape != (steps, n):
+            raise ValueError(f"cotangents has shape {list(cost.cotangents.shape)}; it must be [T, n] = [{steps}, {n}]")
+        _check_finite("cotangents", cost.cotangents)
+        return cost
+    readout, targets, bias = cost
+    if isinstance(cost, CrossEntropy):
+        targets = _one_hot(readout, targets, steps, n)
+    elif readout.shape == (n,) and targets.shape == (steps,):
         readout, targets = readout[None, :], targets[:, None]
+        bias = bias.reshape(1) if bias is not None and bias.shape == () else bias
     if readout.ndim != 2 or readout.shape[1] != n or targets.shape != (steps, readout.shape[0]):
         raise ValueError(
             f"readout has shape {list(readout.shape)} and targets {list(targets.shape)}; they must be "
             f"[{n}] with [{steps}], or [k, {n}] with [{steps}, k]"
         )
-    for name, values, extra in (("readout", readout, ""), ("targets", targets, " or NaN, which masks its cost")):
-        host = np.asarray(values)
-        bad = np.isinf(host) | (np.isnan(host) & (name == "readout"))
-        if bad.any():
-            where = np.argwhere(bad)[0].tolist()
-            raise ValueError(f"{name}{where} is {host[tuple(where)]}; every entry must be finite{extra}")
-    return readout, targets
+    if bias is not None and bias.shape != (len(readout),):
+        raise ValueError(f"readout_bias has shape {list(bias.shape)}; it must be [{len(readout)}], a number an output")
+    _check_finite("readout", readout)
+    if bias is not None:
+        _check_finite("readout_bias", bias)
+    if not isinstance(cost, CrossEntropy):
+        _check_finite("targets", targets, masks=True)
+    if isinstance(cost, BinaryCrossEntropy):
+        host = np.asarray(targets)
+        wrong = host[(host < 0) | (host > 1)]
+        if wrong.size:
+            raise ValueError(f"targets holds {wrong[0]:g}; binary-cross-entropy takes numbers in [0, 1], NaN masks one")
+    return type(cost)(readout, targets, bias)
+
+
+def _check_finite(name, values, masks=False):
+    host = np.asarray(values)
+    bad = np.isinf(host) | (np.isnan(host) & (not masks))
+    if bad.any():
+        where, extra = np.argwhere(bad)[0].tolist(), " or NaN, which masks its cost" if masks else ""
+        raise ValueError(f"{name}{where} is {host[tuple(where)]}; every entry must be finite{extra}")
+
+
+def _one_hot(readout, targets, steps, n):
+    """The classes int[T] as bool[T, k]; −1 is none of them."""
+    if readout.ndim != 2 or readout.shape[1] != n or len(readout) < 2:
+        raise ValueError(f"readout has shape {list(readout.shape)}; cross-entropy needs [k, {n}], k of at least 2")
+    if targets.shape != (steps,) or targets.dtype.kind not in "iu":
+        raise ValueError(
+            f"targets is {targets.dtype} of shape {list(targets.shape)}; cross-entropy takes whole numbers, the class "
+            f"of each step [{steps}], −1 where there is none"
+        )
+    wrong = targets[(targets < -1) | (targets >= len(readout))]
+    if wrong.size:
+        raise ValueError(
+            f"targets holds {wrong[0]}; cross-entropy takes classes in [0, {len(readout) - 1}], or −1, which masks"
+        )
+    return targets[:, None] == np.arange(len(readout))
+
+
+def _starts(starts, steps):
+    """bool[T], or None where no step but the first begins afresh."""
+    if starts is None:
+        return None
+    starts = _host(starts)
+    if starts.shape != (steps,) or starts.dtype != bool:
+        raise ValueError(
+            f"starts is {starts.dtype} of shape {list(starts.shape)}; it must be bool [{steps}], true at each step "
+            "that begins with a fresh state"
+        )
+    later = starts & (np.arange(steps) > 0)
+    return later if later.any() else None
 
 
 def _check_pinned(cell, pins):

@@ -22,6 +22,7 @@ LIBRARY = (
     "engine.compile_cache",
     "engine.unroll",
     "engine.jacobians",
+    "engine.losses",
     "engine.forward",
     "engine.recurrent_product",
     "engine.backward",
@@ -40,6 +41,7 @@ APPLICATION = (
     "presets",
     "view",
     "url_codec",
+    "state",
     "measurement",
     "training",
     "counterexample",
@@ -48,7 +50,6 @@ APPLICATION = (
     "export",
     "charts",
     "frame",
-    "url_state",
     "frame_route",
     "first_view",
     "errors",
@@ -67,7 +68,7 @@ APPLICATION = (
 ALLOWED = {  # library -> the modules that may import it
     "streamlit": {
         "app",
-        *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("url_state") :] if module != "labels"),
+        *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("frame_route") :] if module != "labels"),
     },
     "starlette": {"gradflow.app.frame_route"},
     "altair": {"gradflow.app.charts"},

@@ -7,13 +7,12 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
 from html import escape
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from gradflow.app.url_state import catch_up
+Link = Callable[[], dict[str, str]]  # () -> what a link to what is set carries, name -> text
 
 
 def notice(sentences: Sequence[str]) -> None:
@@ -23,37 +22,12 @@ def notice(sentences: Sequence[str]) -> None:
 
 
 @contextmanager
-def error_boundary() -> Iterator[None]:
-    """Say sorry in place of what breaks."""
+def error_boundary(link: Link) -> Iterator[None]:
+    """Say sorry in place of what breaks, with a link to what was set; where that breaks too, to what was opened."""
     try:
         yield
     except Exception:
-        _show_errors(log())
-
-
-def guarded(work: Callable) -> Callable:
-    """A callback or a download that owns up later instead of breaking the page; to be made where it is handed over.
-
-    A callback begins with what the address bar holds by now.
-    """
-    broken = _pending()
-
-    @wraps(work)
-    def wrapper(*args):
-        try:
-            catch_up()
-            return work(*args)
-        except Exception:
-            broken.append(log())
-
-    return wrapper
-
-
-def show_pending_errors() -> None:
-    """Say sorry for what broke outside the page, until it is closed; to be called by each full run."""
-    if _pending():
-        _show_errors(*_pending())
-        st.button("Close", on_click=_pending().clear)
+        show_errors(log(), link=link)
 
 
 def log() -> str:
@@ -63,27 +37,12 @@ def log() -> str:
     return number
 
 
-def record_error() -> None:
-    """Own up to the present exception from the next full run on."""
-    _pending().append(log())
-
-
-def _show_errors(*numbers):
-    st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
-    st.caption("What was set, to send along or to open again:")
-    st.code(f"{st.context.url or ''}?{urlencode(_set())}", language=None, wrap_lines=True)
-    st.html(f'<a href="?{"embed=true" if st.context.is_embedded else ""}">Start again</a>')
-
-
-def _set():
-    """What a link carries; the address bar alone where nothing else can be told."""
+def show_errors(*numbers: str, link: Link) -> None:
+    """Say sorry for exceptions by their numbers in the log."""
     params = st.query_params.to_dict()
     with suppress(Exception):
-        from gradflow.app.url_codec import link_params
-
-        params |= link_params(st.session_state.scenario, st.session_state.view)
-    return params
-
-
-def _pending():
-    return st.session_state.setdefault("broken", [])
+        params |= link()
+    st.error(f"Sorry, this did not work. The server's log has the reason under {', '.join(numbers)}.")
+    st.caption("What was set, to send along or to open again:")
+    st.code(f"{st.context.url or ''}?{urlencode(params)}", language=None, wrap_lines=True)
+    st.html(f'<a href="?{"embed=true" if st.context.is_embedded else ""}">Start again</a>')

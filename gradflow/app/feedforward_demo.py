@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from gradflow.app import url_state
+from gradflow.app import session
 from gradflow.app.errors import error_boundary, notice
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.ranges import Range
-from gradflow.app.session import keyed
 from gradflow.app.url_codec import read, write
 
 FIELDS = {  # name in the address bar -> (default, what is allowed, label)
@@ -23,8 +22,8 @@ def layers() -> None:
     """The net of the address bar, its controls and its chart."""
     from gradflow.app.charts import layers as chart
 
-    with error_boundary():
-        url_state.catch_up()
+    with error_boundary(session.link):
+        session.receive_address()
         st.subheader("A plain feed-forward net")
         st.markdown(
             "No time and no sharing: one input goes up through layers that each have random weights of their own, the "
@@ -33,7 +32,7 @@ def layers() -> None:
         controls, picture = st.columns([1, 2], gap="medium")
         with controls:
             chosen = {name: _control(name) for name in FIELDS}
-        url_state.send()
+        session.send_address()
         with picture:
             net = _measured(**chosen)
             draw_chart("layers", chart.data(net))
@@ -43,18 +42,18 @@ def layers() -> None:
 def _control(name):
     """The widget of a field; its value, which the address bar holds where it is not the default."""
     default, allowed, label = FIELDS[name]
-    value, wrong = read(name, url_state.read().get(name, write(default)), default, allowed)
+    value, wrong = read(name, session.state().address.get(name, write(default)), default, allowed)
     if wrong:
         notice([wrong])
-        url_state.put(name, write(value))
-    how = {"label": label, **keyed(name, value, _chosen)}
+        session.put(name, write(value))
+    how = {"label": label, **session.keyed(name, value, _chosen)}
     if isinstance(allowed, Range):
         return st.slider(value=value, min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
     return st.segmented_control(options=allowed, default=value, required=True, **how)
 
 
 def _chosen(name, value):
-    url_state.put(name, None if value == FIELDS[name][0] else write(value))
+    session.put(name, None if value == FIELDS[name][0] else write(value))
 
 
 def _measured(activation, depth, width, scale, net_seed):

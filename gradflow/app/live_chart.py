@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gradflow.app import first_view
+from gradflow.app import first_view, session
 from gradflow.app.components import range_slider
 from gradflow.app.components.picture import picture
 from gradflow.app.counterexample import needed
@@ -31,17 +31,19 @@ Also = Callable[[Measurement, View], None]
 
 def inject_css(large: bool = False) -> None:
     """The style of a page with a live picture; large: for a stage."""
-    settle_process()
+    patch_process()
     st.html(HERE / "live_chart.css")
     if large:
         st.html(HERE / "stage.css")
 
 
-def begin(ranges: Ranges, also: Also, lesson: int | None = None, revealed: bool = True, large: bool = False) -> None:
+def draw_picture(
+    ranges: Ranges, also: Also, lesson: int | None = None, revealed: bool = True, large: bool = False
+) -> None:
     """Draw the live picture, once the rest of the page is there; see `live_picture`."""
-    scenario = st.session_state.scenario
+    scenario, view = session.state().scenario, session.state().view
     if lesson is None and scenario.kind not in measured_kinds():
-        record = first_view.stored(scenario, st.session_state.view, dark())
+        record = first_view.stored(scenario, view, dark())
         if record:
             st.html(f"<style>{first_view.style()}</style>")
             picture("flow", "terms", record)
@@ -68,12 +70,12 @@ def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool)
         lesson: whose picture it is; None: Explore's.
         revealed: whether it is told what the numbers mean; not before a person has said it first.
     """
-    with error_boundary():
+    with error_boundary(session.link):
         from gradflow.app import frame  # after the first paint
 
-        moves = range_slider.take()
-        scenario, view = st.session_state.scenario, st.session_state.view
-        last: dict[str, Any] = st.session_state.get("last", {})
+        moves = range_slider.read_reports()
+        scenario, view = session.state().scenario, session.state().view
+        last: dict[str, Any] = session.visit().get("frame", {})
         if last.get("show") != view.show:
             last = {}
         moving = bool(moves.held or moves.playing)
@@ -82,13 +84,13 @@ def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool)
         request = frame.Request(scenario, view, lesson, revealed, dark(), axes=keeps, **flags)
         record = frame.frame(request)
         last = last | record | {"show": view.show, "playing": moves.playing}
-        st.session_state.last = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
+        session.visit()["frame"] = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
         spec = f"{view.show}_on_stage" if view.stage else view.show
         picture("flow", spec, record, request.params(last["axes"], last["overflowed"]))
         also(measure(scenario), view)
         ranges(target(view, last["steps"]))  # the last, since what it hands back invites the next report
-        settle_memory(measured_kinds())
-        settle_visitor()
+        freeze_when_compiled(measured_kinds())
+        freeze_per_visitor()
 
 
 def draw_chart(name: str, tables: "Tables", key: str | None = None) -> None:
@@ -120,7 +122,7 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
         the place of the message, to be emptied.
     """
     place = st.empty()  # always there, so that what follows keeps its place on the page
-    kinds = {each.kind: each for each in needed(scenario, st.session_state.view)}
+    kinds = {each.kind: each for each in needed(scenario, session.state().view)}
     waiting = [each for kind, each in kinds.items() if kind not in measured_kinds()]
     if not waiting:
         return place
@@ -153,7 +155,7 @@ def target(view: View, steps: int) -> dict[str, Any] | None:
 
 
 @cache
-def settle_process() -> None:
+def patch_process() -> None:
     """Once: what is moved is moved whole, many small messages do not wait for one another, visitors share memory."""
     patch_yield_points()
     disable_nagle()
@@ -161,23 +163,23 @@ def settle_process() -> None:
 
 
 @lru_cache(maxsize=1)
-def settle_memory(kinds: frozenset) -> None:
+def freeze_when_compiled(kinds: frozenset) -> None:
     """Whenever more is loaded: take it out of the garbage collector's rounds, which cost 100 ms each otherwise.
 
     Args:
         kinds: of scenarios that are compiled; each leaves much that stays.
     """
-    settle()
+    freeze_garbage()
 
 
-def settle_visitor() -> None:
+def freeze_per_visitor() -> None:
     """Once a visitor: take out what the visit keeps, too; now and then look for what those who left have left."""
-    if "settled" not in st.session_state:
-        st.session_state.settled = True
-        settle() if next(_VISITORS) % 16 == 0 else gc.freeze()
+    if session.visit().setdefault("settled", False) is False:
+        session.visit()["settled"] = True
+        freeze_garbage() if next(_VISITORS) % 16 == 0 else gc.freeze()
 
 
-def settle() -> None:
+def freeze_garbage() -> None:
     """Collect all garbage; what is left is not looked at again until the next time."""
     gc.unfreeze()
     gc.collect()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from gradflow.app.errors import error_boundary, record_error
+from gradflow.app import session
+from gradflow.app.errors import error_boundary
 from gradflow.app.lessons.training_problem import GAINS, LSTM, RECALL, outcome, started
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.scenario import RECALL_LAG, Scenario
@@ -52,7 +53,7 @@ TURN = Turn()
 
 def visitor() -> str:
     """Who is looking at this page."""
-    return st.session_state.setdefault("trainee", secrets.token_hex(4))
+    return session.visit().setdefault("trainee", secrets.token_hex(4))
 
 
 class Task(NamedTuple):
@@ -111,7 +112,7 @@ ALL_ALIKE = (
 def learning(task: str) -> None:
     """Train networks on recall side by side, and draw it live; task: of `TASKS`."""
     st.subheader("Learning for real")
-    st.markdown(f"{TASKS[task].says(st.session_state.scenario)} {ALL_ALIKE}")
+    st.markdown(f"{TASKS[task].says(session.state().scenario)} {ALL_ALIKE}")
     training = _state(task)
     active = training is not None and training["active"]
     st.fragment(partial(_progress, task), run_every=PACE if active else None)()
@@ -119,7 +120,7 @@ def learning(task: str) -> None:
 
 def _state(task):
     """The training of this task as far as it is; None where there is none."""
-    state = st.session_state.get("training")
+    state = session.visit().get("training")
     if state is not None and state["task"] == task:
         return state
     if state is not None and state["active"]:
@@ -133,14 +134,14 @@ def _state(task):
 
 def _progress(task):
     """The training as far as it is; one that breaks is given up, or it would break ten times a second."""
-    with error_boundary():
+    with error_boundary(session.link):
         try:
             _train(task)
         except Exception:
-            if st.session_state.pop("training", None) is None:
+            if session.visit().pop("training", None) is None:
                 raise
             TURN.leave(visitor())
-            record_error()
+            session.record_error()
             st.rerun()  # the whole page, which alone stops the clock
 
 
@@ -150,8 +151,8 @@ def _train(task):
     state = _state(task)
     if state is None or not state["active"]:
         if st.button("Train" if state is None else "Train again", type="primary"):
-            scenario = st.session_state.scenario
-            st.session_state.training = _started(task, scenario) | {"run": TASKS[task].begin(scenario)}
+            scenario = session.state().scenario
+            session.visit()["training"] = _started(task, scenario) | {"run": TASKS[task].begin(scenario)}
             st.rerun()  # the whole page, which alone sets the pace of this fragment
     elif st.button("Stop"):
         _stop()
@@ -194,7 +195,7 @@ def _gate(scenario):
 
 
 def _stop():
-    st.session_state.training["active"] = False
+    session.visit()["training"]["active"] = False
     TURN.leave(visitor())
 
 

@@ -6,7 +6,7 @@ from html import escape
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gradflow.app import session, url_state
+from gradflow.app import session
 from gradflow.app.lessons import LESSONS as ALL
 from gradflow.app.url_codec import link_params
 
@@ -35,7 +35,7 @@ def carrier() -> Callable[[], None]:
         () -> None, for the fragment of the live picture to call: draws it anew where something has moved and come to
         rest. What a fragment does not draw again is gone, so in a drag the first link is there again: no message.
     """
-    carried = lambda: {name: text for name, text in url_state.read().items() if name in session.names()}
+    carried = lambda: {name: text for name, text in session.state().address.items() if name in session.names()}
     draw = lambda place, link: place.page_link(EXPLORE, label="Open in Explore", query_params=link, width="content")
     with st.container(horizontal=True, width="content", key="carry"):
         first = carried()
@@ -55,14 +55,14 @@ def carrier() -> Callable[[], None]:
 
 def first_lesson() -> dict[str, str]:
     """A link to the first lesson as it begins, with the answers that were given."""
-    answers = (url_state.left("Lessons") or {}).get("answers")
+    answers = (session.left("Lessons") or {}).get("answers")
     begun = {"lesson": "1"} | ({"answers": answers} if answers else {})
     return begun | link_params(ALL[0].scenario, ALL[0].view)
 
 
 def _explore():
-    return url_state.left("Explore")
+    return session.left("Explore")
 
 
 def _lessons():
-    return url_state.left("Lessons") or first_lesson()
+    return session.left("Lessons") or first_lesson()

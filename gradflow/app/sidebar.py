@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.presets import CUSTOM, PRESETS, preset_of
 from gradflow.app.scenario import CHOICES, RANGES, gate_names, pinnable_gates, weight_names
-from gradflow.app.session import choice, described
+from gradflow.app.session import choice, described, state
 from gradflow.cells import CELLS
 
 
@@ -18,7 +18,7 @@ def sidebar() -> tuple[DeltaGenerator, DeltaGenerator | None]:
     Returns:
         Two containers for `live_panels`; the second is None while "More" is folded.
     """
-    scenario = st.session_state.scenario
+    scenario = state().scenario
     with st.sidebar:
         choice(st.selectbox, "preset", (*PRESETS, CUSTOM), preset_of(scenario))
         choice(st.selectbox, "cell", CHOICES["cell"], scenario.cell)
@@ -51,7 +51,7 @@ def _more(scenario):
 
 def live_panels(first: DeltaGenerator, more: DeltaGenerator | None, target: dict[str, Any] | None) -> None:
     """Draw the live ranges into the containers of `sidebar`; to be called by the fragment with the chart."""
-    view, cell = st.session_state.view, st.session_state.scenario.cell
+    view, cell = state().view, state().scenario.cell
     chosen: tuple[str, ...] = ("time", "lag") if view.closer else ()
     if view.closer and view.show == "entry" and not view.whole:
         chosen += ("row", "col")

@@ -1,6 +1,7 @@
 """What waits behind "Look closer": other charts, comparing, switches, the stage, and what a person takes away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,10 +10,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import export, session
 from gradflow.app.counterexample import difference, opposite
-from gradflow.app.errors import guarded, notice
+from gradflow.app.errors import notice
 from gradflow.app.measurement import measure
-from gradflow.app.presets import CUSTOM, preset_of
+from gradflow.app.presets import CUSTOM, PRESETS, preset_of
 from gradflow.app.session import choice, switch
+from gradflow.app.state import Kept, Replaced, Stepped, Undone
 from gradflow.app.view import CHOICES, SHOWN
 from gradflow.cells import CELLS
 
@@ -25,24 +27,26 @@ def views() -> DeltaGenerator | None:
     Returns:
         what `definitions` returns if they are here, else None.
     """
-    view = st.session_state.view
+    view = session.state().view
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
         choice(st.segmented_control, "show", CHOICES["show"], view.show, **how)
         if view.show == "entry":
             switch("whole")
             if not view.whole:
-                st.button("Largest", on_click=guarded(_largest), help="Goes to the weight with the largest gradient.")
+                st.button(
+                    "Largest", on_click=session.callback(_largest), help="Goes to the weight with the largest gradient."
+                )
         elif view.show == "factors":
             switch("relative")
         return _stage() if view.stage else None
 
 
 def _largest():
-    measurement = measure(st.session_state.scenario)
+    now = session.state()
+    measurement = measure(now.scenario)
     row, col = measurement.lags.largest_entry(**measurement.field)
-    session.change(row=row, col=col or 0)
-    session.settle()
+    session.dispatch(Replaced(now.scenario, replace(now.view, row=row, col=col or 0)))
 
 
 def tools(files: Callable[[], Files]) -> None:
@@ -51,7 +55,7 @@ def tools(files: Callable[[], Files]) -> None:
     Args:
         files: () -> name -> (file name, media type, () -> bytes): what can be taken away.
     """
-    view, scenario = st.session_state.view, st.session_state.scenario
+    view, scenario = session.state().view, session.state().scenario
     with st.container(horizontal=True, vertical_alignment="center", key="tools"):
         _comparing(view, scenario)
         with st.popover("Switches"):
@@ -71,22 +75,32 @@ def _switches(scenario):
 
 def _comparing(view, scenario):
     if view.kept is None:
-        st.button("Keep to compare", on_click=guarded(_keep), help="Leaves this in grey, to compare with what comes.")
+        st.button(
+            "Keep to compare", on_click=session.callback(_keep), help="Leaves this in grey, to compare with what comes."
+        )
     else:
-        st.button("Stop comparing", on_click=guarded(session.keep), args=(None,), help="Takes the grey picture away.")
-    st.button("Show the opposite", on_click=guarded(_oppose), help="Keeps this in grey beside its opposite.")
-    st.button("Undo", on_click=guarded(session.undo), disabled=not session.past(), help="Takes the last change back.")
-    origin = session.origin()
-    back: dict[str, Any] = {"args": (session.PRESETS[origin],), "disabled": preset_of(scenario) != CUSTOM}
-    st.button("Back to preset", on_click=guarded(session.go_to), **back, help=f"Sets everything as “{origin}” has it.")
+        st.button("Stop comparing", on_click=session.on(Kept(None)), help="Takes the grey picture away.")
+    st.button("Show the opposite", on_click=session.callback(_oppose), help="Keeps this in grey beside its opposite.")
+    st.button(
+        "Undo",
+        on_click=session.on(Undone()),
+        disabled=not session.state().here.past,
+        help="Takes the last change back.",
+    )
+    origin = session.state().origin
+    back: dict[str, Any] = {
+        "on_click": session.on(Replaced(PRESETS[origin])),
+        "disabled": preset_of(scenario) != CUSTOM,
+    }
+    st.button("Back to preset", **back, help=f"Sets everything as “{origin}” has it.")
 
 
 def _keep():
-    session.keep(st.session_state.scenario)  # which may have moved since the button was drawn
+    session.dispatch(Kept(session.state().scenario))  # which may have moved since the button was drawn
 
 
 def _oppose():
-    scenario = st.session_state.scenario
+    scenario = session.state().scenario
     other = opposite(scenario, measure(scenario).reading.regime)
     if other is None:
         why = (
@@ -97,16 +111,15 @@ def _oppose():
         st.toast(f"No setting in reach makes the opposite of this draw.{why}")
         return
     st.toast(f"Changed: {difference(scenario, other)}.")
-    session.keep(scenario)
-    session.go_to(other)
+    session.dispatch(Replaced(other, replace(session.state().view, kept=scenario)))
 
 
 def _stage():
     """All that a stage needs in one row: the presets, for a clicker or the keys, and the tools behind one button."""
-    view, scenario = st.session_state.view, st.session_state.scenario
-    st.button("◀", on_click=guarded(session.next_preset), args=(-1,), shortcut="PageUp", help="The preset before.")
+    view, scenario = session.state().view, session.state().scenario
+    st.button("◀", on_click=session.on(Stepped(-1)), shortcut="PageUp", help="The preset before.")
     st.markdown(f"**{preset_of(scenario)}**", width="content")
-    st.button("▶", on_click=guarded(session.next_preset), args=(1,), shortcut="PageDown", help="The next preset.")
+    st.button("▶", on_click=session.on(Stepped(1)), shortcut="PageDown", help="The next preset.")
     with st.popover("Tools"):
         with st.container(horizontal=True):
             _comparing(view, scenario)
@@ -120,22 +133,22 @@ def _take_away(scenario, files):
     st.code(f"{st.context.url or ''}?{urlencode(session.link())}", language=None, wrap_lines=True)
     with st.container(horizontal=True):
         for label, (name, kind, make) in files.items():
-            st.download_button(label, data=guarded(make), file_name=name, mime=kind, on_click="ignore")
-    st.file_uploader("Load a scenario (JSON)", type=["json"], key="upload", on_change=guarded(_load))
-    notice(st.session_state.pop("refused", ()))
+            st.download_button(label, data=session.callback(make), file_name=name, mime=kind, on_click="ignore")
+    st.file_uploader("Load a scenario (JSON)", type=["json"], key="upload", on_change=session.callback(_load))
+    notice(session.visit().pop("refused", ()))
     st.caption("The same numbers in Python")
     st.code(export.python(scenario), language="python")
 
 
 def _load():
-    given = st.session_state.upload
-    if given is None or given.file_id == st.session_state.get("loaded"):  # reported again after the popover was shut
+    given = session.widget_value("upload")
+    if given is None or given.file_id == session.visit().get("loaded"):  # reported again after the popover was shut
         return
-    st.session_state.loaded = given.file_id
+    session.visit()["loaded"] = given.file_id
     try:
-        session.go_to(export.from_json(given.getvalue()))
+        session.dispatch(Replaced(export.from_json(given.getvalue())))
     except ValueError as error:
-        st.session_state.refused = [str(error)]
+        session.visit()["refused"] = [str(error)]
 
 
 def bottom() -> DeltaGenerator | None:
@@ -146,7 +159,7 @@ def bottom() -> DeltaGenerator | None:
     """
     words = _definitions()
     switch("closer")
-    if st.session_state.view.closer:
+    if session.state().view.closer:
         switch("stage")
     return words
 

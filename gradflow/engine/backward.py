@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradflow.engine.forward import Tape
-from gradflow.engine.jacobians import Cotangents
+from gradflow.engine.losses import Cotangents
 from gradflow.engine.recurrent_product import index_step, recurrent_product
 from gradflow.engine.scaling import ZERO_EXPONENT, power_of_two, shift_of
 from gradflow.engine.unroll import Carry
@@ -55,9 +55,17 @@ def vjp_step(tape: Tape, cell_path_only: bool) -> Callable:
         delta = delta_of(jac_preact, ct)
         if not cell_path_only:
             ct_h = ct_h + apply_weight_hh_T(s, delta, ct)
-        return delta, (ct_h, *ct_others)
+        return delta, cut(tape, s, (ct_h, *ct_others))
 
     return step_back
+
+
+def cut(tape: Tape, s: jax.Array, ct: Carry) -> Carry:
+    """d/d carry(s−1): zero where step s begins afresh."""
+    if tape.starts is None:
+        return ct
+    start = index_step(tape.starts, s)
+    return tuple(jnp.where(start, 0, c) for c in ct)
 
 
 def delta_of(jac_preact: jax.Array, ct: Carry) -> jax.Array:

@@ -24,10 +24,11 @@ def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
     least = info.tiny * 2.0**40
     gate_open = jnp.any(jac_preact != 0, axis=(1, 3))  # [T, D]; δ of a closed gate is an exact zero
     has_gradient = jnp.any(block.dC_dh != 0, axis=0)
+    first = 0 if tape.starts is None else _latest(tape.starts)[block.times]  # step that each cost goes back to
 
     def emit(s, delta, state):
         squares = jnp.sum(delta**2, axis=1)
-        nonzero = index_step(gate_open, s)[:, None] & (has_gradient & (block.times >= s))[None]
+        nonzero = index_step(gate_open, s)[:, None] & (has_gradient & (block.times >= s) & (first <= s))[None]
         in_range = ((squares > least) & (squares <= info.max)) | ~nonzero
         unscaled = jnp.sqrt(squares), jnp.zeros(squares.shape, jnp.int32)
 
@@ -40,6 +41,11 @@ def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
         return mantissa, own + state.exponent[None]
 
     return emit
+
+
+def _latest(starts):
+    """The latest start up to each step, [T]."""
+    return lax.cummax(jnp.where(starts, jnp.arange(len(starts)), 0))
 
 
 @partial(jax.jit, static_argnames=("cell_path_only", "block_size"))

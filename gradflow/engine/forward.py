@@ -1,27 +1,19 @@
 """A problem on its device, run forwards and linearised: all that the backward sweep needs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from gradflow.activations import gate_value
 from gradflow.cells import Cell
-from gradflow.engine.jacobians import (
-    Cotangents,
-    Flags,
-    Jacobians,
-    finite,
-    numeric_flags,
-    output_cotangents,
-    step_jacobians,
-)
+from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, step_jacobians
+from gradflow.engine.losses import Cotangents, cotangents_of
 from gradflow.engine.unroll import Trajectory, unroll
-from gradflow.problem import Problem, check
+from gradflow.problem import Problem, check, check_layer
 from gradflow.weights import Weights
 
 
@@ -33,6 +25,7 @@ class Tape(NamedTuple):
     jacobians: Jacobians
     cotangents: Cotangents
     factors: dict[str, jax.Array]  # field -> the other factor z(s) in its terms, finite, padded to [T, max(n, m)]
+    starts: jax.Array | None  # steps that no gradient passes on its way back, bool[T]; None: there are none
 
 
 class Outputs(NamedTuple):
@@ -68,18 +61,17 @@ class ForwardPass(NamedTuple):
         return [index[name] for name in (self.cell.gates if gate is None else (gate,))]
 
 
-def _linearise(cell, weights, inputs, readout, targets, pins, carry):
+def _linearise(cell, weights, inputs, cost, pins, carry, starts):
     """(tape, outputs). The tape has the weights, which so reach their device at a tenth of what `device_put` costs."""
-    trajectory = unroll(cell, weights, inputs, pins, carry)
+    trajectory = unroll(cell, weights, inputs, pins, carry, starts)
     jacobians = step_jacobians(cell, trajectory)
     flags = numeric_flags(cell, weights, trajectory, jacobians)
-    cotangents, cost = output_cotangents(readout, trajectory.after[0], targets)
+    cotangents, value = cotangents_of(cost, trajectory.after[0])
     preact = trajectory.a_x + trajectory.a_h
     gates = {name: jax.vmap(gate_value)(preact[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     factors = _factors(trajectory.before[0], inputs)
-    return Tape(weights, trajectory, Jacobians(*map(finite, jacobians)), cotangents, factors), Outputs(
-        cost, gates, flags
-    )
+    tape = Tape(weights, trajectory, Jacobians(*map(finite, jacobians)), cotangents, factors, starts)
+    return tape, Outputs(value, gates, flags)
 
 
 _linearise_one = jax.jit(_linearise, static_argnums=0)
@@ -103,37 +95,40 @@ def _factors(before, inputs):
     return z | {"bias_hh": z["bias_ih"]}
 
 
-def forward(
-    cell: str | Cell,
-    weights: Weights,
-    inputs: ArrayLike,
-    readout: ArrayLike,
-    targets: ArrayLike,
-    pins: Mapping[str, ArrayLike] | None,
-    carry: Iterable[ArrayLike] | None,
-    cell_path_only: bool,
-) -> ForwardPass:
-    """Check a problem, put it on its device and run it forwards."""
-    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+def forward(*arguments: Any, cell_path_only: bool = False, **options: Any) -> ForwardPass:
+    """Check a problem, put it on its device and run it forwards; its arguments are those of `problem.check`."""
+    problem = check(*arguments, cell_path_only=cell_path_only, **options)
     arrays = working_arrays(problem)
     return _forward_pass(problem.cell, cell_path_only, arrays, *_linearise_one(problem.cell, *arrays))
 
 
 def forward_all(problems: Iterable[dict[str, Any]], cell_path_only: bool) -> list[ForwardPass]:
     """Check several problems of one cell and size and run them forwards together; see `gradient_maps`."""
-    checked = [check(**{"pins": None, "carry": None, "cell_path_only": cell_path_only} | each) for each in problems]
+    checked = [check(**{"cell_path_only": cell_path_only} | each) for each in problems]
     if not checked:
         return []
     arrays = [working_arrays(each) for each in checked]
     kinds = {
-        (each.cell, *((a.shape, a.dtype) for a in jax.tree.leaves(own)))
+        (each.cell, jax.tree.structure(own), *((a.shape, a.dtype) for a in jax.tree.leaves(own)))
         for each, own in zip(checked, arrays, strict=True)
     }
     if len(kinds) > 1:
-        raise ValueError(f"problems are of {len(kinds)} kinds; all must have the same cell, shapes and precision")
+        raise ValueError(
+            f"problems are of {len(kinds)} kinds; all must have the same cell, kind of cost, shapes and precision"
+        )
     cell = checked[0].cell
     together = _linearise_all(cell, *jax.tree.map(lambda *a: np.stack(a), *arrays))
     return [_forward_pass(cell, cell_path_only, own, *_one_of(together, i)) for i, own in enumerate(arrays)]
+
+
+_unroll = jax.jit(unroll, static_argnums=0)
+
+
+def states(*arguments: Any, **options: Any) -> tuple[np.ndarray, ...]:
+    """The carry after each step, K states of [T, n]; its arguments are those of `problem.check_layer`."""
+    problem = check_layer(*arguments, **options)
+    weights, inputs, _, pins, carry, starts = working_arrays(problem)
+    return tuple(map(np.array, _unroll(problem.cell, weights, inputs, pins, carry, starts).after))
 
 
 def divergence(fwd: ForwardPass) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Around a trajectory: the Jacobian of every step, the output cotangents, and where the numbers give up.
+"""Around a trajectory: the Jacobian of every step, and where the numbers give up.
 
 A cell is elementwise, so its Jacobian is a handful of numbers a unit. They are computed for all steps before the
 sweep, which then only multiplies and adds.
@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradflow.cells import Cell, Pin
-from gradflow.engine.scaling import dot, power_of_two, scaled_array
 from gradflow.engine.unroll import Carry, Trajectory, copy_at, state_preact
 from gradflow.weights import Weights
 
@@ -22,14 +21,6 @@ class Jacobians(NamedTuple):
 
     preact: jax.Array  # d carry(s) / d (a_h, a_x of the split gates), [T, K, D, n]
     carry: jax.Array  # d carry(s) / d carry(s−1) beside W, [T, K, K, n]
-
-
-class Cotangents(NamedTuple):
-    """Where the gradient of each C(t) enters."""
-
-    dC_dh: jax.Array  # dC(t)/dh(t) / 2^exponent, [T, n]
-    exponent: jax.Array  # [T]
-    unscaled: jax.Array  # dC(t)/dh(t) in plain arithmetic, [T, n]
 
 
 class Flags(NamedTuple):
@@ -48,33 +39,6 @@ def step_jacobian(cell: Cell, a_x: jax.Array, a_h: jax.Array, carry: Carry, pins
         split = by_x[:, np.array([cell.gates.index(gate) for gate in cell.split_bias_gates])]
         by_h = jnp.concatenate([by_h, split], axis=1)
     return Jacobians(by_h, jnp.stack(by_carry, axis=1))
-
-
-def output_cotangent(readout: jax.Array, h: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """dC/dh = readoutᵀ (readout h − target) as (mantissa, exponent), and C; a NaN target masks both."""
-    masked = jnp.isnan(target).any()
-    parts = readout, h, jnp.where(masked, 0, target)
-    (readout, r_exponent), (h, h_exponent), (target, t_exponent) = map(scaled_array, parts)
-    top = jnp.maximum(r_exponent + h_exponent, t_exponent)
-    scale = lambda exponent: power_of_two(exponent - top, h.dtype)
-    residual = dot(readout, h) * scale(r_exponent + h_exponent) - target * scale(t_exponent)
-    residual = jnp.where(masked, 0, residual)
-    dC_dh, own = scaled_array(dot(residual, readout))
-    half = jnp.sum(residual**2) / 2
-    cost = jnp.where(half == 0, 0, half * power_of_two(top, h.dtype) * power_of_two(top, h.dtype))
-    return dC_dh, own + r_exponent + top, cost
-
-
-def unscaled_cotangent(readout: jax.Array, h: jax.Array, target: jax.Array) -> jax.Array:
-    """The same dC/dh in plain arithmetic."""
-    return dot(jnp.where(jnp.isnan(target).any(), 0, dot(readout, h) - target), readout)
-
-
-def output_cotangents(readout: jax.Array, h: jax.Array, targets: jax.Array) -> tuple[Cotangents, jax.Array]:
-    """`Cotangents` and C(t) of all t."""
-    dC_dh, exponent, cost = jax.vmap(output_cotangent, in_axes=(None, 0, 0))(readout, h, targets)
-    unscaled = jax.vmap(unscaled_cotangent, in_axes=(None, 0, 0))(readout, h, targets)
-    return Cotangents(finite(dC_dh), exponent, unscaled), cost
 
 
 def numeric_flags(cell: Cell, weights: Weights, trajectory: Trajectory, jacobians: Jacobians) -> Flags:

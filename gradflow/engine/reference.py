@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from gradflow.cells import Cell
 from gradflow.engine.forward import working_arrays
-from gradflow.engine.jacobians import unscaled_cotangent
+from gradflow.engine.losses import unscaled_cotangents
 from gradflow.engine.unroll import copy_at, input_preact, step, unroll
 from gradflow.problem import check, check_time
 from gradflow.weights import Weights
@@ -42,14 +42,14 @@ def all_terms(
     Returns:
         `Weights` of arrays [t, s, ...]; zeros where s > t.
     """
-    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    problem = check(cell, weights, inputs, readout, targets, pins=pins, carry=carry, cell_path_only=cell_path_only)
     arrays = jax.tree.map(jnp.asarray, working_arrays(problem))
     return _all_terms(problem.cell, *arrays, cell_path_only=cell_path_only)
 
 
-def _all_terms(cell, weights, inputs, readout, targets, pins, carry, *, cell_path_only):
+def _all_terms(cell, weights, inputs, cost, pins, carry, _, *, cell_path_only):
     trajectory, T = unroll(cell, weights, inputs, pins, carry), len(inputs)
-    dC_dh = jax.vmap(partial(unscaled_cotangent, readout))(trajectory.after[0], targets)  # [t, n]
+    dC_dh = unscaled_cotangents(cost, trajectory.after[0])  # [t, n]
     ct = [jnp.zeros_like(dC_dh) for _ in cell.carry]  # dC(t)/d carry(s), each [t, n]
     delta_x: Any = [None] * T
     delta_h: Any = [None] * T
@@ -97,7 +97,7 @@ def whole_gradient(
     Raises:
         ValueError: names the field, its value and what is valid.
     """
-    problem = check(cell, weights, inputs, readout, targets, pins, carry, cell_path_only)
+    problem = check(cell, weights, inputs, readout, targets, pins=pins, carry=carry, cell_path_only=cell_path_only)
     if np.ndim(problem.weights.weight_hh) != 2:
         raise ValueError("weights have one copy a step; the whole gradient needs one that is shared")
     t = check_time(t, len(problem.inputs))
@@ -121,7 +121,7 @@ def whole_gradients(
     Raises:
         ValueError: as `whole_gradient`, for the first sequence.
     """
-    problem = check(cell, weights, inputs[0], readout, targets[0], None, None, False)
+    problem = check(cell, weights, inputs[0], readout, targets[0])
     each = np.asarray(inputs, problem.dtype), np.asarray(targets, problem.dtype).reshape(*np.shape(inputs)[:2], -1)
     t = check_time(t, len(problem.inputs))
     return Weights(*map(np.asarray, _gradients(*each, working_arrays(problem), t, cell=problem.cell)))
@@ -129,13 +129,16 @@ def whole_gradients(
 
 @partial(jax.jit, static_argnames="cell")
 def _gradients(inputs, targets, fixed, t, *, cell):
-    weights, _, readout, _, pins, carry = fixed
-    one = lambda x, y: _gradient(weights, x, readout, y, pins, carry, t, cell=cell, cell_path_only=False)
+    weights, _, cost, pins, carry, starts = fixed
+    one = lambda x, y: _gradient(
+        weights, x, cost._replace(targets=y), pins, carry, starts, t, cell=cell, cell_path_only=False
+    )
     return jax.vmap(one)(inputs, targets)
 
 
 @partial(jax.jit, static_argnames=("cell", "cell_path_only"))
-def _gradient(weights, inputs, readout, targets, pins, carry, t, *, cell, cell_path_only):
+def _gradient(weights, inputs, squared, pins, carry, _, t, *, cell, cell_path_only):
+    readout, targets, _ = squared
     known = ~jnp.isnan(targets[t]).any()
 
     def cost(weights):

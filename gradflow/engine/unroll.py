@@ -51,15 +51,26 @@ def step(
     return a_h, cell.step(a_x, a_h, carry, pins)
 
 
-def unroll(cell: Cell, weights: Weights, inputs: jax.Array, pins: dict[str, Pin], carry: Carry) -> Trajectory:
-    """Run a cell over inputs [T, m] from an initial carry. All a_x are one matrix product."""
+def unroll(
+    cell: Cell,
+    weights: Weights,
+    inputs: jax.Array,
+    pins: dict[str, Pin],
+    carry: Carry,
+    starts: jax.Array | None = None,
+) -> Trajectory:
+    """Run a cell over inputs [T, m] from an initial carry, afresh at `starts`. All a_x are one matrix product."""
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(copy_at(weights, s), x))(steps, inputs)
 
+    initial = carry
+
     def one(carry, inputs):
-        s, a_x, pin = inputs
+        s, a_x, pin, start = inputs
+        if start is not None:
+            carry = tuple(jnp.where(start, *states) for states in zip(initial, carry, strict=True))
         a_h, after = step(cell, copy_at(weights, s), a_x, carry, pin)
         return after, (a_h, carry, after)
 
-    _, (a_h, before, after) = lax.scan(one, carry, (steps, a_x, pins))
+    _, (a_h, before, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
     return Trajectory(a_x, a_h, before, after, pins)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradflow.cells import Cell
-from gradflow.engine.backward import CotangentBlock, slice_times, sweep
+from gradflow.engine.backward import CotangentBlock, cut, slice_times, sweep
 from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import dot, no_shift, normalise, power_of_two
@@ -32,7 +32,7 @@ def _sweep(cell, cell_path_only, tape, low, block_size, emit):
         delta = jnp.concatenate([by_h, *(by_x[gate : gate + 1] for gate in split)])
         if not cell_path_only:
             ct_h = ct_h + dot(weight_hh_T if tied else index_step(weight_hh_T, s), by_h.reshape(-1, by_h.shape[2]))
-        return delta, (ct_h, *ct_others)
+        return delta, cut(tape, s, (ct_h, *ct_others))
 
     dC_dh = slice_times(tape.cotangents.unscaled, low, block_size).T
     block = CotangentBlock(low + jnp.arange(block_size), dC_dh, jnp.zeros(block_size, jnp.int32))

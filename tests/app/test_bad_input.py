@@ -23,7 +23,18 @@ from gradflow.app.url_codec import INITIAL, parse, parse_view, short, to_params,
 from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.weights import SET_BIASES
-from support.apptest_page import checked, link, new_page, notices, open_explore, open_lessons, shown, verdict, widget
+from support.apptest_page import (
+    checked,
+    link,
+    new_page,
+    notices,
+    open_explore,
+    open_lessons,
+    shown,
+    verdict,
+    view_of,
+    widget,
+)
 from support.strategies import CHOICES, NAMES, NASTY, RANGES, examples, links, reports, texts
 from support.wording import missing_number
 
@@ -109,14 +120,14 @@ def test_the_page_takes_any_link(caplog, params):
     checked(at.run())
     scenario, _, said = parse(params)
     view, more = parse_view(params)
-    assert (shown(at), at.session_state["view"]) == (scenario, view)
+    assert (shown(at), view_of(at)) == (scenario, view)
     unknown = params.keys() - {*NAMES}
     assert len(notices(at)) == bool(said or more or unknown)
     for sentence in (*said, *more):
         assert sentence in notices(at)[0]
     assert link(at).keys() <= {*NAMES}
     assert not notices(checked(at.run())), "the link is not clean"
-    assert (shown(at), at.session_state["view"]) == (scenario, view)
+    assert (shown(at), view_of(at)) == (scenario, view)
     assert verdict(at) == measure(scenario).said()
     assert not missing_number(verdict(at))
     assert not [record for record in caplog.records if "missing ScriptRunContext" not in record.getMessage()]
@@ -210,7 +221,7 @@ def test_a_report_of_a_range_is_taken():
     at.session_state["ranges"] = {"moved": moved}
     checked(at.run())
     assert shown(at) == Scenario(gain=2.5)
-    assert at.session_state["view"].kept is None and range_slider.PANELS == ("ranges", "more_ranges")
+    assert view_of(at).kept is None and range_slider.PANELS == ("ranges", "more_ranges")
 
 
 # ----------------------------------------------------------------------------------------------- the lessons

@@ -32,7 +32,7 @@ from gradflow.app.training import CHUNK, STEPS, learned_at, variants
 from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.engine import compile_cache
 from gradflow.feedforward import draw_net, layer_gradients
-from support.apptest_page import notices, open_lessons, press, widget
+from support.apptest_page import notices, open_lessons, press, shown, training_of, view_of, widget
 from support.apptest_page import verdict as sentence_of
 
 pytestmark = pytest.mark.slow
@@ -175,13 +175,13 @@ def test_the_counter_example_and_the_way_back(lesson):
     app = open_lessons(lesson=number, answers=f"{number}:0")
     for example in lesson.examples:
         press(app, example.label)
-        assert app.session_state.scenario == example.scenario
+        assert shown(app) == example.scenario
         assert not app.exception
         assert example.says in words(app)
-        assert app.session_state.view == (example.view or lesson.view)
-        assert lesson.headline(measure(example.scenario), app.session_state.view) in words(app)
+        assert view_of(app) == (example.view or lesson.view)
+        assert lesson.headline(measure(example.scenario), view_of(app)) in words(app)
     press(app, "Back to the lesson's example")
-    assert (app.session_state.scenario, app.session_state.view) == (lesson.scenario, lesson.view)
+    assert (shown(app), view_of(app)) == (lesson.scenario, lesson.view)
 
 
 def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
@@ -199,7 +199,7 @@ def test_the_lessons_lead_from_first_to_last():
     for number in range(1, len(LESSONS)):
         assert f"{number}. " in app.header[0].value
         app.button(key=f"lesson_{number + 1}").click().run()
-        assert app.session_state.scenario == LESSONS[number].scenario
+        assert shown(app) == LESSONS[number].scenario
     assert not app.exception
 
 
@@ -224,7 +224,7 @@ def test_unreadable_answers_are_dropped_with_a_notice(raw):
 
 def test_what_is_set_in_a_link_stays():
     app = open_lessons(lesson=2, gain="0.9", cell="rnn-linear", hidden="1", weight="bias_hh")
-    assert app.session_state.scenario.gain == 0.9
+    assert shown(app).gain == 0.9
 
 
 # ---------------------------------------------------------------------------------------------- learning for real
@@ -240,11 +240,11 @@ def turn():
 def test_a_training_runs_to_its_end_and_reports_its_outcome(turn):
     app = press(open_lessons(lesson=8, answers="8:2"), "Train")
     for _ in range(STEPS // CHUNK + 2):
-        if not app.session_state.training["active"]:
+        if not training_of(app)["active"]:
             break
         app.run()
     assert not app.exception
-    state = app.session_state.training
+    state = training_of(app)
     assert state["done"] and state["losses"].shape == (3, STEPS)
     said = words(app)
     for name, at in zip(variants("lstm", 20), learned_at(state["losses"]), strict=True):
@@ -256,20 +256,20 @@ def test_a_training_runs_to_its_end_and_reports_its_outcome(turn):
 
 def test_a_training_can_be_stopped_and_started_again(turn):
     app = press(press(open_lessons(lesson=8, answers="8:2"), "Train"), "Stop")
-    steps = app.session_state.training["losses"].shape[1]
-    assert not app.session_state.training["active"] and 0 < steps < STEPS
-    assert app.run().session_state.training["losses"].shape[1] == steps
+    steps = training_of(app)["losses"].shape[1]
+    assert not training_of(app)["active"] and 0 < steps < STEPS
+    assert training_of(app.run())["losses"].shape[1] == steps
     app = press(app, "Train again")
-    assert app.session_state.training["losses"].shape[1] == CHUNK
+    assert training_of(app)["losses"].shape[1] == CHUNK
 
 
 def test_one_training_at_a_time(turn):
     assert turn.take("another")
     app = press(open_lessons(lesson=8, answers="8:2"), "Train")
     assert any(info.value.startswith("Waiting") for info in app.info)
-    assert app.session_state.training["losses"].shape[1] == 0
+    assert training_of(app)["losses"].shape[1] == 0
     turn.leave("another")
-    assert app.run().session_state.training["losses"].shape[1] == CHUNK
+    assert training_of(app.run())["losses"].shape[1] == CHUNK
 
 
 def test_the_ninth_lesson_trains_the_network_of_the_picture_at_four_gains(turn):
@@ -280,12 +280,12 @@ def test_the_ninth_lesson_trains_the_network_of_the_picture_at_four_gains(turn):
         assert (at is not None) == (gain < 8)
     assert "lstm, normal weights, seed 0, forget gate at 0.95" in said
     app = press(app, "Train again")
-    assert app.session_state.training["losses"].shape == (4, CHUNK)
-    at_eight = jax.tree.map(lambda fields: fields[2], app.session_state.training["run"].networks)
+    assert training_of(app)["losses"].shape == (4, CHUNK)
+    at_eight = jax.tree.map(lambda fields: fields[2], training_of(app)["run"].networks)
     assert at_eight.weights.weight_hh.shape == (128, 32)
     app = press(press(app, "Stop"), "Show where it stops")
     app = press(app, "Train again")
-    assert app.session_state.training["run"].cell.name == "rnn-linear"
+    assert training_of(app)["run"].cell.name == "rnn-linear"
 
 
 def test_another_lessons_training_is_not_shown(turn):

@@ -15,7 +15,7 @@ from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import GATE_FIELDS, Scenario, gate_names
 from gradflow.app.url_codec import INITIAL, link_params, parse, parse_view
 from gradflow.app.view import View
-from support.apptest_page import MORE, checked, open_explore, shown
+from support.apptest_page import MORE, checked, open_explore, shown, view_of
 from support.strategies import CHOICES, RANGES, WHOLE
 from support.wording import missing_number
 
@@ -94,7 +94,7 @@ def test_every_pair_of_extreme_values(walker):
         walker.query_params.clear()
         walker.query_params.update(row)
         inspect(checked(walker.run()))
-        assert (shown(walker), walker.session_state["view"]) == (parse(row)[0], parse_view(row)[0])
+        assert (shown(walker), view_of(walker)) == (parse(row)[0], parse_view(row)[0])
 
 
 def test_a_random_walk_over_extreme_values(walker):
@@ -103,7 +103,7 @@ def test_a_random_walk_over_extreme_values(walker):
     turn, held, playing = 0, None, None
     for _ in range(1500 if WHOLE else 25):
         if chance.random() < 0.3:
-            row = link_params(shown(walker), walker.session_state["view"])
+            row = link_params(shown(walker), view_of(walker))
             row |= {name: chance.choice(fields[name]) for name in chance.sample(sorted(fields), 3)}
             walker.query_params.clear()
             walker.query_params.update({name: text for name, text in row.items() if name != "preset"})

@@ -8,7 +8,7 @@ from streamlit.runtime.state.query_params_proxy import QueryParamsProxy
 from streamlit.testing.v1 import AppTest
 
 from gradflow.app.lessons import LESSONS
-from gradflow.app.live_chart import settle_process
+from gradflow.app.live_chart import patch_process
 from gradflow.app.presets import PRESETS
 from support.apptest_page import (
     button,
@@ -102,12 +102,13 @@ def test_a_late_report_leaves_one_step_to_undo(at):
 
 
 def test_only_script_runs_write_the_address():
-    """A callback that sends may be broken off there; `gradflow.app.url_state` says how."""
+    """A callback that sends may be broken off there; `gradflow.app.session` says how."""
     writes = re.compile(r"query_params(\[.*\] =|\.(from_dict|update|clear|pop|setdefault))")
     found = {path.name for path in SOURCES if writes.search(path.read_text("utf-8"))}
-    assert found == {"url_state.py"}
-    senders = {path.name for path in SOURCES if "url_state.send()" in path.read_text("utf-8")}
+    assert found == {"session.py"}
+    senders = {path.name for path in SOURCES if "send_address()" in path.read_text("utf-8")}
     assert senders == {"session.py", "__init__.py", "feedforward_demo.py"}  # read_link, take, the net: each in a run
+    assert {path.name for path in SOURCES if "st.session_state" in path.read_text("utf-8")} == {"session.py"}
 
 
 def test_an_address_in_flight_is_followed_by_the_final_one(at, monkeypatch):
@@ -169,7 +170,7 @@ def test_a_click_during_a_callback_does_not_cut_it_off():
 
         st.button("Change", on_click=change)
 
-    settle_process()
+    patch_process()
     at = AppTest.from_function(script).run()
     at.button[0].click().run()
     assert at.session_state["first"] and at.session_state["second"]

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from gradflow.app import training
 from gradflow.app.scenario import Scenario
 from gradflow.app.url_codec import to_params
-from support.apptest_page import new_page, press, record, widget
+from support.apptest_page import new_page, press, record, shown, training_of, widget
 from support.chromium import INK, wait_until_at_rest, wait_until_drawn
 from support.paths import ROOT
 from support.server import PATIENCE, serve
@@ -55,10 +55,10 @@ def copied(app):
         "gradflow.app.sidebar.sidebar",
         "gradflow.app.toolbar.bottom",
         "gradflow.app.live_chart.inject_css",
-        "gradflow.app.live_chart.begin",
+        "gradflow.app.live_chart.draw_picture",
         "gradflow.app.live_chart.measure",
         "gradflow.app.frame.frame",
-        "gradflow.app.components.range_slider.take",
+        "gradflow.app.components.range_slider.read_reports",
         "gradflow.app.sidebar.live_panels",
         "gradflow.app.url_codec.view_params",
         "gradflow.app.scenario.Scenario.__hash__",
@@ -73,7 +73,7 @@ def test_a_broken_page_shows_the_error_notice(where, monkeypatch, caplog):
 
 @pytest.mark.parametrize("embedded, way_back", [(True, "?embed=true"), (False, "?")])
 def test_the_way_back_stays_embedded(embedded, way_back, monkeypatch):
-    monkeypatch.setattr("gradflow.app.components.range_slider.take", broken)
+    monkeypatch.setattr("gradflow.app.components.range_slider.read_reports", broken)
     app = new_page()
     app.context = {"is_embedded": embedded}
     app.run()
@@ -101,24 +101,24 @@ def test_a_broken_lesson_shows_the_error_notice(where, monkeypatch, caplog):
 
 def test_a_control_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = new_page(**SET).run()
-    monkeypatch.setattr("gradflow.app.session.settle", broken)
+    monkeypatch.setattr("gradflow.app.state._settled", broken)
     widget(app, "preset").set_value("GRU").run()
     first = number(app, caplog)
-    assert app.session_state["scenario"] == Scenario(gain=3.21)
-    assert copied(app)["cell"] == "gru", "what was asked for and broke"
+    assert shown(app) == Scenario(gain=3.21)
+    assert copied(app) == SET, "half of what broke"
     assert record(app)["tables"], "the picture is gone"
     monkeypatch.undo()
     widget(app, "cell").set_value("gru").run()
     assert number(app, caplog) == first, "the apology went before it was closed"
     press(app, "Close")
     assert not app.error and not app.exception
-    assert app.session_state["scenario"] == Scenario(gain=3.21, cell="gru")
+    assert shown(app) == Scenario(gain=3.21, cell="gru")
 
 
 @pytest.mark.slow
 def test_a_lesson_s_button_that_breaks_leaves_the_page_as_it_is(monkeypatch, caplog):
     app = new_page("lessons", lesson="2", answers="2:0").run()
-    monkeypatch.setattr("gradflow.app.session.settle", broken)
+    monkeypatch.setattr("gradflow.app.state._settled", broken)
     press(app, "Show where it stops")
     number(app, caplog)
     assert app.header[0].value.startswith("2. ")
@@ -131,7 +131,7 @@ def test_a_training_that_breaks_is_given_up_once(where, monkeypatch, caplog):
     monkeypatch.setattr(training, where, broken)
     press(app, "Train")
     number(app, caplog)
-    assert "training" not in app.session_state
+    assert training_of(app) is None
     assert caplog.text.count(SECRET) == 1, "it breaks again and again"
     app.run()
     assert caplog.text.count(SECRET) == 1
@@ -142,7 +142,7 @@ def test_a_training_that_cannot_start_does_not_rerun_forever(monkeypatch, caplog
     monkeypatch.setattr("gradflow.app.live_training._train", broken)
     app = new_page("lessons", lesson="8", answers="8:0").run()
     number(app, caplog)
-    app.session_state["trainee"] = "who trained before"
+    app.session_state["visit"]["trainee"] = "who trained before"
     number(app.run(), caplog)
     assert caplog.text.count(SECRET) == 2
 
@@ -150,7 +150,7 @@ def test_a_training_that_cannot_start_does_not_rerun_forever(monkeypatch, caplog
 def test_an_error_outside_the_boundary_shows_no_details(monkeypatch):
     st.set_option("client.showErrorDetails", "false")  # as a public host has it: the traceback, without its message
     monkeypatch.setattr("gradflow.app.sidebar.sidebar", broken)
-    monkeypatch.setattr("gradflow.app.errors._show_errors", broken)
+    monkeypatch.setattr("gradflow.app.errors.show_errors", broken)
     app = new_page().run()
     assert len(app.exception) == 1
     shown = everything(app)

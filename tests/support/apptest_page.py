@@ -40,7 +40,7 @@ def drag(at, held=None, **values):
     """What the live range reports while a finger moves, or with held=None, when it has let go."""
     for key, fields in (("ranges", values.keys() - MORE), ("more_ranges", values.keys() & MORE)):
         if fields:
-            turn = at.session_state[f"{key}_seen"] + 1 if f"{key}_seen" in at.session_state else 1
+            turn = at.session_state["state"].reports.get(key, 0) + 1
             report = {"values": {name: values[name] for name in fields}, "held": held, "turn": turn}
             at.session_state[key] = {"moved": report}
     return checked(at.run())
@@ -87,4 +87,13 @@ def notices(at):
 
 
 def shown(at):
-    return at.session_state["scenario"]
+    return at.session_state["state"].scenario
+
+
+def view_of(at):
+    return at.session_state["state"].view
+
+
+def training_of(at):
+    """What is trained, or was; None where nothing is."""
+    return at.session_state["visit"].get("training")

@@ -5,6 +5,8 @@ reveal by the present scenario, each verdict by medians over `SEEDS` draws of we
 typical networks. Read `record` (what a lesson is made of) and `evidence` (how a verdict is measured) first.
 """
 
+from pathlib import Path
+
 from gradflow.app.lessons.any_cell import ANY
 from gradflow.app.lessons.credit import HIDES
 from gradflow.app.lessons.depth import DEPTH
@@ -16,5 +18,6 @@ from gradflow.app.lessons.training_problem import OTHERWISE
 from gradflow.app.lessons.vanishing_terms import SETTLES
 
 LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
+QUESTIONS = Path(__file__).with_name("QUESTIONS.md")  # what people ask, answered with figures that a test measures
 
-__all__ = ["LESSONS"]
+__all__ = ["LESSONS", "QUESTIONS"]

@@ -4,14 +4,14 @@ import streamlit as st
 
 from gradflow.app import session, toolbar
 from gradflow.app.errors import notice
-from gradflow.app.live_chart import begin, inject_css
+from gradflow.app.live_chart import draw_picture, inject_css
 from gradflow.app.measurement import measure
 from gradflow.app.sidebar import live_panels, sidebar
 
 
 def page() -> None:
     notices = session.read_link()
-    view = st.session_state.view
+    view = session.state().view
     if view.stage:
         st.set_page_config(initial_sidebar_state="collapsed")
     inject_css(view.stage)
@@ -34,7 +34,7 @@ def page() -> None:
             words.markdown(definitions(measurement, view) + f"\n\n{computed_on()}")
 
     with picture:
-        begin(lambda target: live_panels(first, more, target), define, large=view.stage)
+        draw_picture(lambda target: live_panels(first, more, target), define, large=view.stage)
     missing = select()[1]
     if missing:
         st.caption(missing)
@@ -68,7 +68,7 @@ def files() -> toolbar.Files:
     from gradflow.app import charts, export
     from gradflow.app.charts import render
 
-    scenario, view = st.session_state.scenario, st.session_state.view  # no callable below has a session
+    scenario, view = session.state().scenario, session.state().view  # no callable below has a session
 
     def drawn(form):
         chart, measurement = charts.CHARTS[view.show], measure(scenario)

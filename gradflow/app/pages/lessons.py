@@ -7,18 +7,19 @@ from typing import Any, Literal
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gradflow.app import session, url_state
+from gradflow.app import session
 from gradflow.app.components.range_slider import live_ranges
-from gradflow.app.errors import guarded, notice
+from gradflow.app.errors import notice
 from gradflow.app.feedforward_demo import FIELDS, layers
-from gradflow.app.lessons import LESSONS
+from gradflow.app.lessons import LESSONS, QUESTIONS
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
 from gradflow.app.lessons.words import explained
-from gradflow.app.live_chart import begin, draw_chart, get_ready, inject_css
+from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.navigation import carrier
 from gradflow.app.scenario import Scenario
+from gradflow.app.state import Replaced
 from gradflow.app.url_codec import short
 
 HERE = Path(__file__).parent
@@ -32,20 +33,20 @@ def page() -> None:
     number, unknown = chosen()
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
-    if not url_state.read().keys() & {*session.names()}:
-        session.show_lesson(lesson)
+    if not session.state().address.keys() & {*session.names()}:
+        session.dispatch(begun(lesson))
     notice([*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)])
     carry = path(number, answers)
     st.header(f"{number}. {lesson.title}", anchor=False)
     st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
     revealed = number in answers
     if revealed:
-        get_ready(st.session_state.scenario).empty()  # what follows measures before the picture does
-    st.caption("; ".join(explained(*lesson.asks(st.session_state.scenario))))
+        get_ready(session.state().scenario).empty()  # what follows measures before the picture does
+    st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
     left, right = st.columns([1, 2], gap="medium")
     with left:
         prose = st.empty()
-        prose.markdown(beside(lesson, st.session_state.scenario))
+        prose.markdown(beside(lesson, session.state().scenario))
         ranges = st.container(key="lesson_ranges")
         side = settled if revealed else ask
         side(lesson, number, answers)
@@ -67,9 +68,18 @@ def page() -> None:
             examples(lesson)
     remedy = conclude(lesson) if revealed else None
     with picture:
-        begin(draw, also, number, revealed)
+        draw_picture(draw, also, number, revealed)
     if revealed and lesson.ends_in:
         layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
+    if number == len(LESSONS):
+        questions()
+
+
+def questions() -> None:
+    """What people ask, with answers whose links open here."""
+    with st.expander("Questions people ask"):
+        _, _, asked = QUESTIONS.read_text(encoding="utf-8").partition("## ")
+        st.markdown(f"##### {asked}".replace("\n## ", "\n##### ").replace("http://localhost:8501/?", "./?"))
 
 
 def beside(lesson: Lesson, scenario: Scenario) -> str:
@@ -84,16 +94,16 @@ def beside(lesson: Lesson, scenario: Scenario) -> str:
 
 def chosen() -> tuple[int, list[str]]:
     """The lesson that the address bar names, the first where it names none, and notices."""
-    raw = url_state.read().get("lesson", "1")
+    raw = session.state().address.get("lesson", "1")
     if raw in map(str, range(1, len(LESSONS) + 1)):
         return int(raw), []
-    url_state.put("lesson", "1")
+    session.put("lesson", "1")
     return 1, [f"lesson “{short(raw)}” is not one of 1 to {len(LESSONS)}; it is now 1."]
 
 
 def read_answers() -> tuple[Answers, list[str]]:
     """What was predicted, lesson -> number, and notices; what cannot be read is left out."""
-    raw = url_state.read().get("answers", "")
+    raw = session.state().address.get("answers", "")
     answers, wrong = {}, []
     for part in raw.split(",") if raw else ():
         lesson, _, guess = part.partition(":")
@@ -108,7 +118,7 @@ def read_answers() -> tuple[Answers, list[str]]:
             wrong.append(f"“{short(part)}” is not between {low:g} and {high:g}")
         else:
             answers[number] = value
-    if "answers" in url_state.read() and raw != written(answers):
+    if "answers" in session.state().address and raw != written(answers):
         write_answers(answers)
     return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
 
@@ -127,12 +137,17 @@ def written(answers: Answers) -> str:
 
 
 def write_answers(answers: Answers) -> None:
-    url_state.put("answers", written(answers))
+    session.put("answers", written(answers))
 
 
 def open_lesson(number: int) -> None:
-    url_state.put("lesson", str(number))
-    session.show_lesson(LESSONS[number - 1])
+    session.put("lesson", str(number))
+    session.dispatch(begun(LESSONS[number - 1]))
+
+
+def begun(lesson: Lesson) -> Replaced:
+    """What puts a lesson's own scenario and view in place of the present ones."""
+    return Replaced(lesson.scenario, lesson.view, undoable=False)
 
 
 def path(number: int, answers: Answers) -> Callable[[], None]:
@@ -140,13 +155,20 @@ def path(number: int, answers: Answers) -> Callable[[], None]:
     with st.container(horizontal=True, vertical_alignment="center", key="path"):
         last = len(LESSONS)
         back: dict[str, Any] = {"args": (number - 1,), "disabled": number == 1, "shortcut": "PageUp"}
-        st.button("◀", on_click=guarded(open_lesson), help="The lesson before.", **back)
+        st.button("◀", on_click=session.callback(open_lesson), help="The lesson before.", **back)
         for k, lesson in enumerate(LESSONS, 1):
             kind: Literal["primary", "secondary"] = "primary" if k == number else "secondary"
             label = f"{k} ✓" if k in answers else str(k)
-            st.button(label, on_click=guarded(open_lesson), args=(k,), type=kind, help=lesson.title, key=f"lesson_{k}")
+            st.button(
+                label,
+                on_click=session.callback(open_lesson),
+                args=(k,),
+                type=kind,
+                help=lesson.title,
+                key=f"lesson_{k}",
+            )
         on: dict[str, Any] = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
-        st.button("▶", on_click=guarded(open_lesson), help="The next lesson.", **on)
+        st.button("▶", on_click=session.callback(open_lesson), help="The next lesson.", **on)
         return carrier()
 
 
@@ -166,7 +188,7 @@ def ask(lesson: Lesson, number: int, answers: Answers) -> None:
         if value is not None:
             write_answers(answers | {number: float(value)})
 
-    st.button("Show what is measured", on_click=guarded(reveal), type="primary", disabled=value is None)
+    st.button("Show what is measured", on_click=session.callback(reveal), type="primary", disabled=value is None)
 
 
 def settled(lesson: Lesson, number: int, answers: Answers) -> None:
@@ -190,16 +212,15 @@ def settled(lesson: Lesson, number: int, answers: Answers) -> None:
 
     st.markdown(f"**What follows.** {lesson.conclusion}")
     st.markdown(f"**Try this.** {lesson.try_this}")
-    st.button("Judge again", on_click=guarded(again))
+    st.button("Judge again", on_click=session.callback(again))
 
 
 def examples(lesson: Lesson) -> None:
     """Other networks for the picture above, the way back, and what each changes."""
     with st.container(horizontal=True):
         for label, scenario, _, view in lesson.examples:
-            st.button(label, on_click=guarded(session.go_to), args=(scenario, view or lesson.view))
-        back: dict[str, Any] = {"on_click": guarded(session.show_lesson), "args": (lesson,)}
-        st.button("Back to the lesson's example", type="tertiary", **back)
+            st.button(label, on_click=session.on(Replaced(scenario, view or lesson.view)))
+        st.button("Back to the lesson's example", type="tertiary", on_click=session.on(begun(lesson)))
     for label, scenario, says, _ in lesson.examples:
         changes = lesson.changes(scenario)
         changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."

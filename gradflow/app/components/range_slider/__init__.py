@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from gradflow.app import url_state
+from gradflow.app import session
 from gradflow.app.components import component
 from gradflow.app.labels import LABELS
 from gradflow.app.presets import preset_of
 from gradflow.app.scenario import INPUTS, RANGES, gate_names
-from gradflow.app.session import change, settle, showing
-from gradflow.app.url_codec import parse, parse_view
+from gradflow.app.state import Moved, Rested
 from gradflow.app.view import RANGES as VIEW_RANGES
 
 _style = Path(__file__).with_name("range_slider.css").read_text(encoding="utf-8")
@@ -24,48 +23,33 @@ CURVES = {  # ranges whose track is in pieces: (share of the track, last value, 
 PANELS = ("ranges", "more_ranges")  # where each keeps its last report, read by the next run
 
 
-class Moves(NamedTuple):
+class Interaction(NamedTuple):
     """What the newest reports say: a finger, a key or a sweep is still on a range; a sweep's range, or None."""
 
     held: bool
     playing: str | None
 
 
-def take() -> Moves:
-    """Take the newest reports over into the record, once; what has come to rest goes to the address bar."""
-    url_state.catch_up()
-    moves = [_take(key) for key in PANELS]
+def read_reports() -> Interaction:
+    """Take the newest reports over, each once; what has come to rest goes to the address bar."""
+    session.receive_address()
+    moves = [_read_report(key) for key in PANELS]
     held, playing = any(move.held for move in moves), next((move.playing for move in moves if move.playing), None)
-    scenario = st.session_state.scenario
-    if not held and (parse(url_state.read())[0], parse_view(url_state.read())[0]) != (scenario, st.session_state.view):
-        settle()
-        url_state.send()
-        if showing("preset") not in (None, preset_of(scenario)) or st.session_state.get("away"):
+    if not held and not session.state().saved:
+        preset = preset_of(session.dispatch(Rested()).scenario)
+        session.send_address()
+        if session.widget_value("preset") not in (None, preset) or session.widget_value("away"):
             st.rerun()  # the preset box and what can be taken away, which are not in the fragment
-    return Moves(held, playing)
+    return Interaction(held, playing)
 
 
-def _take(key):
-    turn, values, moves = _report(key)
-    if turn not in (None, seen(key)):
-        st.session_state[f"{key}_seen"] = turn
-        ranges = RANGES.keys() | VIEW_RANGES.keys()
-        change(**{name: value for name, value in values.items() if name in ranges})
-    return moves
-
-
-def _report(key):
-    """(turn, values, `Moves`) of the newest report; turn None where there is none yet, or none that our ranges make."""
-    match st.session_state.get(key):
-        case {"moved": {"values": dict(values), "turn": int(turn), "held": held, **rest}}:
+def _read_report(key):
+    match session.widget_value(key):
+        case {"moved": {"values": dict(values), "turn": int(report), "held": held, **rest}}:
+            session.dispatch(Moved(key, report, values))
             playing = rest.get("playing")
-            return turn, values, Moves(held is not None, playing if playing in tuple(RANGES) else None)
-    return None, {}, Moves(False, None)
-
-
-def seen(key: str) -> int:
-    """The last report that was taken over."""
-    return st.session_state.get(f"{key}_seen", 0)
+            return Interaction(held is not None, playing if playing in tuple(RANGES) else None)
+    return Interaction(False, None)  # no report yet, or none that our ranges make
 
 
 def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: dict[str, Any] | None = None) -> None:
@@ -77,7 +61,8 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
         play: offer to sweep one of them.
         target: where a click sets time and lag: {"selector", "left", "right", "top", "bottom", "steps"}.
     """
-    scenario, view = st.session_state.scenario, st.session_state.view
+    now = session.state()
+    scenario, view = now.scenario, now.view
     caps = {
         "time": scenario.horizon - 1,
         "lag": min(scenario.time, scenario.horizon - 1),
@@ -101,8 +86,6 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
                 "initial": value is None,
             }
         )
-    data = {"ranges": ranges, "turn": seen(key), "play": play, "target": target}
+    data = {"ranges": ranges, "turn": now.reports.get(key, 0), "play": play, "target": target}
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _panel(key=key, data=[data], on_moved_change=lambda: None)
-    if f"{key}_seen" not in st.session_state:  # what a page brings along from another server is in its link
-        st.session_state[f"{key}_seen"] = _report(key)[0] or 0

@@ -1,0 +1,51 @@
+"""A recurrent layer by PyTorch's own cells, with a leaf copy of the weights a step, and autograd by each copy."""
+
+import numpy as np
+
+import gradflow as gf
+from support import oracle
+
+CELLS = ("rnn-tanh", "rnn-relu", "lstm", "gru")
+
+
+def run(torch, cell, copies, inputs, carry, fresh=(), detached=()):
+    """h(t) of every step, one copy of the weights a step; a step in `fresh` begins with the initial carry anew, one in
+    `detached` with a carry that no gradient passes."""
+    one = getattr(torch, f"{cell.replace('-', '_')}_cell")
+    initial, states = carry, []
+    for s, (x, weights) in enumerate(zip(inputs, copies, strict=True)):
+        carry = initial if s in fresh else carry
+        carry = tuple(state.detach() for state in carry) if s in detached else carry
+        before = tuple(state[None] for state in carry)
+        after = one(x[None], before if cell == "lstm" else before[0], *weights)
+        carry = tuple(state[0] for state in (after if cell == "lstm" else (after,)))
+        states.append(carry)
+    return states
+
+
+def leaves(torch, weights, steps):
+    """A copy of the weights for each step, each of which wants its own gradient."""
+    copy = lambda: gf.Weights(*(torch.tensor(np.asarray(field, float), requires_grad=True) for field in weights))
+    return [copy() for _ in range(steps)]
+
+
+def terms(torch, costs, copies):
+    """Field -> dC(t)/dW(s) as plain numbers, [t, s, entries]."""
+    flat = [field for weights in copies for field in weights]
+    rows = []
+    for cost in costs:
+        by = torch.autograd.grad(cost, flat, retain_graph=True, allow_unused=True)
+        rows.append([np.zeros(of.numel()) if d is None else d.numpy().ravel() for d, of in zip(by, flat, strict=True)])
+    return {name: np.stack([row[k::4] for row in rows]) for k, name in enumerate(gf.Weights._fields)}
+
+
+def joined(by_field, weight):
+    """The entries of one field, or of "all"."""
+    return np.concatenate(list(by_field.values()), axis=-1) if weight == "all" else by_field[weight]
+
+
+def log_by_lag(by_step):
+    """log ‖term‖ at [t, u] from [t, s, entries]."""
+    steps = len(by_step)
+    t, u = np.arange(steps)[:, None], np.arange(steps)
+    return np.where(u <= t, oracle.log_norm(by_step)[t, t - u], -np.inf)
