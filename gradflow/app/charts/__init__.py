@@ -1,6 +1,6 @@
 """The charts, by name: of each its specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `network`, `cells`; a
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`; a
 new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own as well: `truncation`, `clipping`,
 `layers`, `learning`, `draws`. Altair, in which `drawing` and the specifications are written, is imported only where
 `specs` builds them.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.app.charts import base, cells, factors, growth, network, overview, waterfall
+from gradflow.app.charts import base, cells, factors, growth, overview, unrolled, waterfall
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
@@ -52,7 +52,7 @@ CHARTS = {
         waterfall.bounded,
     ),
     "factors": Chart(factors.domain, factors.data, factors.say, factors.specification),
-    "network": Chart(network.domain, network.data, network.say, network.specification),
+    "network": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
     "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),
     "cells": Chart(cells.domain, cells.data, cells.say, cells.specification),
 }
