@@ -413,7 +413,7 @@ def test_a_reference_passes_over_what_is_no_number():
 @every_scenario
 def test_an_arrow_is_as_wide_as_its_term_is_large(case):
     measurement = measured(case)
-    data, domain = drawn("network", measurement, View())
+    data, domain = drawn("unrolled", measurement, View())
     arrows = data["arrows"]
     size, wide = sizes(measurement, measurement.scenario.weight)[arrows["lag"]], np.array(arrows["wide"])
     assert ((wide > 0) == (size > 0)).all()
@@ -431,7 +431,7 @@ def test_an_arrow_is_as_wide_as_its_term_is_large(case):
 @every_scenario
 def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
     measurement = measured(case)
-    data, _ = drawn("network", measurement, View())
+    data, _ = drawn("unrolled", measurement, View())
     lags = list(range(min(unrolled.STEPS, measurement.t + 1)))
     assert len(lags) <= 12
     assert data["units"]["lag"] == data["arrows"]["lag"] == lags
@@ -446,7 +446,7 @@ def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
 def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
     opening = {"forget": 0.9, "input": 0.7, "output": 0.4}
     scenario = replace(SCENARIOS["pinned"], **opening, time=time)
-    data, _ = drawn("network", measure(scenario), View())
+    data, _ = drawn("unrolled", measure(scenario), View())
     gates = data["gates"]
     steps = [time - int(lag) for lag in gates["lag"]]
     places = list(zip(gates["dx"], gates["dy"], strict=True))
@@ -461,7 +461,7 @@ def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
 
 def test_a_learned_gate_is_as_open_as_the_measurement_says():
     measurement = measured("gru", time=9)
-    data, _ = drawn("network", measurement, View())
+    data, _ = drawn("unrolled", measurement, View())
     gates = data["gates"]
     for name in ("reset", "update"):
         here = [
@@ -472,12 +472,12 @@ def test_a_learned_gate_is_as_open_as_the_measurement_says():
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-linear"])
 def test_a_plain_network_has_no_gates(cell):
-    assert drawn("network", measured(cell), View())[0]["gates"]["open"] == []
+    assert drawn("unrolled", measured(cell), View())[0]["gates"]["open"] == []
 
 
 def test_the_earlier_copies_hold_the_rest_of_the_terms():
     measurement = measured("lstm")
-    data, _ = drawn("network", measurement, View())
+    data, _ = drawn("unrolled", measurement, View())
     size = sizes(measurement, "weight_hh")
     part = 100 * size[unrolled.STEPS :].sum() / size.sum()
     (words,) = data["frame"]["earlier"]

@@ -209,7 +209,7 @@ def test_the_widest_frame_holds_each_and_no_more(name):
         assert ends(chart.widest(*pair), unit) == pytest.approx((min(lows), max(highs)))
 
 
-@pytest.mark.parametrize("name", [name for name in CHARTS if name not in ("entry", "network")])
+@pytest.mark.parametrize("name", [name for name in CHARTS if name not in ("entry", "unrolled")])
 def test_nothing_stands_beyond_the_axis_however_long_what_is_kept_is(name):
     """A mark that did would narrow the whole view."""
     for scenario in (SCENARIOS["two steps"], SMALL):

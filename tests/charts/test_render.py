@@ -23,7 +23,7 @@ WORDS = {
     "terms": (TERMS.title, SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),
     "entry": ("One weight's gradient, copy by copy", "weight_hh[0, 0], input gate", "sum"),
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
-    "network": ("What C(29) sends back to each copy of W", "C(t)", "W"),
+    "unrolled": ("What C(29) sends back to each copy of W", "C(t)", "W"),
     "growth": ("The gradient W gets at each time t", "linear", "time t"),
     "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "δ ×"),
 }

@@ -1,7 +1,7 @@
 """The charts, by name: of each its specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`; a
-new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own as well: `truncation`, `clipping`,
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`;
+a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own as well: `truncation`, `clipping`,
 `layers`, `learning`, `draws`. Altair, in which `drawing` and the specifications are written, is imported only where
 `specs` builds them.
 """
@@ -52,7 +52,7 @@ CHARTS = {
         waterfall.bounded,
     ),
     "factors": Chart(factors.domain, factors.data, factors.say, factors.specification),
-    "network": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
+    "unrolled": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
     "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),
     "cells": Chart(cells.domain, cells.data, cells.say, cells.specification),
 }
