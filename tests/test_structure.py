@@ -71,7 +71,7 @@ ALLOWED = {  # library -> the modules that may import it
         *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("frame_route") :] if module != "labels"),
     },
     "starlette": {"gradflow.app.frame_route"},
-    "altair": {"gradflow.app.charts.specs"},
+    "altair": {"gradflow.app.charts"},
     "optax": {"gradflow.app.training"},
     "jax": {
         "gradflow.activations",
@@ -110,9 +110,11 @@ def nodes(path):
             left += ast.iter_child_nodes(node)
 
 
-def imported(path):
-    """Every module a file imports when it runs, wherever in the file."""
+def imported(path, late=True):
+    """Every module a file imports when it runs, wherever in the file; or at once, as the file itself is imported."""
     for node in nodes(path):
+        if not late and getattr(node, "col_offset", 0):
+            continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -184,6 +186,14 @@ def test_late_imports_go_through_the_package():
             if isinstance(node, ast.ImportFrom) and node.col_offset:
                 package = "gradflow.app.charts"
                 assert folder == package or not node.module.startswith(f"{package}."), f"{path}: {node.module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_what_builds_specifications_is_imported_only_where_one_is_built(path):
+    """A chart's file is loaded by the page, and Altair takes 100 MB."""
+    building = {f"gradflow.app.charts.{module}" for module in ("drawing", "overview_panels", "specs")}
+    if name_of(path) not in building:
+        assert not set(imported(path, late=False)) & {"altair", *building}
 
 
 @pytest.mark.slow

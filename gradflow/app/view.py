@@ -16,11 +16,12 @@ SHOWN = {  # chart -> what its choice is called
     "terms": "Terms",
     "entry": "Sum",
     "factors": "Factors",
-    "network": "Unrolled",
-    "growth": "Over time",
+    "unrolled": "Unrolled",
+    "growth": "Growth",
     "cells": "Cells",
 }
 CHOICES = {"show": tuple(SHOWN)}
+FORMER = {"network": "unrolled"}  # what a chart was called in links -> what it is called
 RANGES = {
     "lag": Range(0, MAX_HORIZON - 1, 1),
     "row": Range(0, 255, 1),

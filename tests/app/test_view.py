@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradflow.app.charts import CHARTS
 from gradflow.app.presets import PRESETS
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import GATE_FIELDS, Scenario
@@ -65,6 +66,14 @@ def test_the_strategy_covers_every_field():
     assert CHOICES["show"] == tuple(SHOWN)
 
 
+@pytest.mark.parametrize("show", ["terms", "entry", "factors", "network", "growth", "cells"])
+def test_a_link_made_when_the_charts_were_first_named_opens_the_same_chart(show):
+    same = {"network": "unrolled"}.get(show, show)
+    assert parse_view({"show": show}) == (View(show=same), ())
+    assert parse_view(view_params(View(show=same))) == (View(show=same), ())
+    assert same in CHARTS
+
+
 @given(st.dictionaries(st.sampled_from([*vars(View()), "other", "gain"]), st.text(max_size=12)))
 @steady
 def test_no_link_raises_and_no_field_has_two_sentences(params):
@@ -80,7 +89,7 @@ def test_no_link_raises_and_no_field_has_two_sentences(params):
     [
         ("closer", "yes", "false, true"),
         ("closer", "True", "false, true"),
-        ("show", "everything", "terms, entry, factors, network, growth"),
+        ("show", "everything", "terms, entry, factors, unrolled, growth"),
         ("row", "inf", "between 0 and 255"),
         ("col", "one", "between 0 and 63"),
         ("lag", "nan", "between 0 and 255"),

@@ -23,7 +23,7 @@ TITLES = {
     "terms": "Each term: ‖dC(t)/dW(t−u)‖",
     "entry": "One weight's gradient, copy by copy",
     "factors": "What a term is made of",
-    "network": "What C(99) sends back to each copy of W",
+    "unrolled": "What C(99) sends back to each copy of W",
     "growth": "The gradient W gets at each time t",
     "cells": "Each term by lag, cell by cell",
 }
@@ -254,7 +254,7 @@ def test_embedded_the_tools_stay_clean(visit):
     for part in ("stToolbar", "stMainMenu", "stAlert"):
         assert page.get_by_test_id(part).locator("visible=true").count() == 0, part
     page.get_by_role("radio", name="Unrolled", exact=True).click()
-    on_canvas(page, TITLES["network"])
+    on_canvas(page, TITLES["unrolled"])
     assert "embed=true" in page.url
 
 

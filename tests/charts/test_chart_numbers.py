@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.app.charts import CHARTS, base, cells, line, network, waterfall
+from gradflow.app.charts import CHARTS, base, cells, factors, growth, line, unrolled, waterfall
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
@@ -334,7 +334,7 @@ def test_what_a_term_meets_is_the_state_the_input_or_one(case):
 def test_relative_divides_what_is_sent_by_the_error(case):
     measurement = measured(case)
     (sent, met, term), (absolute, same, whole) = (
-        line.factors(measurement, View(relative=relative)) for relative in (True, False)
+        factors.factors(measurement, View(relative=relative)) for relative in (True, False)
     )
     scenario, t = measurement.scenario, measurement.t
     error = measurement.cost[t]  # ½ e², and dC/dh = e · readout
@@ -349,7 +349,7 @@ def test_relative_divides_what_is_sent_by_the_error(case):
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
     measurement = measured("gru")
     data, _ = drawn("factors", measurement, View())
-    delta, other, term = line.factors(measurement, View())
+    delta, other, term = factors.factors(measurement, View())
     for u, words in enumerate(data["columns"]["words"]):
         assert (
             words == f"lag {u} (step {measurement.t - u}): {number(delta[u])} × {number(other[u])} = {number(term[u])}"
@@ -389,7 +389,7 @@ def test_one_unit_s_sum_is_the_geometric_series(name):
 @pytest.mark.parametrize("length", [4, 20, 61, 100])
 def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
     values = np.log(np.arange(1, length + 1.0)) + 3
-    shapes = line.references(values)
+    shapes = growth.references(values)
     start = length // 4
     for shape in shapes.values():
         assert shape[start] == pytest.approx(np.median(values[max(0, start - 2) : start + 3]))
@@ -403,8 +403,8 @@ def test_the_three_shapes_meet_the_curve_at_a_quarter(length):
 def test_a_reference_passes_over_what_is_no_number():
     values = np.full(40, 2.0)
     values[[8, 10, 12]] = np.nan, -np.inf, np.nan
-    assert all(shape[10] == 2.0 for shape in line.references(values).values())
-    assert all(np.isnan(shape).all() for shape in line.references(np.full(40, np.nan)).values())
+    assert all(shape[10] == 2.0 for shape in growth.references(values).values())
+    assert all(np.isnan(shape).all() for shape in growth.references(np.full(40, np.nan)).values())
 
 
 # ------------------------------------------------------------------------------------------------------ network
@@ -413,29 +413,29 @@ def test_a_reference_passes_over_what_is_no_number():
 @every_scenario
 def test_an_arrow_is_as_wide_as_its_term_is_large(case):
     measurement = measured(case)
-    data, domain = drawn("network", measurement, View())
+    data, domain = drawn("unrolled", measurement, View())
     arrows = data["arrows"]
     size, wide = sizes(measurement, measurement.scenario.weight)[arrows["lag"]], np.array(arrows["wide"])
     assert ((wide > 0) == (size > 0)).all()
     order = np.argsort(size)
     assert (np.diff(wide[order]) >= -1e-9).all()
     assert (np.diff(wide[order])[np.diff(np.log(np.maximum(size[order], 1e-30))) > 0.01] > 0).all()
-    assert wide.max() <= network.BROAD
+    assert wide.max() <= unrolled.BROAD
     np.testing.assert_array_equal(np.array(arrows["head"]) > 0, wide > 0)
     there = size > 0
     np.testing.assert_allclose(
-        wide[there], np.interp(np.log10(size[there]), domain, (0.75, network.BROAD)), rtol=1e-4, atol=1e-4
+        wide[there], np.interp(np.log10(size[there]), domain, (0.75, unrolled.BROAD)), rtol=1e-4, atol=1e-4
     )
 
 
 @every_scenario
 def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
     measurement = measured(case)
-    data, _ = drawn("network", measurement, View())
-    lags = list(range(min(network.STEPS, measurement.t + 1)))
+    data, _ = drawn("unrolled", measurement, View())
+    lags = list(range(min(unrolled.STEPS, measurement.t + 1)))
     assert len(lags) <= 12
     assert data["units"]["lag"] == data["arrows"]["lag"] == lags
-    assert data["units"]["x"] == data["arrows"]["to"] == [network.STEPS - 1 - u for u in lags]
+    assert data["units"]["x"] == data["arrows"]["to"] == [unrolled.STEPS - 1 - u for u in lags]
     assert data["units"]["name"] == [str(measurement.t - u) for u in lags]
     size = sizes(measurement, measurement.scenario.weight)[lags]
     np.testing.assert_allclose([float(text) for text in data["units"]["term"]], size, rtol=0.06)
@@ -446,43 +446,43 @@ def test_the_last_dozen_steps_are_drawn_from_right_to_left(case):
 def test_a_gate_stands_at_its_step_and_is_as_open_as_there(time):
     opening = {"forget": 0.9, "input": 0.7, "output": 0.4}
     scenario = replace(SCENARIOS["pinned"], **opening, time=time)
-    data, _ = drawn("network", measure(scenario), View())
+    data, _ = drawn("unrolled", measure(scenario), View())
     gates = data["gates"]
     steps = [time - int(lag) for lag in gates["lag"]]
     places = list(zip(gates["dx"], gates["dy"], strict=True))
-    by_place = {place: name for name, place in network.BESIDE.items() if name in opening}
-    assert len(places) == 3 * min(network.STEPS, time + 1)
+    by_place = {place: name for name, place in unrolled.BESIDE.items() if name in opening}
+    assert len(places) == 3 * min(unrolled.STEPS, time + 1)
     for step, place, x, found in zip(steps, places, gates["x"], gates["open"], strict=True):
         name, write = by_place[place], step % 5 == 0
         shut = (name == "forget" and write) or (name == "input" and not write)
         assert found == pytest.approx(0 if shut else opening[name], abs=1e-6)
-        assert x == network.STEPS - 1 - (time - step)
+        assert x == unrolled.STEPS - 1 - (time - step)
 
 
 def test_a_learned_gate_is_as_open_as_the_measurement_says():
     measurement = measured("gru", time=9)
-    data, _ = drawn("network", measurement, View())
+    data, _ = drawn("unrolled", measurement, View())
     gates = data["gates"]
     for name in ("reset", "update"):
         here = [
-            k for k, place in enumerate(zip(gates["dx"], gates["dy"], strict=True)) if place == network.BESIDE[name]
+            k for k, place in enumerate(zip(gates["dx"], gates["dy"], strict=True)) if place == unrolled.BESIDE[name]
         ]
         np.testing.assert_allclose([gates["open"][k] for k in here], measurement.gates[name][9::-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-linear"])
 def test_a_plain_network_has_no_gates(cell):
-    assert drawn("network", measured(cell), View())[0]["gates"]["open"] == []
+    assert drawn("unrolled", measured(cell), View())[0]["gates"]["open"] == []
 
 
 def test_the_earlier_copies_hold_the_rest_of_the_terms():
     measurement = measured("lstm")
-    data, _ = drawn("network", measurement, View())
+    data, _ = drawn("unrolled", measurement, View())
     size = sizes(measurement, "weight_hh")
-    part = 100 * size[network.STEPS :].sum() / size.sum()
+    part = 100 * size[unrolled.STEPS :].sum() / size.sum()
     (words,) = data["frame"]["earlier"]
     count, percent = words.split(" earlier copies hold ")
-    assert int(count) == LENGTH - network.STEPS
+    assert int(count) == LENGTH - unrolled.STEPS
     assert float(percent.split(" %")[0]) == pytest.approx(part, rel=0.06)
 
 
@@ -509,6 +509,8 @@ def test_the_strips_of_a_gated_cell_are_as_open_as_its_pins(cell, gates):
 @pytest.mark.parametrize("cell", ["gru", "mingru"])
 def test_the_gate_that_keeps_is_called_so(cell):
     measurement = measure(Scenario(cell=cell, hidden=4, horizon=LENGTH))
-    words = network.data(measurement, View(), None, network.domain(measurement, View()))["columns"]["words"].to_pylist()
-    for text in (network.say(measurement, View()), *words):
+    words = unrolled.data(measurement, View(), None, unrolled.domain(measurement, View()))["columns"][
+        "words"
+    ].to_pylist()
+    for text in (unrolled.say(measurement, View()), *words):
         assert re.search(r"\bkeep \d\.\d\d", text) and "update" not in text

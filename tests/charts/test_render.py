@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gradflow.app.charts import CHARTS, file_specification, render
-from gradflow.app.charts.specs.overview import SUMS, TERMS
+from gradflow.app.charts.overview_panels import SUMS, TERMS
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
@@ -23,7 +23,7 @@ WORDS = {
     "terms": (TERMS.title, SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),
     "entry": ("One weight's gradient, copy by copy", "weight_hh[0, 0], input gate", "sum"),
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
-    "network": ("What C(29) sends back to each copy of W", "C(t)", "W"),
+    "unrolled": ("What C(29) sends back to each copy of W", "C(t)", "W"),
     "growth": ("The gradient W gets at each time t", "linear", "time t"),
     "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "δ ×"),
 }

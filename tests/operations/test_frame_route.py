@@ -53,7 +53,7 @@ def test_a_frame_has_the_numbers_of_the_engine():
     assert answer(given)["axes"] == [-10, 1], "they do not hold still"
 
 
-@pytest.mark.parametrize("show", ["terms", "entry", "factors", "network", "growth", "cells"])
+@pytest.mark.parametrize("show", ["terms", "entry", "factors", "unrolled", "growth", "cells"])
 def test_a_frame_is_what_the_run_draws_in_the_same_axes(show):
     view = View(closer=True, show=show)
     at_rest = json.loads(json.dumps(frame.frame(frame.Request(SMALL, view))))

@@ -1,8 +1,9 @@
-"""The charts, by name: the data of each, the frame that can be held still, and its message.
+"""The charts, by name: of each its specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `line`, `network`, `cells`; a new chart is
-one entry of `CHARTS` and one of `specs.SHOWN`, where the constant specifications are built. What stands under a lesson
-is a file of its own: `truncation`, `clipping`, `layers`, `learning`, `draws`.
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`;
+a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own as well: `truncation`, `clipping`,
+`layers`, `learning`, `draws`. Altair, in which `drawing` and the specifications are written, is imported only where
+`specs` builds them.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.app.charts import base, cells, line, network, overview, waterfall
+from gradflow.app.charts import base, cells, factors, growth, overview, unrolled, waterfall
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
@@ -26,6 +27,7 @@ class Chart(NamedTuple):
     domain: Callable[[Measurement, View], base.Domain]  # (measurement, view) -> the frame that holds it
     data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> Arrow table
     say: Callable[[Measurement, View], str]  # (measurement, view) -> its message, with numbers
+    specification: Callable[..., dict[str, Any]]  # builds it, which `specs` did beforehand
     widest: Callable[..., base.Domain] = base.widest  # (*frames) -> the frame that holds them all
     # (*frames) -> one for all of them in which each can still be told from another
     bounded: Callable[..., base.Domain] = base.bounded
@@ -40,12 +42,19 @@ class Chart(NamedTuple):
 
 
 CHARTS = {
-    "terms": Chart(overview.domain, overview.data, overview.say),
-    "entry": Chart(waterfall.domain, waterfall.data, waterfall.say, waterfall.widest, waterfall.bounded),
-    "factors": Chart(line.factors_domain, line.factors_data, line.factors_say),
-    "network": Chart(network.domain, network.data, network.say),
-    "growth": Chart(line.growth_domain, line.growth_data, line.growth_say),
-    "cells": Chart(cells.domain, cells.data, cells.say),
+    "terms": Chart(overview.domain, overview.data, overview.say, overview.specification),
+    "entry": Chart(
+        waterfall.domain,
+        waterfall.data,
+        waterfall.say,
+        waterfall.specification,
+        waterfall.widest,
+        waterfall.bounded,
+    ),
+    "factors": Chart(factors.domain, factors.data, factors.say, factors.specification),
+    "unrolled": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
+    "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),
+    "cells": Chart(cells.domain, cells.data, cells.say, cells.specification),
 }
 
 

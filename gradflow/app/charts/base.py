@@ -7,7 +7,7 @@ Magnitudes are log10 on a linear axis, over decades that the page chooses (`deca
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -58,6 +58,32 @@ BACKGROUNDS = ("#ffffff", "#171614")  # what letters stand on, a light page and 
 GRIDS = "#e6eaf1", "#31333f"  # lines of a grid, likewise
 HIGHLIGHT_OPACITY = 0.32  # opacity of the orange column that lies under letters
 NARROW_WIDTH = 620  # px: a narrower view stacks its panels
+LIGHT = {  # signals of every chart with a lag axis: the lag under the pointer, or else the chosen one
+    "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : data('frame')[0].lit",
+    "lit_size": ("15", "12"),
+}
+
+
+class Panel(NamedTuple):
+    """A rectangle inside the view; its edges are signals or expressions in px."""
+
+    title: str
+    left: str
+    right: str
+    top: str
+    bottom: str
+    head: int = 8  # px, from its title to its upper edge
+
+
+WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
+WHOLE_LAYOUT = {
+    "zero": "0",
+    "right": "width - 10",
+    "top": ("48", "66"),
+    "bottom": ("378", "362"),
+    "narrow": ("false", "true"),
+}
+WHOLE_HEIGHT = 430  # px
 
 
 def widest(*domains: Domain) -> Domain:

@@ -1,6 +1,7 @@
 """What clipping each batch by norm changes in the mean step, by the limit, where nothing explodes and where some do."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -34,3 +35,10 @@ def data() -> Tables:
         lit=-1,
         words=words,
     )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    every = {"labelExpr": f"pow(2, datum.value / 2 - {len(LIMITS) // 4})", "tickMinStep": 2, "tickCount": 6}
+    said = "What clipping changes in the mean gradient, by the limit; the text beside it says it."
+    return line.specification("limit, in median lengths of a batch's gradient", said, every)

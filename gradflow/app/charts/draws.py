@@ -4,13 +4,13 @@ Where draws do one of two things, one median tells of neither: here each kind of
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, ORANGE, PURPLE
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE
 from gradflow.reading import number
 
 STYLES = ((BLUE, "circle"), (ORANGE, "triangle-up"), (GREEN, "square"), (PURPLE, "diamond"))  # of the kinds, in order
@@ -192,3 +192,73 @@ def _stacked(across):
         taken.append((across[k], level))
         offsets[k] = level * STACKED
     return offsets * min(1.0, LANE / max(np.abs(offsets).max(initial=0), 1.0))
+
+
+# ---------------------------------------------------------------------------------------------- specification
+
+TOP, ROW = 44, 54  # px, over the first row, and of each row
+LAYOUT = {
+    "rows": "data('frame')[0].rows",
+    "height": f"{TOP} + rows * {ROW} + 66",  # in place of the constant one
+    "left": "10",
+    "right": "width - 12",
+    "bottom": f"{TOP} + rows * {ROW} + 4",
+    "beside": "min(220, right / data('frame')[0].kinds)",  # px, from one kind's name to the next
+    "shown": "isValid(hover.draw) && hover.draw[0] < length(data('dots')) ? hover.draw[0] : -1",
+    "lit_words": "shown < 0 ? '' : data('dots')[shown].words",
+    "lit_size": ("15", "13"),
+}
+
+
+def specification() -> dict[str, Any]:
+    """The constant specification; its data come from `charts.draws`."""
+    import altair as alt
+
+    from gradflow.app.charts import drawing
+    from gradflow.app.charts.drawing import FRAME, at, text_colour, words
+
+    dot, median, label, kind, tick = drawing.marks("dots", "medians", "labels", "kinds", "ticks")
+    across = alt.X(
+        "x:Q",
+        axis=None,
+        scale=alt.Scale(domain=[0, 1], range=[alt.expr("left"), alt.expr("right")], nice=False, padding=0),
+    )
+    middle = f"{TOP} + {ROW} * datum.row + 34"
+    colour, shape = alt.Color("color:N", scale=None), alt.Shape("shape:N", scale=None)
+    hover = alt.selection_point(
+        name="hover", fields=["draw"], nearest=True, on="pointerover, touchstart", clear="pointerout"
+    )
+    layers = (
+        tick.mark_rule(color=GREY, opacity=0.25).encode(across, y=at(f"{TOP}"), y2=at("bottom")),
+        tick.mark_text(
+            fontSize=13, baseline="top", color=text_colour(GREY), align=alt.expr("datum.x == 1 ? 'right' : 'center'")
+        ).encode(across, y=at("bottom + 7"), text="words:N"),
+        FRAME.mark_rule(color=GREY, strokeWidth=2, strokeDash=[6, 4]).encode(
+            alt.X("reference:Q", axis=None), y=at(f"{TOP}"), y2=at("bottom")
+        ),
+        median.mark_rule(strokeWidth=3, color=GREY).encode(
+            across, y=at(f"{middle} - 17"), y2=at(f"{middle} + 17"), color=colour
+        ),
+        dot.mark_point(
+            filled=True, opacity=0.75, tooltip=alt.expr("''"), size=alt.expr("datum.draw == shown ? 170 : 85")
+        )
+        .encode(across, y=at(f"{middle} + datum.offset"), color=colour, shape=shape)
+        .add_params(hover),
+        *(
+            label.mark_text(fontSize=14, fontWeight="bold", align="left", limit=alt.expr("right"), **how).encode(
+                x=at("0"), y=at(f"{TOP} + {ROW} * datum.row + 8"), text="label:N"
+            )
+            for how in (drawing.HALO, {"color": text_colour(GREY)})
+        ),
+        words("0", at("8"), "title", align="left", limit=alt.expr("right")),
+        kind.mark_point(filled=True, opacity=1, size=85).encode(
+            x=at("6 + beside * datum.k"), y=at("29"), color=colour, shape=shape
+        ),
+        kind.mark_text(fontSize=13, fontWeight="bold", align="left", color=text_colour("datum.color")).encode(
+            x=at("16 + beside * datum.k"), y=at("29"), text="kind:N"
+        ),
+        words("(left + right) / 2", at("bottom + 34"), "axis", size=14, limit=alt.expr("right")),
+        drawing.read_out("bottom + 54"),
+    )
+    said = "Draws of weights as dots, a row for each case, with the median of each kind; the text beside it says it."
+    return drawing.specification((layers,), LAYOUT, TOP + 6 * ROW + 66, said)

@@ -1,6 +1,6 @@
 """A feed-forward net, layer by layer from the top down: what is sent back, what it meets, and their product."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,3 +60,8 @@ def say(net: "LayerGradients") -> str:
         f"The bottom layer's gradient is {number(terms[0])}, {number(terms[0] - terms[-1])} of the top one's. A layer "
         f"down multiplies ‖δ‖ by {number(each[0])} and ‖dC/dW‖ by {number(each[1])}.{why}"
     )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    return line.specification("layers below the top", "The gradient of each layer of a net; the text under it says it.")

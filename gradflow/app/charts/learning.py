@@ -1,5 +1,7 @@
 """The loss while networks learn to recall, beside the loss of knowing nothing."""
 
+from typing import Any
+
 import numpy as np
 
 from gradflow.app.charts import line
@@ -36,3 +38,11 @@ def data(losses: dict[str, np.ndarray], chance: float, points: int) -> Tables:
         lit=-1,
         words=[],
     )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    from gradflow.app.training import CHUNK
+
+    each = {"labelExpr": f"datum.value * {CHUNK}", "tickMinStep": 1, "tickCount": 6}
+    return line.specification("step of training", "The loss of each network by step; the text beside it says it.", each)

@@ -307,6 +307,13 @@ def _kept_words(measurement, kept, domain):
     }
 
 
+def specification(image: bool = False, large: bool = False) -> dict[str, Any]:
+    """The constant Vega-Lite specification; see `overview_panels`."""
+    from gradflow.app.charts import overview_panels
+
+    return overview_panels.specification(image, large)
+
+
 def say(measurement: Measurement, view: View) -> str:
     """What the picture shows, in a sentence or two with numbers."""
     row, t = measurement.log_row, measurement.t

@@ -1,5 +1,7 @@
 """What truncated backpropagation through time leaves out, by the lag at which it stops."""
 
+from typing import Any
+
 import numpy as np
 
 from gradflow.app.charts import base, line
@@ -33,3 +35,9 @@ def say(measurement: Measurement) -> str:
     if not told:
         return "There is nothing to truncate."
     return f"What is missing of the gradient at t = {measurement.t}, going back a few lags only: {', '.join(told)}."
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    said = "The part of the gradient that truncation leaves out; the text beside it says it."
+    return line.specification("lags kept", said)

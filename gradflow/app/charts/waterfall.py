@@ -7,12 +7,13 @@ only there does one see signed numbers add up. Its unit is a power of ten, which
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREY, RED, Domain, Tables
+from gradflow.app.charts.base import BLUE, GREY, RED, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, Domain, Tables
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View, place
 from gradflow.cells import CELLS
@@ -218,3 +219,81 @@ def say(measurement: Measurement, view: View) -> str:
     near = rows[FIRST - 1][2] if len(rows) > FIRST + 1 else None
     rest = f"; the nearest {FIRST} copies alone give {signed(near, top, False)}" if near is not None else ""
     return f"The terms of {entry_name(measurement, view)} add up to {signed(rows[-1][2], top, False)}{rest}."
+
+
+# ---------------------------------------------------------------------------------------------- specification
+
+BARS = FIRST + 3  # a dozen, the others, the end, and for norms what they cancel to
+LAYOUT = {
+    **WHOLE_LAYOUT,
+    "bottom_value": "data('frame')[0].floor",
+    "top_value": "data('frame')[0].ceiling",
+    "glyph": "6.8",  # px, of a bold letter of 13 px
+    "upright": "column < glyph * data('frame')[0].longest",  # else the numbers would run into each other
+    "head": "upright ? 10 + glyph * data('frame')[0].longest : 3 * glyph",  # px, kept free over the highest bar
+    "bar": "0.7 * right / data('frame')[0].bars",
+    "bars": "data('frame')[0].bars",
+    "lit": "data('frame')[0].lit",
+    "column": "right / bars",
+}
+LARGE = {"glyph": "8.5"}  # of larger letters
+
+
+def specification(large: bool = False) -> dict[str, Any]:
+    """The constant Vega-Lite specification; large: for larger letters."""
+    import altair as alt
+
+    from gradflow.app.charts import drawing
+    from gradflow.app.charts.drawing import FRAME, at
+
+    bar, link = drawing.marks("bars", "links")
+    panel = drawing.panel(
+        WHOLE._replace(top="top + head"),
+        [alt.expr("bottom_value"), alt.expr("top_value")],
+        x_end="bars - 0.5",
+        x_axis={
+            "labels": False,  # each bar has its name under it, which an axis may thin out
+            "values": list(range(BARS)),
+            "titlePadding": 26,
+        },
+        tickCount=6,
+        grid=True,
+        labelExpr="format(datum.value * pow(10, data('frame')[0].unit), '~g')",
+    )
+    colour = alt.Color("color:N", scale=None)
+    layers = (
+        panel,
+        drawing.light(WHOLE, "column"),
+        FRAME.mark_rule(color=GREY, strokeWidth=1.5).encode(x=at("0"), x2=at("right"), y=alt.datum(0)),
+        link.mark_rule(color=GREY, strokeDash=[2, 2]).encode(x="x:Q", x2="x2", y="y:Q"),
+        bar.mark_bar(orient="vertical", width=alt.expr("bar"), opacity=0.9).encode(
+            x="x:Q", y="start:Q", y2="stop", color=colour
+        ),
+        bar.mark_rule(color=GREY, strokeWidth=4).encode(x="left:Q", x2="right", y="kept:Q"),
+        *(
+            bar.mark_text(
+                fontSize=13,
+                fontWeight="bold",
+                angle=alt.expr("upright ? -90 : 0"),
+                align=alt.expr("upright ? (datum.down ? 'right' : 'left') : 'center'"),
+                baseline=alt.expr("upright ? 'middle' : datum.down ? 'top' : 'bottom'"),
+                yOffset=alt.expr("datum.down ? 5 : -5"),
+                **how,
+            ).encode(x="x:Q", y="label:Q", text="words:N")
+            for how in (drawing.HALO, {"color": drawing.text_colour("datum.color")})
+        ),
+        bar.mark_text(
+            fontSize=13,
+            angle=alt.expr("narrow ? -60 : 0"),
+            align=alt.expr("narrow ? 'right' : 'center'"),
+            baseline=alt.expr("narrow ? 'middle' : 'top'"),
+            color=drawing.text_colour(GREY),
+        ).encode(x="x:Q", y=at("bottom + 10"), text="name:N"),
+        *drawing.headings(),
+        bar.mark_bar(orient="vertical", width=alt.expr("column"), fillOpacity=0, tooltip=alt.expr("datum.said")).encode(
+            x="x:Q", y=at("top"), y2=at("bottom")
+        ),
+    )
+    return drawing.specification(
+        (layers,), LAYOUT | (LARGE if large else {}), WHOLE_HEIGHT, "The sum, term by term; the text below says it."
+    )

@@ -4,7 +4,7 @@ A panel is a pair of scales whose ranges are expressions of the view's width, so
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 
@@ -17,14 +17,11 @@ from gradflow.app.charts.base import (
     ORANGE,
     RED,
     TEXT_COLOURS,
+    Panel,
 )
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
-LIGHT = {  # signals of every chart with a lag axis: the lag under the pointer, or else the chosen one
-    "lit": "isValid(hover.lag) && hover.lag[0] < length(data('columns')) ? hover.lag[0] : data('frame')[0].lit",
-    "lit_size": ("15", "12"),
-}
 _DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
 POWER = (  # a whole exponent as 10⁻²⁰
     "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
@@ -54,28 +51,6 @@ def marks(*datasets: str) -> list[Marks]:
 
 
 FRAME, COLUMN = marks("frame", "columns")  # one row for the whole view; one row a lag, for the pointer
-
-
-class Panel(NamedTuple):
-    """A rectangle inside the view; its edges are signals or expressions in px."""
-
-    title: str
-    left: str
-    right: str
-    top: str
-    bottom: str
-    head: int = 8  # px, from its title to its upper edge
-
-
-WHOLE = Panel("", "zero", "right", "top", "bottom")  # one panel that fills the view
-WHOLE_LAYOUT = {
-    "zero": "0",
-    "right": "width - 10",
-    "top": ("48", "66"),
-    "bottom": ("378", "362"),
-    "narrow": ("false", "true"),
-}
-WHOLE_HEIGHT = 430  # px
 
 
 def at(expression: str) -> Any:

@@ -4,11 +4,11 @@ from typing import Any
 
 import altair as alt
 
-from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED
+from gradflow.app.charts import drawing
+from gradflow.app.charts.base import BLUE, GREY, LIGHT, ORANGE, RED, Panel
+from gradflow.app.charts.drawing import FRAME, POWER, at, text_colour, words, words_over_lines
 from gradflow.app.charts.heatmap import VIRIDIS
 from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_LAYOUTS, RIGHT
-from gradflow.app.charts.specs import base
-from gradflow.app.charts.specs.base import FRAME, LIGHT, POWER, Panel, at, text_colour, words, words_over_lines
 
 HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
@@ -44,14 +44,14 @@ LARGE = {  # what moves to make room for larger letters
     "sums_bottom": ("170", "420"),
     **IMAGE_LAYOUTS[True].signals(),
 }
-TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = base.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
+TERM, SUM, ODD, LETTER, KEPT, FRONT, CHAIN = drawing.marks("terms", "sums", "odd", "letters", "kept", "front", "chains")
 GHOST: dict[str, Any] = {"color": GREY, "strokeWidth": 3, "opacity": 0.55}
 
 
 def _terms(hover):
     return (
-        base.log_panel(TERMS).add_params(hover),  # once: the panels share one view
-        base.light(TERMS, "half_column"),
+        drawing.log_panel(TERMS).add_params(hover),  # once: the panels share one view
+        drawing.light(TERMS, "half_column"),
         KEPT.mark_line(**GHOST).encode(x="lag:Q", y="term:Q"),
         *(
             CHAIN.mark_line(color=colour, strokeWidth=2.5, strokeDash=dash).encode(x="lag:Q", y=f"{field}:Q")
@@ -80,8 +80,8 @@ def _terms(hover):
 
 def _sums():
     return (
-        base.log_panel(SUMS),
-        base.light(SUMS, "half_column"),
+        drawing.log_panel(SUMS),
+        drawing.light(SUMS, "half_column"),
         KEPT.mark_line(**GHOST).encode(x="lag:Q", y="sum:Q"),
         SUM.mark_line(strokeJoin="round", color=GREY, strokeWidth=2, strokeDash=[2, 3]).encode(x="lag:Q", y="norms:Q"),
         SUM.mark_line(strokeJoin="round", color=BLUE, strokeWidth=4).encode(x="lag:Q", y="sum:Q"),
@@ -108,15 +108,15 @@ def _strips(image):
         )
     ]
     return (
-        base.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
+        drawing.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
         *([_image(STRIPS, "strips")] if image else []),
-        base.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
+        drawing.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
         *strips,
         LETTER.mark_text(fontSize=13, color=text_colour(GREY), opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
         ),
         words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left"),
-        base.read_out("read_out - 6"),
+        drawing.read_out("read_out - 6"),
     )
 
 
@@ -144,11 +144,11 @@ def _map(image):
         tickCount=3,
     )
     colours = alt.Scale(domain=[alt.expr("low"), alt.expr("high")], range=list(VIRIDIS))
-    scales = base.panel(MAP, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
+    scales = drawing.panel(MAP, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
     return (
         scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)),
         *([_image(MAP, "map")] if image else []),
-        base.light(MAP, "column"),
+        drawing.light(MAP, "column"),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
@@ -164,8 +164,8 @@ def _map(image):
     )
 
 
-def spec(image: bool = False, large: bool = False) -> dict[str, Any]:
-    """The constant Vega-Lite specification of the whole picture; its data come from `charts.picture`.
+def specification(image: bool = False, large: bool = False) -> dict[str, Any]:
+    """The constant Vega-Lite specification of the whole picture; its data come from `overview`.
 
     Args:
         image: draw map and gates inside, for a file; on the page they lie under the canvas.
@@ -175,10 +175,10 @@ def spec(image: bool = False, large: bool = False) -> dict[str, Any]:
         dict without data.
     """
     layers = (
-        (*_terms(base.hovering()), base.columns(TERMS, "half_column")),
-        (*_sums(), base.columns(SUMS, "half_column")),
+        (*_terms(drawing.hovering()), drawing.columns(TERMS, "half_column")),
+        (*_sums(), drawing.columns(SUMS, "half_column")),
         _strips(image),
-        (*_map(image), base.columns(LOWER, "column")),
+        (*_map(image), drawing.columns(LOWER, "column")),
     )
     said = "Terms of the gradient by lag, their running sum, the gates, the terms at all times; the text below says it."
-    return base.specification(layers, LAYOUT | (LARGE if large else {}), HEIGHT, said)
+    return drawing.specification(layers, LAYOUT | (LARGE if large else {}), HEIGHT, said)

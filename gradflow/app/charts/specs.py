@@ -1,0 +1,33 @@
+"""The constant specifications, built by Altair and kept as files beside the charts; see `charts.specification`.
+
+To be written anew, by `python -m gradflow.app.charts.specs`, whenever a specification is changed: a page that only
+reads them needs neither Altair nor the seconds and the memory that building takes.
+"""
+
+import json
+from typing import Any
+
+from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, truncation, waterfall
+from gradflow.app.charts.drawing import enlarged
+
+
+def every_specification() -> dict[str, dict[str, Any]]:
+    """name of a file -> specification."""
+    shown = {name: chart.specification() for name, chart in CHARTS.items()}
+    return {
+        **shown,
+        **{f"{name}_on_stage": enlarged(spec) for name, spec in shown.items()},
+        "terms_on_stage": enlarged(overview.specification(large=True)),
+        "entry_on_stage": enlarged(waterfall.specification(large=True)),
+        "terms_in_file": overview.specification(image=True),
+        "truncation": truncation.specification(),
+        "clipping": clipping.specification(),
+        "layers": layers.specification(),
+        "learning": learning.specification(),
+        "draws": draws.specification(),
+    }
+
+
+if __name__ == "__main__":
+    for name, spec in every_specification().items():
+        (BUILT / f"{name}.json").write_text(json.dumps(spec, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
