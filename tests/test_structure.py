@@ -28,6 +28,7 @@ LIBRARY = (
     "engine.backward",
     "engine.emitters",
     "engine.contractions",
+    "engine.lag_by_lag",
     "engine.unscaled",
     "engine.schedule",
     "engine.reference",

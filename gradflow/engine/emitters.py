@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.engine.backward import CotangentBlock, cotangent_block, delta_of, sweep, vjp_step
+from gradflow.engine.backward import (
+    CotangentBlock,
+    Inflow,
+    cotangent_block,
+    delta_of,
+    inflow_block,
+    sweep,
+    vjp_step,
+)
 from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
@@ -73,14 +81,43 @@ def largest_exponent(mantissa: jax.Array, exponent: jax.Array, axis: int) -> jax
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
     """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
+    return _deltas(tape, cotangent_block(tape.cotangents, t, 1), cell_path_only)
 
+
+@partial(jax.jit, static_argnames="cell_path_only")
+def total_deltas(tape: Tape, starts: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
+    """Σ_t δ(t, s), as `deltas`: one cost goes back that all others join; no gradient passes `starts`, bool[T]."""
+    dC_dh, exponent, _ = tape.cotangents
+    exponent = jnp.where(jnp.any(dC_dh != 0, axis=1), exponent, ZERO_EXPONENT)
+    block = inflow_block(Inflow(dC_dh[..., None], exponent[:, None]), jnp.array([len(dC_dh) - 1]))
+    return _deltas(tape._replace(starts=starts), block, cell_path_only)
+
+
+def _deltas(tape, block, cell_path_only):
     def emit(s, delta, state):
         delta, own = normalise(delta, axis=1)
         return delta, jnp.sqrt(jnp.sum(delta**2, axis=1)), own[:, 0] + state.exponent[None]
 
-    block = cotangent_block(tape.cotangents, t, 1)
     emitted = sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
     return [a[..., 0] for a in emitted]
+
+
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
+def block_state_norms(tape: Tape, low: jax.Array, *, cell_path_only: bool, block_size: int) -> tuple[jax.Array, ...]:
+    """‖dC(t)/d carry_k(s)‖ of one block and of the step before, as two (mantissa, exponent), each [T(s), K, B]."""
+    block = cotangent_block(tape.cotangents, low, block_size)
+    back = vjp_step(tape, cell_path_only)
+
+    def step_back(s, ct):
+        before = back(s, ct)[1]
+        return jnp.stack(before), before
+
+    def norms(ct, exponent):  # [K, n, B]
+        mantissa, own = normalise(ct, axis=1)
+        return jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0] + exponent[None]
+
+    emit = lambda s, before, state: (*norms(jnp.stack(state.ct), state.exponent), *norms(before, state.exponent))
+    return sweep(tape, block, step_back, emit, by_unit=cell_path_only)
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
