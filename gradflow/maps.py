@@ -68,20 +68,40 @@ class GradientMap:
         """
         check_selection(self._fwd.cell, weight, gate)
         terms = self._empty(horizon, -np.inf)
+        for low, by_step in self._by_step(weight, gate, len(terms)):
+            self._fill(terms, low, by_step)
+        return terms
+
+    def log_terms_by_copy(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """log ‖dC(t)/dW(s)‖_F, the same terms by the step s whose copy of W they are of.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f64[T, T] at [t, s]; −inf at an exact zero, so where s > t unless a layer above reads backwards; NaN in the
+            rows t ≥ `overflow`.
+        """
+        check_selection(self._fwd.cell, weight, gate)
+        terms = self._empty(None, -np.inf)
+        for low, by_step in self._by_step(weight, gate, len(terms)):
+            for t in range(max(low, 0), min(low + len(by_step), self._fwd.limit)):
+                terms[t, : by_step.shape[1]] = by_step[t - low]
+        return terms
+
+    def _by_step(self, weight, gate, steps):
+        """(low, log ‖dC(t)/dW(s)‖ of a block [t, s]) for all blocks."""
         names = Weights._fields if weight == "all" else (weight,)
         factors = {name: log_norm(self._fwd.tape.factors[name]) for name in names}
         gates = np.arange(self._fwd.tape.jacobians.preact.shape[2])
         gate_masks = {name: np.isin(gates, self._fwd.gate_index(name, gate)) for name in names}
 
         def log_norms(name, low, block):
-            """log ‖term(t, s)‖ of a block, [t, s]."""
-            reached = min(low + self._block_size, len(terms))  # no cost of the block reaches later steps
+            reached = self._reached(low, steps)
             norms = (np.asarray(a)[:, :reached] for a in norm_over_gates(*block, gate_masks[name]))
             return logs(*norms) + factors[name][:reached]
 
-        for low, block in self._blocks("norms", block_norms, len(terms), self._block_size):
-            self._fill(terms, low, norm_over_fields(weight, partial(log_norms, low=low, block=block)))
-        return terms
+        for low, block in self._blocks("norms", block_norms, steps, self._block_size):
+            yield low, norm_over_fields(weight, partial(log_norms, low=low, block=block))
 
     def log_sums(self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None) -> np.ndarray:
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
@@ -101,7 +121,7 @@ class GradientMap:
             for low, (*norms, total, exponent) in self._blocks(name, block_sums, len(sums), block_size, factors):
                 times = slice(max(low, 0), min(low + block_size, len(sums)))
                 sums[times] = logs(total, exponent).T[times.start - low : times.stop - low]
-                if block_size == self._block_size and (kept := self._cache.results("norms")) is not None:
+                if norms and block_size == self._block_size and (kept := self._cache.results("norms")) is not None:
                     kept[low] = norms
             return log_total(sums[:, self._fwd.gate_index(name, gate)])
 
@@ -301,6 +321,10 @@ class GradientMap:
     def _block_size(self):
         steps, *_, n = self._fwd.tape.jacobians.preact.shape
         return choose_block_size(n, steps)
+
+    def _reached(self, low, steps):
+        """How many steps the costs of a block can reach: none beyond its last t."""
+        return min(low + self._block_size, steps)
 
     def _blocks(self, question, function, steps, block_size, *arguments, **static):
         where = {"cache": self._cache, "question": question, "mesh": self._mesh}

@@ -29,11 +29,13 @@ LIBRARY = (
     "engine.emitters",
     "engine.contractions",
     "engine.lag_by_lag",
+    "engine.stack",
     "engine.unscaled",
     "engine.schedule",
     "engine.reference",
     "lags",
     "maps",
+    "network",
     "feedforward",
 )
 APPLICATION = (

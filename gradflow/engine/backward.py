@@ -154,7 +154,13 @@ def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> 
 def inflow_block(inflow: Inflow, times: jax.Array) -> CotangentBlock:
     """What comes in by and by, and nothing before."""
     nothing = jnp.zeros(inflow.dC_dh.shape[1:], inflow.dC_dh.dtype)
-    return CotangentBlock(times, nothing, jnp.full(len(times), ZERO_EXPONENT), inflow)
+    return CotangentBlock(times, nothing, jnp.full(len(times), ZERO_EXPONENT, jnp.int32), inflow)
+
+
+def total_inflow(cotangents: Cotangents) -> Inflow:
+    """The gradients of all costs, as one cost's, [T, n, 1]."""
+    dC_dh, exponent, _ = cotangents
+    return Inflow(dC_dh[..., None], jnp.where(jnp.any(dC_dh != 0, axis=1), exponent, ZERO_EXPONENT)[:, None])
 
 
 def slice_times(a: jax.Array, low: jax.Array, block_size: int) -> jax.Array:

@@ -102,7 +102,7 @@ def window_deltas(tape: Tape, lags: jax.Array, *, cell_path_only: bool) -> tuple
         return scaled(total, own) + scaled(delta, exponent), top
 
     nothing = jnp.zeros((len(tape.jacobians.preact), *tape.jacobians.preact.shape[2:]), tape.jacobians.preact.dtype)
-    empty = nothing, jnp.full(len(nothing), ZERO_EXPONENT)
+    empty = nothing, jnp.full(len(nothing), ZERO_EXPONENT, jnp.int32)
     total, exponent = _sweep(tape, lags, update, empty, cell_path_only)
     mantissa, own = normalise(total, axis=2)
     return mantissa, jnp.sqrt(jnp.sum(mantissa**2, axis=2)), own[..., 0] + exponent[:, None]
