@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
     from gradflow.maps import gradient_map as gradient_map
     from gradflow.maps import gradient_maps as gradient_maps
     from gradflow.maps import states as states
+    from gradflow.network import LayerMap as LayerMap
+    from gradflow.network import Network as Network
+    from gradflow.network import network_map as network_map
     from gradflow.weights import Weights as Weights
 
 _HOMES = {
@@ -30,11 +33,14 @@ _HOMES = {
     "GradientMap": "maps",
     "LagTerms": "lags",
     "LayerGradients": "feedforward",
+    "LayerMap": "network",
+    "Network": "network",
     "Weights": "weights",
     "gradient_map": "maps",
     "gradient_maps": "maps",
     "lag_terms": "lags",
     "layer_gradients": "feedforward",
+    "network_map": "network",
     "states": "maps",
 }
 __all__ = list(_HOMES)
