@@ -137,7 +137,8 @@ function rows(columns) {
 
 function resize(picture) {
   const width = picture.chart.clientWidth;
-  if (!picture.view || !width || width === picture.width) return;
+  picture.root.closest(".st-key-picture")?.style.setProperty("--drawn", `${picture.width}px`); // paper has another width
+  if (!picture.view || !width || width === picture.width || matchMedia("print").matches) return;
   picture.width = width;
   picture.view.width(width).resize().runAsync();
 }
