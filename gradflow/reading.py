@@ -29,6 +29,7 @@ REACH = 0.9  # of the terms' total size
 CHAOTIC = 0.01  # a change of the weights in their last digits moves a step by so much of its size: chaos, and
 NEAR_CHAOS = 0.0005  # where rounding may move the gradient by some per cent
 ROUNDING = 1e-5  # a change of a logarithm over all rows that is no larger may be rounding alone
+LOST = 1e7  # a larger change from one lag to the next: what is left may be the rounding of what is gone, in float32
 MOVES = 2.0  # what terms meet is named where it changes by this factor in all
 
 WORDS = {  # what the sentences say, with both edges of each
@@ -436,6 +437,8 @@ def _jump(text, delta):
     if len(delta) < FEWEST or np.abs(steps).max() < math.log(STEADY_HALF):
         return ""
     lag = int(np.argmax(np.abs(steps))) + 1
+    if abs(steps[lag - 1]) > math.log(LOST):
+        return f"δ jumps by more than seven decades at lag {text.claim('decades', lag)}"
     text.claim("cliff", (lag, _exp(float(steps[lag - 1]))))
     return f"δ jumps by ×{number(float(steps[lag - 1]))} at lag {lag}"
 

@@ -34,7 +34,7 @@ FLOAT32 = np.finfo(np.float32)
 KINDS = {
     *("pace", "pace_near", "pace_far", "term_pace", "regime", "settles", "fades", "grows", "explodes", "power", "sum"),
     *("sum_rate", "sum_rate_by_error", "reach", "far_share", "cancels", "coherence", "zero_lags", "only_lag", "silent"),
-    *("no_target", "underflow", "overflow", "chaotic", "near_chaos", "cliff", "top_lag"),
+    *("no_target", "underflow", "overflow", "chaotic", "near_chaos", "cliff", "decades", "top_lag"),
     "log_change",
 }
 GROWTH_WORDS = {  # the word a sentence uses -> the shapes it is true of
@@ -274,6 +274,7 @@ class Measured:
     own: Rows
     overflow: int | None
     underflow: int | None
+    _changes: dict = field(default_factory=dict)  # nudge -> what it moves at each step
 
     @cached_property
     def network(self):
@@ -326,15 +327,18 @@ class Measured:
 
         The second is what rounding does: a ReLU network without biases is homogeneous, so that the first finds nothing.
         """
-        h, found = self.network.h[1 : last + 2], []
-        noise = np.random.default_rng(0).standard_normal(np.shape(self.problem["weights"][1]))
-        for each in (nudge, nudge * noise):
-            change = Network(**self.problem, horizon=last + 1, nudge=each).h[1:] - h
-            size = np.linalg.norm(h, axis=1)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ratio = np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0)
-            found.append(float(np.nanmax(ratio, initial=0)))
-        return found
+        if nudge not in self._changes:
+            noise = np.random.default_rng(0).standard_normal(np.shape(self.problem["weights"][1]))
+            self._changes[nudge] = [self._change(each) for each in (nudge, nudge * noise)]
+        return [float(np.nanmax(change[: last + 1], initial=0)) for change in self._changes[nudge]]
+
+    def _change(self, nudge):
+        """‖Δh‖/‖h‖ at each step when W_hh is multiplied by 1 + nudge."""
+        h = self.network.h[1:]
+        change = Network(**self.problem, horizon=self.horizon, nudge=nudge).h[1:] - h
+        size = np.linalg.norm(h, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0)
 
     @cached_property
     def sensitive(self):
@@ -583,6 +587,11 @@ def _cliff(value, rows):
     return (top, math.exp(steps[top - 1])), bool(right)
 
 
+def _decades(value, rows):
+    here = rows.log_delta[value] - rows.log_delta[value - 1]
+    return here, judged(True, above(abs(here), 7 * math.log(10)))
+
+
 def _top_lag(value, rows):
     lag, share = value
     top = int(np.argmax(rows.shares >= 0.99 * rows.shares.max()))
@@ -616,6 +625,7 @@ _CLAIMS = {
         np.flatnonzero(np.isfinite(rows.log_terms)).tolist() == [value],
     ),
     "cliff": _cliff,
+    "decades": _decades,
     "top_lag": _top_lag,
 }
 

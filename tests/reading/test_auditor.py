@@ -169,6 +169,21 @@ def test_a_unit_that_never_mixes_may_be_all_that_is_left():
     assert np.ptp(seen.own.log_terms[130:171]) < 6  # ×0.88 a step: by the other unit alone it would be ×0.12
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        "reset=0.99&update=0.85&gain=10.076&input_gain=0.43&horizon=256&write_every=22&seed=814&weight=bias_ih",
+        "reset=0.23&update=0.16&gain=9.476&input_gain=1.91&horizon=149&write_every=30&sequence=impulse&seed=967&weight=all",
+    ],
+)
+def test_no_number_is_given_to_a_change_in_which_no_digit_is_left(link):
+    """Of a saturated GRU's h(s−1) and new, which are alike to the last digit, δ is the rounding of their difference."""
+    reading, found, _ = audit_scenario(parse(dict(parse_qsl(f"cell=gru&init=identity&{link}")))[0])
+    said = dict(reading.claims)
+    assert "cliff" not in said and f"by more than seven decades at lag {said['decades']}" in reading.verdict
+    assert not [one for one in found if one.kind in said and one.ok in (False, "rounding")]
+
+
 def test_where_a_state_underflows_no_law_of_the_sum_is_told():
     """A ReLU network after an impulse: from step 249 on its states are 1e-38 and flushed one by one."""
     said, false, _ = judged_of(

@@ -422,6 +422,14 @@ class TestVerdict:
         assert claimed(found)["cliff"] == (30, pytest.approx(1e-3))
         assert "multiply the error δ by 1.00; δ jumps by ×0.00100 at lag 30" in found.verdict
 
+    @pytest.mark.parametrize("sign", [-1, 1])
+    def test_a_cliff_beyond_all_digits_has_no_number(self, sign):
+        row = geometric(1.0, 40)
+        row[30:] += sign * math.log(2e7)
+        found = reading_of(row)
+        assert claimed(found)["decades"] == 30 and "cliff" not in claimed(found)
+        assert "; δ jumps by more than seven decades at lag 30" in found.verdict
+
     def test_writes_carry_everything(self):
         found = reading_of(write_gate())
         assert "88 lags are exact zeros, and lag 11 holds most of the terms' size, 90 %." in found.verdict
