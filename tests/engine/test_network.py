@@ -154,6 +154,21 @@ def test_float32_is_right_where_one_layer_forgets_and_another_remembers(torch, s
     assert (min(smallest[4:]) < -120) == (scales[1] < scales[0])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_wide_layers(torch, cell):
+    """Sizes at which products take their other layouts, in float32, of the last of 20 times."""
+    network, inputs, carry = draw(cell, (70, 132, 5), 1, steps=20, scales=(0.1, 0.1, 0.5))
+    answer = Answer(torch, network, inputs, carry, [19])
+    single = lambda a: np.asarray(a, np.float32)
+    layers = [tuple(gf.Weights(*map(single, weights)) for weights in layer) for layer in network.layers]
+    maps = gf.network_map(gf.Network(cell, layers), single(inputs), single(answer.cotangents), carry=carry)
+    for k, d, gmap in each_of(maps):
+        for weight in ("weight_ih", "weight_hh"):
+            expected = oracle.log_norm(answer.terms(k, d)[weight])[0]
+            assert_logs(gmap.log_terms_by_copy(weight)[19], expected, atol=5e-5)
+
+
 def test_the_top_layer_alone_is_a_gradient_map():
     """Of float32 at more than one block, with the states of the layer below as its inputs."""
     network, inputs, carry = draw("lstm", (5, 6), 1, steps=150)
