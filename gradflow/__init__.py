@@ -25,9 +25,15 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
     from gradflow.network import LayerMap as LayerMap
     from gradflow.network import Network as Network
     from gradflow.network import network_map as network_map
+    from gradflow.pytorch import Watch as Watch
+    from gradflow.pytorch import watch as watch
+    from gradflow.recording import BatchReading as BatchReading
+    from gradflow.recording import Recording as Recording
+    from gradflow.recording import load as load
     from gradflow.weights import Weights as Weights
 
 _HOMES = {
+    "BatchReading": "recording",
     "CELLS": "cells",
     "Cell": "cells",
     "GradientMap": "maps",
@@ -35,13 +41,17 @@ _HOMES = {
     "LayerGradients": "feedforward",
     "LayerMap": "network",
     "Network": "network",
+    "Recording": "recording",
+    "Watch": "pytorch",
     "Weights": "weights",
     "gradient_map": "maps",
     "gradient_maps": "maps",
     "lag_terms": "lags",
     "layer_gradients": "feedforward",
+    "load": "recording",
     "network_map": "network",
     "states": "maps",
+    "watch": "pytorch",
 }
 __all__ = list(_HOMES)
 

@@ -36,6 +36,8 @@ LIBRARY = (
     "lags",
     "maps",
     "network",
+    "recording",
+    "pytorch",
     "feedforward",
 )
 APPLICATION = (

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from gradflow.engine.backward import (
@@ -19,8 +17,8 @@ from gradflow.engine.backward import (
     vjp_step,
 )
 from gradflow.engine.forward import Tape
-from gradflow.engine.recurrent_product import index_step
-from gradflow.engine.scaling import ZERO_EXPONENT, dot, normalise, power_of_two
+from gradflow.engine.recurrent_product import index_step, transposed_product
+from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
 
 
 def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
@@ -66,14 +64,11 @@ def emit_outflow(tape: Tape, rows: tuple[int, ...]) -> Callable:
 
     No rows: nothing.
     """
-    weight_ih: Any = tape.weights.weight_ih
+    apply_weight_ih_T = transposed_product(tape.weights.weight_ih, tape.jacobians, rows)
 
     def emit(s, delta, state):
-        W = weight_ih if weight_ih.ndim == 2 else index_step(weight_ih, s)
-        delta_x, exponent = normalise(delta[np.array(rows)].reshape(len(W), -1), axis=0)
-        dC_dx, own = normalise(dot(W.T, delta_x), axis=0)
-        exponent = (exponent + own)[0] + state.exponent
-        return dC_dx, jnp.where(jnp.any(dC_dx != 0, axis=0), exponent, ZERO_EXPONENT)
+        dC_dx, own = normalise(apply_weight_ih_T(s, delta, state.ct), axis=0)
+        return dC_dx, jnp.where(jnp.any(dC_dx != 0, axis=0), own[0] + state.exponent, ZERO_EXPONENT)
 
     return emit if rows else lambda s, delta, state: ()
 

@@ -40,38 +40,18 @@ def draw(cell, sizes, directions, steps=STEPS, scales=None, seed=0):
     return gf.Network(cell, layers), rng.normal(size=(steps, INPUTS)), carry
 
 
-class Answer:
-    """Every dC(t)/dW(s) of every layer and direction by autograd, and dC(t)/dy(t)."""
+def costs(outputs):
+    return [(y.sin() * (t + 1)).sum() ** 2 for t, y in enumerate(outputs)]
 
-    def __init__(self, torch, network, inputs, carry, times=None):
-        self.torch, steps = torch, len(inputs)
-        in_time = lambda sequence, d: sequence[::-1] if d else sequence
-        self.copies = [[pytorch_layer.leaves(torch, w, steps) for w in layer] for layer in network.layers]
-        x, self.states = list(torch.tensor(inputs)), []
-        for copies, carries in zip(self.copies, carry, strict=True):
-            runs = [
-                in_time(pytorch_layer.run(torch, network.cell, own, in_time(x, d), tuple(map(torch.tensor, c))), d)
-                for d, (own, c) in enumerate(zip(copies, carries, strict=True))
-            ]
-            self.states.append(runs)
-            x = [torch.cat([state[0] for state in each]) for each in zip(*runs, strict=True)]
-        self.outputs = torch.stack(x)
-        self.costs = [(y.sin() * (t + 1)).sum() ** 2 for t, y in enumerate(x)]
-        self.cotangents = torch.stack(
-            [torch.autograd.grad(c, y, retain_graph=True)[0] for c, y in zip(self.costs, x, strict=True)]
-        )
-        self.times = range(steps) if times is None else times
 
-    def terms(self, layer, direction):
-        """Field -> [t, s, entries], s in the order of time; of `times` alone."""
-        by_field = pytorch_layer.terms(self.torch, [self.costs[t] for t in self.times], self.copies[layer][direction])
-        return {name: each[:, ::-1] if direction else each for name, each in by_field.items()}
+def answer_of(torch, network, inputs, carry, times=None):
+    return pytorch_layer.NetworkAnswer(torch, network, inputs, carry, costs, times)
 
 
 @pytest.fixture
 def solved(torch, cell, sizes, directions, float64):
     network, inputs, carry = draw(cell, sizes, directions)
-    answer = Answer(torch, network, inputs, carry)
+    answer = answer_of(torch, network, inputs, carry)
     maps = gf.network_map(network, torch.tensor(inputs), answer.cotangents, carry=carry)
     assert [len(layer) for layer in maps] == [directions] * len(sizes)
     return maps, answer
@@ -82,10 +62,10 @@ def each_of(maps):
 
 
 @every_network
-def test_terms_sums_and_totals(solved, cell, sizes, directions):
+def test_terms_sums_and_totals(torch, solved, cell, sizes, directions):
     maps, answer = solved
     top = np.concatenate([gmap.outputs for gmap in maps[-1]], axis=1)
-    np.testing.assert_allclose(top, answer.outputs.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(top, torch.stack(answer.outputs).detach().numpy(), rtol=1e-12)
     for k, d, gmap in each_of(maps):
         assert (gmap.layer, gmap.direction) == (k, d)
         by_field = answer.terms(k, d)
@@ -141,7 +121,7 @@ def test_float32_is_right_where_one_layer_forgets_and_another_remembers(torch, s
     network = gf.Network(network.cell, [tuple(gf.Weights(*map(single, w)) for w in layer) for layer in network.layers])
     inputs, carry = single(0.1 * inputs), [[tuple(map(single, c)) for c in layer] for layer in carry]
     wide = lambda a: np.asarray(a, float)
-    answer = Answer(torch, network, wide(inputs), [[tuple(map(wide, c)) for c in layer] for layer in carry], [t])
+    answer = answer_of(torch, network, wide(inputs), [[tuple(map(wide, c)) for c in layer] for layer in carry], [t])
     maps = gf.network_map(network, inputs, single(answer.cotangents.detach()), carry=carry)
     smallest = []
     for k, d, gmap in each_of(maps):
@@ -152,6 +132,21 @@ def test_float32_is_right_where_one_layer_forgets_and_another_remembers(torch, s
             smallest.append(expected.min() / np.log(10))
     assert min(smallest[:4]) > -30  # below; above, of the top layer's four fields:
     assert (min(smallest[4:]) < -120) == (scales[1] < scales[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_wide_layers(torch, cell):
+    """Sizes at which products take their other layouts, in float32, of the last of 20 times."""
+    network, inputs, carry = draw(cell, (70, 132, 5), 1, steps=20, scales=(0.1, 0.1, 0.5))
+    answer = answer_of(torch, network, inputs, carry, [19])
+    single = lambda a: np.asarray(a, np.float32)
+    layers = [tuple(gf.Weights(*map(single, weights)) for weights in layer) for layer in network.layers]
+    maps = gf.network_map(gf.Network(cell, layers), single(inputs), single(answer.cotangents), carry=carry)
+    for k, d, gmap in each_of(maps):
+        for weight in ("weight_ih", "weight_hh"):
+            expected = oracle.log_norm(answer.terms(k, d)[weight])[0]
+            assert_logs(gmap.log_terms_by_copy(weight)[19], expected, atol=5e-5)
 
 
 def test_the_top_layer_alone_is_a_gradient_map():
