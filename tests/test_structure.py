@@ -55,6 +55,7 @@ APPLICATION = (
     "export",
     "charts",
     "frame",
+    "recorded",
     "frame_route",
     "first_view",
     "errors",

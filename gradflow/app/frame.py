@@ -92,17 +92,34 @@ def frame(request: Request) -> dict[str, Any]:
     axes = _axes(request, chart, measurement, kept)
     # a sweep of the horizon draws into its widest frame
     steps = MAX_HORIZON if request.playing == "horizon" else len(measurement.cost)
-    fields = {"dark": request.dark, "horizon": steps} | ({} if request.revealed else HIDDEN_TEXT)
+    sentence = _sentence(request, measurement)
+    return drawn(
+        measurement, view, kept, axes, sentence, request.dark, steps, request.revealed, request.playing is not None
+    )
+
+
+def drawn(
+    measurement: Measurement,
+    view: View,
+    kept: Measurement | None,
+    axes: base.Domain,
+    sentence: str,
+    dark: bool,
+    steps: int,
+    revealed: bool = True,
+    swept: bool = False,
+) -> dict[str, Any]:
+    """A measurement as `frame` returns it; steps: of the lag axis; swept: its frame is that of a whole sweep."""
+    chart = CHARTS[view.show]
+    fields = {"dark": dark, "horizon": steps} | ({} if revealed else HIDDEN_TEXT)
     tables = base.framed(chart.data(measurement, view, kept, axes), **fields)
-    if request.playing:
-        tables = base.swept(tables)
-    head, stop, rest = _sentence(request, measurement).partition(". ")
+    head, stop, rest = sentence.partition(". ")
     return {
         "broken": None,
         "sentence": [head + stop.strip(), rest],
-        "said": chart.say(measurement, view) if request.revealed else "",
+        "said": chart.say(measurement, view) if revealed else "",
         "unseen": not view.closer or (view.stage and view.show == "terms"),
-        "tables": packed(tables),
+        "tables": packed(base.swept(tables) if swept else tables),
         "images": overview.images(measurement, view, axes, steps) if view.show == "terms" else {},
         "axes": axes,
         "steps": steps,

@@ -1,5 +1,6 @@
 """The ways between the pages: links that bring along what a person has left on the other page."""
 
+import sys
 from collections.abc import Callable
 from html import escape
 
@@ -11,13 +12,22 @@ from gradflow.app.lessons import LESSONS as ALL
 from gradflow.app.url_codec import link_params
 
 EXPLORE, LESSONS = "gradflow/app/pages/explore.py", "gradflow/app/pages/lessons.py"
+NETWORK = "gradflow/app/pages/your_network.py"
+
+
+def recording() -> str | None:
+    """The file after `streamlit run app.py --`, which opens one page more; None where there is none."""
+    return next((each for each in sys.argv[1:] if not each.startswith("-")), None)
 
 
 def ways(here: str) -> None:
     """The name of the app, its pages, of which the open one is no link, and on the first view where to begin."""
     with st.container(horizontal=True, vertical_alignment="center", key="ways"):
         st.html("<b>gradflow</b>", width="content")
-        for title, script, link in (("Explore", EXPLORE, _explore), ("Lessons", LESSONS, _lessons)):
+        pages = [("Explore", EXPLORE, _explore), ("Lessons", LESSONS, _lessons)]
+        if recording():
+            pages.append(("Your network", NETWORK, _network))
+        for title, script, link in pages:
             if title == here:
                 st.html(f'<span aria-current="page">{escape(title)}</span>', width="content")
             else:
@@ -66,3 +76,7 @@ def _explore():
 
 def _lessons():
     return session.left("Lessons") or first_lesson()
+
+
+def _network():
+    return session.left("Your network")

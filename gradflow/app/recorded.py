@@ -1,0 +1,92 @@
+"""A person's own network: the recording that the app was started with, and what the page shows of it."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from gradflow.app.measurement import Measurement
+from gradflow.app.scenario import Scenario
+from gradflow.engine.compile_cache import keep_compiled
+from gradflow.reading import number
+from gradflow.recording import Recording, load
+
+
+def opened(path: str) -> Recording:
+    """The recording of a file, read again where the file has changed.
+
+    Raises:
+        ValueError: there is no such file, or it is no recording, in one sentence.
+    """
+    try:
+        changed = Path(path).stat().st_mtime_ns
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    return _opened(path, changed)
+
+
+@lru_cache(maxsize=1)
+def _opened(path, changed):
+    return load(path)
+
+
+@lru_cache(maxsize=8)
+def measure_layer(
+    recording: Recording, sequence: int, layer: int, direction: int, time: int, weight: str, gate: str
+) -> Measurement:
+    """What the page shows of one layer, at one time of one sequence.
+
+    Raises:
+        ValueError: the outputs that were recorded are not those of the weights; the direction has no lags.
+    """
+    keep_compiled()
+    gmap = recording.maps(sequence)[layer][direction]
+    scenario = Scenario(
+        cell=cell_of(recording), weight=weight, gate=gate
+    )  # which charts ask for cell, weight and gate alone
+    rows = scenario.rows
+    lags = gmap.lags(time)
+    return Measurement(
+        scenario=scenario,
+        t=time,
+        log_terms=gmap.log_terms(**rows),
+        log_sums=gmap.log_sums(**rows),
+        log_residual=gmap.log_residual,
+        cost=gmap.cost,
+        log_row=lags.log_terms(**rows),
+        log_partial=lags.log_partial_sums(**rows),
+        gates={name: gate.mean(axis=1) for name, gate in gmap.gates.items()},
+        labels=("",) * len(gmap.cost),
+        overflow=gmap.overflow,
+        underflow=gmap.underflow,
+        reading=gmap.read(time, **rows),
+        lags=lags,
+        gmap=gmap,
+    )
+
+
+def cell_of(recording: Recording) -> str:
+    """The name of its cell."""
+    cell = recording.network.cell
+    return cell if isinstance(cell, str) else cell.name
+
+
+def last_time(recording: Recording, sequence: int) -> int:
+    """The last time at which a gradient enters."""
+    entered = np.flatnonzero(np.any(np.asarray(recording.cotangents[sequence]) != 0, axis=1))
+    return int(entered[-1]) if len(entered) else len(recording.inputs[sequence]) - 1
+
+
+def by_layer(recording: Recording, sequence: int, time: int, weight: str) -> list[tuple[str, str, str, str, str]]:
+    """(layer, pace, lags that hold 90 %, share of the far half, gradient) of every layer with lags, as words."""
+    told = []
+    for k, directions in enumerate(recording.maps(sequence)):
+        for gmap in directions:
+            if gmap.causal:
+                reading = gmap.read(time, weight)
+                pace = f"×{number(np.log(reading.pace))}" if np.isfinite(reading.pace) else "none"
+                if not reading.pace_steady:
+                    pace = f"{pace}, not steady"
+                far = f"{100 * reading.far_share:.2g} %"
+                told.append((str(k + 1), pace, str(reading.memory), far, number(reading.log_sum)))
+    return told
