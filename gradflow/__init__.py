@@ -22,20 +22,36 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
     from gradflow.maps import gradient_map as gradient_map
     from gradflow.maps import gradient_maps as gradient_maps
     from gradflow.maps import states as states
+    from gradflow.network import LayerMap as LayerMap
+    from gradflow.network import Network as Network
+    from gradflow.network import network_map as network_map
+    from gradflow.pytorch import Watch as Watch
+    from gradflow.pytorch import watch as watch
+    from gradflow.recording import BatchReading as BatchReading
+    from gradflow.recording import Recording as Recording
+    from gradflow.recording import load as load
     from gradflow.weights import Weights as Weights
 
 _HOMES = {
+    "BatchReading": "recording",
     "CELLS": "cells",
     "Cell": "cells",
     "GradientMap": "maps",
     "LagTerms": "lags",
     "LayerGradients": "feedforward",
+    "LayerMap": "network",
+    "Network": "network",
+    "Recording": "recording",
+    "Watch": "pytorch",
     "Weights": "weights",
     "gradient_map": "maps",
     "gradient_maps": "maps",
     "lag_terms": "lags",
     "layer_gradients": "feedforward",
+    "load": "recording",
+    "network_map": "network",
     "states": "maps",
+    "watch": "pytorch",
 }
 __all__ = list(_HOMES)
 

@@ -156,20 +156,27 @@ class LagTerms:
             ValueError: an unknown weight or gate, or "all", in which no entry has one place.
         """
         self._check_field(weight, gate)
-        fwd, past, n = self._fwd, slice(self.t + 1), self._delta.shape[-1]
-        gates = range(len(fwd.cell.gates)) if gate is None else [fwd.cell.gates.index(gate)]
-        gate_index, matrix = fwd.gate_index(weight, gate), weight.startswith("weight")
-        width = getattr(fwd.tape.weights, weight).shape[-1] if matrix else 1
+        gates = range(len(self._fwd.cell.gates)) if gate is None else [self._fwd.cell.gates.index(gate)]
+        total, top = self.sum_of_terms(weight, gate)
+        with np.errstate(divide="ignore"):
+            log = np.log(np.abs(total)) + (top * LN2)[:, None, None]
+        zero = np.isneginf(log).all() or self.t >= self._fwd.limit
+        block, unit, col = np.unravel_index(0 if zero else np.argmax(log), log.shape)
+        n = self._delta.shape[-1]
+        return int(gates[block] * n + unit), int(col) if weight.startswith("weight") else None
+
+    def sum_of_terms(self, weight: str, gate: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Σ_u dC(t)/dW(t−u) itself, on the host: (f64[gates, n, columns], exponent [gates]), of value · 2^exponent.
+
+        Args: as in `largest_entry`; a bias has one column. What t ≥ `overflow` gives means nothing.
+        """
+        fwd, past, gate_index = self._fwd, slice(self.t + 1), self._fwd.gate_index(weight, gate)
+        width = getattr(fwd.tape.weights, weight).shape[-1] if weight.startswith("weight") else 1
         delta = np.asarray(self._delta[past, gate_index], np.float64)  # [s, gates, n]
         z, exponent = scaled_on_host(np.asarray(fwd.tape.factors[weight])[past, :width], axis=1)  # [s, c]
         exponent = np.where(delta.any(axis=2), self._exponent[past, gate_index] + exponent, ZERO_EXPONENT)  # [s, gates]
         top = exponent.max(axis=0)
-        total = np.tensordot(np.ldexp(delta, (exponent - top)[..., None]), z, axes=(0, 0))  # [gates, n, c]
-        with np.errstate(divide="ignore"):
-            log = np.log(np.abs(total)) + (top * LN2)[:, None, None]
-        zero = np.isneginf(log).all() or self.t >= fwd.limit
-        block, unit, col = np.unravel_index(0 if zero else np.argmax(log), log.shape)
-        return int(gates[block] * n + unit), int(col) if matrix else None
+        return np.tensordot(np.ldexp(delta, (exponent - top)[..., None]), z, axes=(0, 0)), top  # [gates, n, c]
 
     def log_state_sensitivity(self) -> np.ndarray:
         """log ‖dh(t)/d carry(t−u)‖_F by lag: how far the state reaches, whatever the cost asks of it.
@@ -296,5 +303,9 @@ def lag_terms(
 def lag_terms_of(fwd: ForwardPass, t: int | None) -> LagTerms:
     """The `LagTerms` of one t of a forward pass."""
     t = check_time(t, len(fwd.outputs.cost))
-    delta = map(np.asarray, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))
-    return LagTerms(t, fwd.overflow, fwd.underflow, fwd.device, fwd, *delta)
+    return lag_terms_from(fwd, t, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))
+
+
+def lag_terms_from(fwd: ForwardPass, t: int, delta: Iterable[ArrayLike]) -> LagTerms:
+    """The `LagTerms` that these δ(t, s), of `deltas` or the like, make."""
+    return LagTerms(t, fwd.overflow, fwd.underflow, fwd.device, fwd, *map(np.asarray, delta))

@@ -1,5 +1,6 @@
 """All times t at once: the map of every dC(t)/dW(t−u)."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -11,14 +12,15 @@ from numpy.typing import ArrayLike
 
 from gradflow.cells import Cell
 from gradflow.engine.contractions import block_sums
-from gradflow.engine.emitters import block_norms, norm_over_gates
+from gradflow.engine.emitters import block_norms, block_state_norms, norm_over_gates, total_deltas
 from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
 from gradflow.engine.forward import states as forward_states
+from gradflow.engine.lag_by_lag import total_norms_by_lag, window_deltas
 from gradflow.engine.recurrent_product import choose_block_size
 from gradflow.engine.scaling import LN2, log_norm, log_total, logs, norm_over_fields, unscaled_norm
 from gradflow.engine.schedule import BlockCache, blocks
 from gradflow.engine.unscaled import block_squares
-from gradflow.lags import LagTerms, lag_terms_of
+from gradflow.lags import LagTerms, lag_terms_from, lag_terms_of
 from gradflow.problem import check_selection
 from gradflow.reading import Reading, read
 from gradflow.weights import Weights
@@ -66,20 +68,40 @@ class GradientMap:
         """
         check_selection(self._fwd.cell, weight, gate)
         terms = self._empty(horizon, -np.inf)
+        for low, by_step in self._by_step(weight, gate, len(terms)):
+            self._fill(terms, low, by_step)
+        return terms
+
+    def log_terms_by_copy(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """log ‖dC(t)/dW(s)‖_F, the same terms by the step s whose copy of W they are of.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f64[T, T] at [t, s]; −inf at an exact zero, so where s > t unless a layer above reads backwards; NaN in the
+            rows t ≥ `overflow`.
+        """
+        check_selection(self._fwd.cell, weight, gate)
+        terms = self._empty(None, -np.inf)
+        for low, by_step in self._by_step(weight, gate, len(terms)):
+            for t in range(max(low, 0), min(low + len(by_step), self._fwd.limit)):
+                terms[t, : by_step.shape[1]] = by_step[t - low]
+        return terms
+
+    def _by_step(self, weight, gate, steps):
+        """(low, log ‖dC(t)/dW(s)‖ of a block [t, s]) for all blocks."""
         names = Weights._fields if weight == "all" else (weight,)
         factors = {name: log_norm(self._fwd.tape.factors[name]) for name in names}
         gates = np.arange(self._fwd.tape.jacobians.preact.shape[2])
         gate_masks = {name: np.isin(gates, self._fwd.gate_index(name, gate)) for name in names}
 
         def log_norms(name, low, block):
-            """log ‖term(t, s)‖ of a block, [t, s]."""
-            reached = min(low + self._block_size, len(terms))  # no cost of the block reaches later steps
+            reached = self._reached(low, steps)
             norms = (np.asarray(a)[:, :reached] for a in norm_over_gates(*block, gate_masks[name]))
             return logs(*norms) + factors[name][:reached]
 
-        for low, block in self._blocks("norms", block_norms, len(terms), self._block_size):
-            self._fill(terms, low, norm_over_fields(weight, partial(log_norms, low=low, block=block)))
-        return terms
+        for low, block in self._blocks("norms", block_norms, steps, self._block_size):
+            yield low, norm_over_fields(weight, partial(log_norms, low=low, block=block))
 
     def log_sums(self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None) -> np.ndarray:
         """log ‖Σ_u dC(t)/dW(t−u)‖_F, the gradient of the shared weight.
@@ -99,13 +121,138 @@ class GradientMap:
             for low, (*norms, total, exponent) in self._blocks(name, block_sums, len(sums), block_size, factors):
                 times = slice(max(low, 0), min(low + block_size, len(sums)))
                 sums[times] = logs(total, exponent).T[times.start - low : times.stop - low]
-                if block_size == self._block_size and (kept := self._cache.results("norms")) is not None:
+                if norms and block_size == self._block_size and (kept := self._cache.results("norms")) is not None:
                     kept[low] = norms
             return log_total(sums[:, self._fwd.gate_index(name, gate)])
 
         sums = np.array(norm_over_fields(weight, by_row))
         sums[self._fwd.limit :] = np.nan
         return sums
+
+    def log_state_gradients(self, state: int = 0) -> np.ndarray:
+        """log ‖dC(t)/d carry(t−u)‖: how much the state of u steps ago matters to the cost at t.
+
+            dC(t)/d carry(s) = ct(t,s)        ct(t,s−1) = ∂carry(s)/∂carry(s−1)ᵀ ct(t,s) + W_hhᵀ δ_h(t,s)
+
+        Args:
+            state: 0, dC(t)/dh; of an lstm 1, dC(t)/dc.
+
+        Returns:
+            f64[T, T+1] at [t, u], the initial state at lag t+1; −inf at an exact zero and beyond; NaN for
+            t ≥ `overflow`.
+
+        Raises:
+            ValueError: a state that the cell does not have.
+        """
+        names = self._fwd.cell.carry
+        if isinstance(state, bool) or state not in range(len(names)):
+            states = " or ".join(f"{k} ({name})" for k, name in enumerate(names))
+            raise ValueError(f"state is {state!r}; a state of {self._fwd.cell.name} is {states}")
+        steps = len(self.cost)
+        gradients = np.full((steps, steps + 1), -np.inf)
+        gradients[self._fwd.limit :] = np.nan
+        for low, block in self._blocks("states", block_state_norms, steps, self._block_size):
+            mantissa, exponent, *before = (np.asarray(a)[:, state] for a in block)  # [s, B]
+            of, initial = logs(mantissa, exponent).T, logs(*before).T
+            self._fill(gradients, low, of)
+            for t in range(max(low, 0), min(low + len(of), self._fwd.limit)):
+                gradients[t, t + 1] = initial[t - low, 0]
+        return gradients
+
+    def log_total(self, weight: str = "weight_hh", gate: str | None = None) -> float:
+        """log ‖Σ_t Σ_u dC(t)/dW(t−u)‖_F, the gradient that training uses, of the cost Σ_t C(t).
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            one number; −inf at an exact zero; NaN where the forward pass overflows.
+
+        Source: Werbos 1990.
+        """
+        check_selection(self._fwd.cell, weight, gate)
+        return self._norm_of(*_joined([self._total], weight, gate)[0])
+
+    def log_total_by_copy(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """log ‖Σ_t dC(t)/dW(s)‖_F = log ‖Σ_t δ(t,s)‖ + log ‖z(s)‖: what each copy s of W gives to `log_total`.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f64[T] by s; −inf at an exact zero; NaN where the forward pass overflows.
+        """
+        return self._total.log_terms(weight, gate)[::-1]
+
+    def log_total_by_lag(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """log ‖Σ_t dC(t)/dW(t−u)‖_F: what each lag u gives to `log_total`.
+
+        Args and Raises: as in `log_terms`.
+
+        Returns:
+            f64[T] by u; −inf at an exact zero; NaN where the forward pass overflows.
+        """
+        check_selection(self._fwd.cell, weight, gate)
+        tape, path = self._fwd.tape, self._fwd.cell_path_only
+        by_field = lambda name: log_total(
+            logs(*total_norms_by_lag(tape, tape.factors[name], cell_path_only=path))[
+                :, self._fwd.gate_index(name, gate)
+            ]
+        )
+        totals = np.array(norm_over_fields(weight, by_field))
+        return totals if self.overflow is None else np.full_like(totals, np.nan)
+
+    def truncated(
+        self, k: int, pieces: bool = True, weight: str = "weight_hh", gate: str | None = None
+    ) -> tuple[float, float]:
+        """What truncated backpropagation through time makes of the total gradient G = Σ_t Σ_u dC(t)/dW(t−u).
+
+            pieces    G_k = Σ_t Σ_{u ≤ t mod k} dC(t)/dW(t−u)      the state is detached every k steps, from step 0 on
+            window    G_k = Σ_t Σ_{u < k} dC(t)/dW(t−u)            each cost goes k steps back
+
+        Args:
+            k: steps, at least 1.
+            pieces: True for pieces, False for a sliding window.
+            weight, gate: as in `log_terms`.
+
+        Returns:
+            (‖G − G_k‖ / ‖G‖, cosine of G and G_k); NaN where G or G_k is zero or the forward pass overflows.
+
+        Raises:
+            ValueError: an unknown weight or gate, or a k that is no whole number above 0.
+
+        Source: Williams & Peng 1990; Tallec & Ollivier 2017 (arXiv 1705.08209), section 2, for pieces.
+        """
+        check_selection(self._fwd.cell, weight, gate)
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ValueError(f"k is {k!r}; it must be a whole number of steps, at least 1")
+        if self.overflow is not None:
+            return math.nan, math.nan
+        if pieces:
+            other = self._gathered(np.arange(len(self.cost)) % k == 0)
+        else:
+            lags = np.int32(min(k, len(self.cost)))
+            window = window_deltas(self._fwd.tape, lags, cell_path_only=self._fwd.cell_path_only)
+            other = lag_terms_from(self._fwd, len(self.cost) - 1, window)
+        (whole, _), (part, _) = _joined([self._total, other], weight, gate)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            norm = np.linalg.norm(whole)
+            cosine = whole @ part / (norm * np.linalg.norm(part))
+            return float(np.linalg.norm(whole - part) / norm), float(np.clip(cosine, -1, 1))
+
+    @cached_property
+    def _total(self):
+        return self._gathered(np.zeros(len(self.cost), bool))
+
+    def _gathered(self, starts):
+        """All costs as one, at the last t; no gradient passes `starts`."""
+        fwd = self._fwd
+        starts = starts if fwd.tape.starts is None else starts | np.asarray(fwd.tape.starts)
+        return lag_terms_from(
+            fwd, len(self.cost) - 1, total_deltas(fwd.tape, starts, cell_path_only=fwd.cell_path_only)
+        )
+
+    def _norm_of(self, values, exponent):
+        log = float(logs(np.linalg.norm(values), exponent))
+        return log if self.overflow is None else math.nan
 
     def unscaled_terms(
         self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
@@ -174,6 +321,10 @@ class GradientMap:
     def _block_size(self):
         steps, *_, n = self._fwd.tape.jacobians.preact.shape
         return choose_block_size(n, steps)
+
+    def _reached(self, low, steps):
+        """How many steps the costs of a block can reach: none beyond its last t."""
+        return min(low + self._block_size, steps)
 
     def _blocks(self, question, function, steps, block_size, *arguments, **static):
         where = {"cache": self._cache, "question": question, "mesh": self._mesh}
@@ -294,6 +445,15 @@ def gradient_maps(
         ValueError: as in `gradient_map`; or the problems differ in cell, shapes or precision.
     """
     return [_map_of(fwd, mesh) for fwd in forward_all(problems, cell_path_only)]
+
+
+def _joined(totals, weight, gate):
+    """The sums of terms of each of the `LagTerms`, flat, in float64: (values, exponent), one exponent for all."""
+    names = Weights._fields if weight == "all" else (weight,)
+    parts = [[each.sum_of_terms(name, gate) for name in names] for each in totals]
+    top = max(exponent.max() for part in parts for _, exponent in part)
+    scaled = lambda values, exponent: np.ldexp(values, (exponent - top)[:, None, None]).ravel()
+    return [(np.concatenate([scaled(*each) for each in part]), top) for part in parts]
 
 
 def _map_of(fwd, mesh):

@@ -1,6 +1,6 @@
 """Checks the arguments of `gradient_map`: one record, or a `ValueError` of one sentence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,6 +110,34 @@ def _check(cell, weights, inputs, cost, starts, pins, carry, cell_path_only):
     cost = None if cost is None else _check_cost(cost, steps, n)
     pins, carry = _pins(cell, pins, steps), _carry(cell, carry, n, dtype)
     return Problem(cell, weights, inputs, cost, pins, carry, _starts(starts, steps), dtype)
+
+
+def check_network(
+    cell: str | Cell,
+    layers: Sequence[Sequence[Weights]],
+    inputs: ArrayLike,
+    cotangents: ArrayLike,
+    carry: Sequence[Sequence[Any]] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Check what the layers of a network have in common (see `network_map`), and give the inputs and cotangents in
+    the result type of all arrays."""
+    _cell(cell)
+    directions = [len(layer) for layer in layers]
+    if not directions or any(count not in (1, 2) or count != directions[0] for count in directions):
+        raise ValueError(
+            f"layers have {', '.join(map(str, directions)) or 'no'} directions; each must be (Weights,), or each "
+            "(Weights, backward Weights)"
+        )
+    if carry is not None and [len(layer) for layer in carry] != directions:
+        raise ValueError(
+            f"carry is of {[len(layer) for layer in carry]} directions; the layers are of {directions}, each with a "
+            "carry or None"
+        )
+    inputs, cotangents = _array("inputs", inputs), _array("cotangents", cotangents)
+    _check_finite("cotangents", cotangents)
+    fields = [each for layer in layers for weights in layer for each in _fields(weights)]
+    dtype = _dtype(*fields, inputs, cotangents)
+    return np.asarray(inputs, dtype), np.asarray(cotangents, dtype)
 
 
 def check_time(t: int | None, steps: int) -> int:

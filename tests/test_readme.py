@@ -24,7 +24,7 @@ def blocks(language, text=README):
 
 
 def test_the_example_runs_and_prints_numbers(capsys):
-    example, _ = blocks("python")
+    example, *_ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})
     *printed, verdict = capsys.readouterr().out.strip().splitlines()
     numbers = np.array(re.findall(r"-?\d+\.\d+", " ".join(printed)), float)

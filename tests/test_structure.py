@@ -28,11 +28,16 @@ LIBRARY = (
     "engine.backward",
     "engine.emitters",
     "engine.contractions",
+    "engine.lag_by_lag",
+    "engine.stack",
     "engine.unscaled",
     "engine.schedule",
     "engine.reference",
     "lags",
     "maps",
+    "network",
+    "recording",
+    "pytorch",
     "feedforward",
 )
 APPLICATION = (

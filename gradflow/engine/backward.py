@@ -24,12 +24,20 @@ from gradflow.engine.scaling import ZERO_EXPONENT, power_of_two, shift_of
 from gradflow.engine.unroll import Carry
 
 
+class Inflow(NamedTuple):
+    """What comes in at every step s from outside the layer, d/dh(s), one column a cost."""
+
+    dC_dh: jax.Array  # / 2^exponent, [T, n, B]
+    exponent: jax.Array  # [T, B]; `ZERO_EXPONENT` where nothing comes
+
+
 class CotangentBlock(NamedTuple):
     """What goes back together, one column each: the costs of B times t, or the B units of h(t) at one."""
 
     times: jax.Array  # t, where each enters, ascending, [B]
     dC_dh: jax.Array  # its derivative by h(t), / 2^exponent, [n, B]
     exponent: jax.Array  # [B]
+    inflow: Inflow | None = None  # and what joins it at every step
 
 
 class SweepState(NamedTuple):
@@ -81,6 +89,18 @@ def join_exponents(delta: jax.Array, state: SweepState) -> tuple[jax.Array, Swee
     return delta * scale[None], SweepState(tuple(c * scale for c in state.ct), top[0])
 
 
+def join(state: SweepState, dC_dh: jax.Array, exponent: jax.Array) -> SweepState:
+    """The state of a sweep with what comes in, [n, B] / 2^exponent [B], both scaled to the larger exponent."""
+    nonzero = reduce(jnp.logical_or, (c != 0 for c in state.ct))
+    by_unit = state.exponent.ndim == 2
+    own = jnp.where(nonzero if by_unit else nonzero.any(0, keepdims=True), state.exponent, ZERO_EXPONENT)  # [n or 1, B]
+    exponent = jnp.where(dC_dh != 0, exponent[None], ZERO_EXPONENT) if by_unit else exponent[None]
+    top = jnp.maximum(own, exponent)
+    ct_h, *ct_others = (c * power_of_two(own - top, c.dtype) for c in state.ct)
+    ct_h = ct_h + dC_dh * power_of_two(exponent - top, dC_dh.dtype)
+    return SweepState((ct_h, *ct_others), top if by_unit else top[0])
+
+
 def sweep(
     tape: Tape,
     block: CotangentBlock,
@@ -103,6 +123,8 @@ def sweep(
     def one_step(i, loop_state):
         state, out = loop_state
         s = last - i
+        if block.inflow is not None:
+            state = join(state, *(index_step(a, s) for a in block.inflow))
         entered = block.times >= s  # until then a cost waits
         where_entered = lambda new, old: jnp.where(jnp.broadcast_to(entered, new.shape), new, old)
         delta, ct = step_back(s, state.ct)
@@ -127,6 +149,18 @@ def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> 
     """The costs of t = low … low + block_size − 1."""
     dC_dh, exponent = (slice_times(a, low, block_size) for a in cotangents[:2])
     return CotangentBlock(low + jnp.arange(block_size), dC_dh.T, exponent)
+
+
+def inflow_block(inflow: Inflow, times: jax.Array) -> CotangentBlock:
+    """What comes in by and by, and nothing before."""
+    nothing = jnp.zeros(inflow.dC_dh.shape[1:], inflow.dC_dh.dtype)
+    return CotangentBlock(times, nothing, jnp.full(len(times), ZERO_EXPONENT, jnp.int32), inflow)
+
+
+def total_inflow(cotangents: Cotangents) -> Inflow:
+    """The gradients of all costs, as one cost's, [T, n, 1]."""
+    dC_dh, exponent, _ = cotangents
+    return Inflow(dC_dh[..., None], jnp.where(jnp.any(dC_dh != 0, axis=1), exponent, ZERO_EXPONENT)[:, None])
 
 
 def slice_times(a: jax.Array, low: jax.Array, block_size: int) -> jax.Array:

@@ -6,16 +6,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.engine.backward import cotangent_block, sweep, vjp_step
-from gradflow.engine.emitters import emit_norms, largest_exponent
+from gradflow.engine.backward import CotangentBlock, cotangent_block, sweep, vjp_step
+from gradflow.engine.emitters import emit_norms, emit_outflow, largest_exponent
 from gradflow.engine.forward import Tape
 from gradflow.engine.recurrent_product import CACHE_UNITS, STEPS_CHUNK, index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
 def block_sums(
-    tape: Tape, low: jax.Array, z: jax.Array, *, cell_path_only: bool, block_size: int
+    tape: Tape,
+    low: jax.Array,
+    z: jax.Array,
+    *,
+    cell_path_only: bool,
+    block_size: int,
+    block: CotangentBlock | None = None,
+    rows: tuple[int, ...] = (),
 ) -> tuple[jax.Array, ...]:
     """The `block_norms` and, of the same sweep, ‖Σ_s δ_g(t, s) z(s)ᵀ‖ as (mantissa, exponent), each [D, B].
 
@@ -27,14 +34,19 @@ def block_sums(
     contraction goes by some units and some steps at a time, so that what it works on stays in the cache.
     """
     steps, states, D, n = tape.jacobians.preact.shape
-    block = cotangent_block(tape.cotangents, low, block_size)
+    block = block or cotangent_block(tape.cotangents, low, block_size)
     units = largest_divisor(n, CACHE_UNITS // block_size)
     chunk = min(max(STEPS_CHUNK[0], n // 2), STEPS_CHUNK[1])
     padding = -steps % chunk
     pad = lambda a: jnp.pad(a, ((0, padding), *[(0, 0)] * (a.ndim - 1)))
 
-    norms = emit_norms(tape, block)
-    emit = lambda s, delta, state: (*norms(s, delta, state), state.exponent, *state.ct)
+    norms, outflow = emit_norms(tape, block), emit_outflow(tape, rows)
+    emit = lambda s, delta, state: (
+        *norms(s, delta, state),
+        state.exponent,
+        *state.ct,
+        *outflow(s, delta, state),
+    )
     swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
     mantissa, norm_exponent, ct_exponent, *ct = swept
     z, z_exponent = map(pad, scaled_rows(z))  # [T, c], [T, 1]
@@ -51,13 +63,13 @@ def block_sums(
             scaled = delta * take(scale, (gate, 0), (1, block_size))
             return total + dot(take(z, (0,), z.shape[1:]).T, scaled.reshape(chunk, -1))
 
-        chunks = (low + block_size - 1) // chunk + 1
+        chunks = block.times[-1] // chunk + 1
         total = lax.fori_loop(0, chunks, add, jnp.zeros((z.shape[1], units * block_size), z.dtype))
         return jnp.sum(total.reshape(-1, block_size) ** 2, axis=0)
 
     of_gate = lambda gate: lax.map(partial(of_units, gate), jnp.arange(0, n, units)).sum(0)
     squares = lax.map(of_gate, jnp.arange(D))
-    return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0]
+    return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0], *(a[:steps] for a in ct[states:])
 
 
 def largest_divisor(n: int, most: int) -> int:

@@ -7,9 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradflow.engine.backward import CotangentBlock, cotangent_block, delta_of, sweep, vjp_step
+from gradflow.engine.backward import (
+    CotangentBlock,
+    cotangent_block,
+    delta_of,
+    inflow_block,
+    sweep,
+    total_inflow,
+    vjp_step,
+)
 from gradflow.engine.forward import Tape
-from gradflow.engine.recurrent_product import index_step
+from gradflow.engine.recurrent_product import index_step, transposed_product
 from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
 
 
@@ -23,11 +31,12 @@ def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
     info = jnp.finfo(jac_preact.dtype)
     least = info.tiny * 2.0**40
     gate_open = jnp.any(jac_preact != 0, axis=(1, 3))  # [T, D]; δ of a closed gate is an exact zero
-    has_gradient = jnp.any(block.dC_dh != 0, axis=0)
+    enters = jnp.any(block.dC_dh != 0, axis=0)
     first = 0 if tape.starts is None else _latest(tape.starts)[block.times]  # step that each cost goes back to
 
     def emit(s, delta, state):
         squares = jnp.sum(delta**2, axis=1)
+        has_gradient = enters if block.inflow is None else (jnp.stack(state.ct) != 0).any((0, 1))
         nonzero = index_step(gate_open, s)[:, None] & (has_gradient & (block.times >= s) & (first <= s))[None]
         in_range = ((squares > least) & (squares <= info.max)) | ~nonzero
         unscaled = jnp.sqrt(squares), jnp.zeros(squares.shape, jnp.int32)
@@ -48,11 +57,36 @@ def _latest(starts):
     return lax.cummax(jnp.where(starts, jnp.arange(len(starts)), 0))
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "block_size"))
-def block_norms(tape: Tape, low: jax.Array, *, cell_path_only: bool, block_size: int) -> tuple[jax.Array, ...]:
-    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, B]."""
-    block = cotangent_block(tape.cotangents, low, block_size)
-    emit = emit_norms(tape, block)
+def emit_outflow(tape: Tape, rows: tuple[int, ...]) -> Callable:
+    """The emit of a `sweep` that gives what leaves for the layer below: (dC/dx(s) [m, B], its exponent [B]).
+
+        dC(t)/dx(s) = W_ihᵀ δ_x(t,s)        δ_x: these `rows` of δ
+
+    No rows: nothing.
+    """
+    apply_weight_ih_T = transposed_product(tape.weights.weight_ih, tape.jacobians, rows)
+
+    def emit(s, delta, state):
+        dC_dx, own = normalise(apply_weight_ih_T(s, delta, state.ct), axis=0)
+        return dC_dx, jnp.where(jnp.any(dC_dx != 0, axis=0), own[0] + state.exponent, ZERO_EXPONENT)
+
+    return emit if rows else lambda s, delta, state: ()
+
+
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
+def block_norms(
+    tape: Tape,
+    low: jax.Array,
+    *,
+    cell_path_only: bool,
+    block_size: int,
+    block: CotangentBlock | None = None,
+    rows: tuple[int, ...] = (),
+) -> tuple[jax.Array, ...]:
+    """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, B]; of a given one and with an outflow too."""
+    block = block or cotangent_block(tape.cotangents, low, block_size)
+    norms, outflow = emit_norms(tape, block), emit_outflow(tape, rows)
+    emit = lambda *step: (*norms(*step), *outflow(*step))
     return sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
 
 
@@ -73,14 +107,59 @@ def largest_exponent(mantissa: jax.Array, exponent: jax.Array, axis: int) -> jax
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
     """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
+    return block_deltas(tape, cotangent_block(tape.cotangents, t, 1), cell_path_only=cell_path_only)
+
+
+@partial(jax.jit, static_argnames="cell_path_only")
+def total_deltas(tape: Tape, starts: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
+    """Σ_t δ(t, s), as `deltas`: one cost goes back that all others join; no gradient passes `starts`, bool[T]."""
+    block = inflow_block(total_inflow(tape.cotangents), jnp.array([len(starts) - 1]))
+    return block_deltas(tape._replace(starts=starts), block, cell_path_only=cell_path_only)
+
+
+def block_deltas(
+    tape: Tape, block: CotangentBlock, *, cell_path_only: bool, rows: tuple[int, ...] = ()
+) -> list[jax.Array]:
+    """δ(t, s) of a block of one, as `deltas`; with an outflow too."""
+    outflow = emit_outflow(tape, rows)
 
     def emit(s, delta, state):
-        delta, own = normalise(delta, axis=1)
-        return delta, jnp.sqrt(jnp.sum(delta**2, axis=1)), own[:, 0] + state.exponent[None]
+        mantissa, own = normalise(delta, axis=1)
+        norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1))
+        return mantissa, norm, own[:, 0] + state.exponent[None], *outflow(s, delta, state)
 
-    block = cotangent_block(tape.cotangents, t, 1)
-    emitted = sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
-    return [a[..., 0] for a in emitted]
+    mantissa, norm, exponent, *out = sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
+    return [mantissa[..., 0], norm[..., 0], exponent[..., 0], *out]
+
+
+@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
+def block_state_norms(
+    tape: Tape,
+    low: jax.Array,
+    *,
+    cell_path_only: bool,
+    block_size: int,
+    block: CotangentBlock | None = None,
+    rows: tuple[int, ...] = (),
+) -> tuple[jax.Array, ...]:
+    """‖dC(t)/d carry_k(s)‖ of one block and of the step before, as two (mantissa, exponent), each [T(s), K, B]."""
+    block = block or cotangent_block(tape.cotangents, low, block_size)
+    back, outflow, states = vjp_step(tape, cell_path_only), emit_outflow(tape, rows), len(tape.trajectory.before)
+
+    def step_back(s, ct):
+        delta, before = back(s, ct)
+        return jnp.concatenate([jnp.stack(before), delta]), before
+
+    def norms(ct, exponent):  # [K, n, B]
+        mantissa, own = normalise(ct, axis=1)
+        return jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0] + exponent[None]
+
+    def emit(s, both, state):
+        before, delta = both[:states], both[states:]
+        now = norms(jnp.stack(state.ct), state.exponent)
+        return *now, *norms(before, state.exponent), *outflow(s, delta, state)
+
+    return sweep(tape, block, step_back, emit, by_unit=cell_path_only)
 
 
 @partial(jax.jit, static_argnames="cell_path_only")

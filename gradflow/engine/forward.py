@@ -13,7 +13,7 @@ from gradflow.cells import Cell
 from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, step_jacobians
 from gradflow.engine.losses import Cotangents, cotangents_of
 from gradflow.engine.unroll import Trajectory, unroll
-from gradflow.problem import Problem, check, check_layer
+from gradflow.problem import GivenCotangents, Problem, check, check_layer
 from gradflow.weights import Weights
 
 
@@ -100,6 +100,15 @@ def forward(*arguments: Any, cell_path_only: bool = False, **options: Any) -> Fo
     problem = check(*arguments, cell_path_only=cell_path_only, **options)
     arrays = working_arrays(problem)
     return _forward_pass(problem.cell, cell_path_only, arrays, *_linearise_one(problem.cell, *arrays))
+
+
+def forward_layer(*arguments: Any, **options: Any) -> ForwardPass:
+    """Run a layer forwards that has no cost of its own; its arguments are those of `problem.check_layer`."""
+    problem = check_layer(*arguments, **options)
+    arrays = working_arrays(
+        problem._replace(cost=GivenCotangents(np.zeros((len(problem.inputs), len(problem.carry[0])))))
+    )
+    return _forward_pass(problem.cell, False, arrays, *_linearise_one(problem.cell, *arrays))
 
 
 def forward_all(problems: Iterable[dict[str, Any]], cell_path_only: bool) -> list[ForwardPass]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import reduce
 from math import ceil, inf, sqrt
 from operator import add
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +31,14 @@ def matmul_all_gates(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta:
 
 def matmul_folded(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_k M_k ct_k with all M_kᵀ below one another: one product for all states."""
-    n = W.shape[1]
-    M_T = _fold(W.reshape(-1, n, n), lambda g: jac_preact[:, g, :, None])  # [K, n, n]
-    return dot(M_T.reshape(-1, n).T, jnp.concatenate(ct))
+    n, c = len(ct[0]), W.shape[1]
+    M_T = _fold(W.reshape(-1, n, c), lambda g: jac_preact[:, g, :, None])  # [K, n, c]
+    return dot(M_T.reshape(-1, c).T, jnp.concatenate(ct))
 
 
 def matmul_per_state(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_k M_k ct_k, a product a state."""
-    gates = jnp.split(W_T, len(W) // W.shape[1], axis=-1)
+    gates = jnp.split(W_T, len(W) // len(ct[0]), axis=-1)
     return reduce(add, map(dot, _fold(gates, lambda g: jac_preact[:, g, None, :]), ct))
 
 
@@ -71,14 +72,23 @@ def recurrent_product(weights: Weights, jacobians: Jacobians) -> Callable:
     On the right the product for all costs has K blocks of n × n, not G; it pays for making the M_k where there are
     enough units and costs.
     """
-    weight_hh, weight_hh_T = weights.weight_hh, jnp.swapaxes(weights.weight_hh, -1, -2)
-    n = weight_hh.shape[-1]
+    return transposed_product(weights.weight_hh, jacobians)
+
+
+def transposed_product(W: Any, jacobians: Jacobians, rows: tuple[int, ...] = ()) -> Callable:
+    """The same of any W [G·n, c], (s, δ, ct) -> Wᵀ δ [c, B], of these `rows` of δ; of its first ones if empty."""
+    W_T, n = jnp.swapaxes(W, -1, -2), jacobians.preact.shape[-1]
+    ordered = rows == tuple(range(len(rows)))
+    chosen = lambda a, axis: (
+        a if ordered else jnp.concatenate([jnp.split(a, a.shape[axis], axis)[g] for g in rows], axis)
+    )
 
     def times(s, delta, ct):
-        B, K, G = ct[0].shape[1], len(ct), weight_hh.shape[-2] // n
+        B, K, G = ct[0].shape[1], len(ct), W.shape[-2] // n
         layout = matmul_all_gates if B < MIN_FOLDED or K == G else _tuned(n)[1]
         copy = lambda a: a if a.ndim == 2 else index_step(a, s)
-        return layout(copy(weight_hh), copy(weight_hh_T), index_step(jacobians.preact, s), delta, ct)
+        jac_preact = index_step(jacobians.preact, s)
+        return layout(copy(W), copy(W_T), chosen(jac_preact, 1), chosen(delta, 0), ct)
 
     return times
 

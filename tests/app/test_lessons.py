@@ -76,7 +76,7 @@ def test_a_verdict_says_true_or_false_of_a_claim_and_holds_or_stops_of_a_stateme
     assert {verdict.word for verdict in lesson.verdicts} <= WORDS_OF[lesson.stance].keys()
     assert {remedy.word for remedy in lesson.remedies} <= REMEDY_WORDS.keys()
     app = open_lessons(lesson=LESSONS.index(lesson) + 1)
-    assert f"[{STANCES[lesson.stance]}]\n\n> {lesson.claim}" in words(app)
+    assert f"[{STANCES[lesson.stance]}] {lesson.claim}" in words(app)
 
 
 @every_lesson

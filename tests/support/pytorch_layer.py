@@ -44,6 +44,34 @@ def joined(by_field, weight):
     return np.concatenate(list(by_field.values()), axis=-1) if weight == "all" else by_field[weight]
 
 
+class NetworkAnswer:
+    """Every dC(t)/dW(s) of every layer and direction by autograd, and dC(t)/dy(t); costs(outputs) -> [T] of C(t)."""
+
+    def __init__(self, torch, network, inputs, carry, costs, times=None):
+        self.torch, steps = torch, len(inputs)
+        in_time = lambda sequence, d: sequence[::-1] if d else sequence
+        self.copies = [[leaves(torch, w, steps) for w in layer] for layer in network.layers]
+        self.outputs, self.states = list(torch.tensor(inputs)), []
+        for copies, carries in zip(self.copies, carry, strict=True):
+            runs = [
+                in_time(run(torch, network.cell, own, in_time(self.outputs, d), tuple(map(torch.tensor, c))), d)
+                for d, (own, c) in enumerate(zip(copies, carries, strict=True))
+            ]
+            self.states.append(runs)
+            self.outputs = [torch.cat([state[0] for state in each]) for each in zip(*runs, strict=True)]
+        self.costs = costs(self.outputs)
+        by_output = [
+            torch.autograd.grad(c, y, retain_graph=True)[0] for c, y in zip(self.costs, self.outputs, strict=True)
+        ]
+        self.cotangents = torch.stack(by_output)
+        self.times = range(steps) if times is None else times
+
+    def terms(self, layer, direction):
+        """Field -> [t, s, entries], s in the order of time; of `times` alone."""
+        by_field = terms(self.torch, [self.costs[t] for t in self.times], self.copies[layer][direction])
+        return {name: each[:, ::-1] if direction else each for name, each in by_field.items()}
+
+
 def log_by_lag(by_step):
     """log ‖term‖ at [t, u] from [t, s, entries]."""
     steps = len(by_step)

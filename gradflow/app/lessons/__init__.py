@@ -19,5 +19,6 @@ from gradflow.app.lessons.vanishing_terms import SETTLES
 
 LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
 QUESTIONS = Path(__file__).with_name("QUESTIONS.md")  # what people ask, answered with figures that a test measures
+TEACHING = Path(__file__).with_name("TEACHING.md")  # a teacher's plan, and notes on each lesson
 
-__all__ = ["LESSONS", "QUESTIONS"]
+__all__ = ["LESSONS", "QUESTIONS", "TEACHING"]

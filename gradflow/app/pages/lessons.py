@@ -1,6 +1,8 @@
 """Lessons: judge a claim, test it on the real engine, see it settled with numbers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from gradflow.app import session
 from gradflow.app.components.range_slider import live_ranges
 from gradflow.app.errors import notice
 from gradflow.app.feedforward_demo import FIELDS, layers
-from gradflow.app.lessons import LESSONS, QUESTIONS
+from gradflow.app.lessons import LESSONS, QUESTIONS, TEACHING
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
@@ -37,23 +39,28 @@ def page() -> None:
         session.dispatch(begun(lesson))
     notice([*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)])
     carry = path(number, answers)
-    st.header(f"{number}. {lesson.title}", anchor=False)
-    st.markdown(f":{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}]\n\n> {lesson.claim}")
+    with st.container(key="claim"):
+        st.header(f"{number}. {lesson.title}", anchor=False)
+        st.markdown(f"> :{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}] {lesson.claim}")
     revealed = number in answers
     if revealed:
         get_ready(session.state().scenario).empty()  # what follows measures before the picture does
-    st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
-    left, right = st.columns([1, 2], gap="medium")
-    with left:
+    left, right = st.columns([2, 1], gap="medium")
+    handout(number)
+    with right:
+        if revealed:
+            settled(lesson, number, answers)
+            ranges = st.container(key="lesson_ranges")
         prose = st.empty()
         prose.markdown(beside(lesson, session.state().scenario))
-        ranges = st.container(key="lesson_ranges")
-        side = settled if revealed else ask
-        side(lesson, number, answers)
+        st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
+        if not revealed:
+            ask(lesson, number, answers)
+            ranges = st.container(key="lesson_ranges")
 
     def draw(target):
         with ranges:
-            live_ranges("ranges", lesson.controls, target=target)
+            live_ranges("ranges", lesson.controls, play=revealed, target=target)
 
     def also(measurement, view):
         carry()
@@ -62,17 +69,20 @@ def page() -> None:
         if remedy is not None:
             truncation(remedy, measurement)
 
-    with right:
+    with left:
         picture = st.container(key="picture")
         if revealed:
             examples(lesson)
-    remedy = conclude(lesson) if revealed else None
+    with st.container(key="evidence"):
+        remedy = conclude(lesson) if revealed else None
+        rest = st.container()
     with picture:
         draw_picture(draw, also, number, revealed)
-    if revealed and lesson.ends_in:
-        layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
-    if number == len(LESSONS):
-        questions()
+    with rest:
+        if revealed and lesson.ends_in:
+            layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
+        if number == len(LESSONS):
+            questions()
 
 
 def questions() -> None:
@@ -169,7 +179,49 @@ def path(number: int, answers: Answers) -> Callable[[], None]:
             )
         on: dict[str, Any] = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
         st.button("▶", on_click=session.callback(open_lesson), help="The next lesson.", **on)
+        for_class(number)
         return carrier()
+
+
+def for_class(number: int) -> None:
+    """What a teacher takes along: the lesson's address to scan and to embed, and notes."""
+    with st.popover("For class", type="tertiary"):
+        code, address = st.columns([1, 2])
+        code.html(f'<img class="code" src="{escape(qr_code(address_of(number)))}" alt="The code of this lesson">')
+        with address:
+            st.caption("This lesson from its beginning, to scan or to send")
+            st.code(address_of(number), language=None, wrap_lines=True)
+            st.caption("In a slide")
+            frame = f'<iframe src="{address_of(number)}&embed=true" width="1280" height="720"></iframe>'
+            st.code(frame, language="html", wrap_lines=True)
+        st.markdown(notes(number))
+        st.caption("The browser prints this lesson as one page, with its code.")
+
+
+def handout(number: int) -> None:
+    """What is on paper alone: where this page is."""
+    address = escape(address_of(number))
+    code = escape(qr_code(address_of(number)))
+    st.html(f'<div class="handout"><img src="{code}" alt="The code of this lesson"><span>{address}</span></div>')
+
+
+def address_of(number: int) -> str:
+    """A link to a lesson as it begins."""
+    return f"{st.context.url or ''}?lesson={number}"
+
+
+@lru_cache(maxsize=64)
+def qr_code(text: str) -> str:
+    """A text as a QR code, a data URL of an image."""
+    import segno
+
+    return segno.make(text, error="m").svg_data_uri(scale=4, border=2, light="white")
+
+
+def notes(number: int) -> str:
+    """What `TEACHING.md` says of a lesson: Markdown."""
+    _, _, rest = TEACHING.read_text(encoding="utf-8").partition(f"## Lesson {number}\n")
+    return rest.partition("\n## ")[0].strip()
 
 
 def ask(lesson: Lesson, number: int, answers: Answers) -> None:
@@ -217,14 +269,15 @@ def settled(lesson: Lesson, number: int, answers: Answers) -> None:
 
 def examples(lesson: Lesson) -> None:
     """Other networks for the picture above, the way back, and what each changes."""
-    with st.container(horizontal=True):
-        for label, scenario, _, view in lesson.examples:
-            st.button(label, on_click=session.on(Replaced(scenario, view or lesson.view)))
-        st.button("Back to the lesson's example", type="tertiary", on_click=session.on(begun(lesson)))
-    for label, scenario, says, _ in lesson.examples:
-        changes = lesson.changes(scenario)
-        changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."
-        st.markdown(f"**{label}.** {says} :small[{changed}]")
+    with st.container(key="examples"):
+        with st.container(horizontal=True):
+            for label, scenario, _, view in lesson.examples:
+                st.button(label, on_click=session.on(Replaced(scenario, view or lesson.view)))
+            st.button("Back to the lesson's example", type="tertiary", on_click=session.on(begun(lesson)))
+        for label, scenario, says, _ in lesson.examples:
+            changes = lesson.changes(scenario)
+            changed = f"Changes: {changes}." if changes else "The same, drawn otherwise."
+            st.markdown(f"**{label}.** {says} :small[{changed}]")
 
 
 def conclude(lesson: Lesson) -> DeltaGenerator | None:

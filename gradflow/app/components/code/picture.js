@@ -64,6 +64,7 @@ async function paint(picture, { spec, vega, record }) {
 }
 
 function say(picture, { broken, sentence, said, unseen }) {
+  picture.root.classList.toggle("silent", !said && !sentence?.[0]); // a lesson before it is revealed
   if (unseen !== undefined) picture.root.classList.toggle("unseen", unseen);
   picture.sentence.hidden = !sentence;
   picture.said.hidden = said === undefined;
@@ -136,7 +137,8 @@ function rows(columns) {
 
 function resize(picture) {
   const width = picture.chart.clientWidth;
-  if (!picture.view || !width || width === picture.width) return;
+  picture.root.closest(".st-key-picture")?.style.setProperty("--drawn", `${picture.width}px`); // paper has another width
+  if (!picture.view || !width || width === picture.width || matchMedia("print").matches) return;
   picture.width = width;
   picture.view.width(width).resize().runAsync();
 }

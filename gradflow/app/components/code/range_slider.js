@@ -17,7 +17,7 @@ import { ask } from "./frames.js";
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
 const ELSEWHERE = ["pointerdown", "click", "keydown"];
 const OVERLAY = "[data-st-overlay-root]"; // a popover, which a click beside it closes
-const CHOSEN = new Set(["time", "lag", "row", "col"]); // what is looked at, and not swept
+const CHOSEN = new Set(["lag", "row", "col"]); // what is looked at, and not swept
 const KEY_REST = 300; // ms after the last key until the value counts as settled
 const PATIENCE = 1000; // ms after which a report that Python never saw holds the next one up no longer
 const SLOW = 250; // ms between two reports while a range moves and its frames do not come by themselves

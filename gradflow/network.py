@@ -1,0 +1,265 @@
+"""A person's own network: recurrent layers above one another, in one direction or in both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradflow.cells import Cell
+from gradflow.engine.contractions import block_sums
+from gradflow.engine.forward import ForwardPass, forward_layer
+from gradflow.engine.losses import Cotangents, cotangents_of
+from gradflow.engine.recurrent_product import choose_block_size
+from gradflow.engine.scaling import LN2, log_norm
+from gradflow.engine.schedule import BlockCache, blocks
+from gradflow.engine.stack import stack_block, stack_deltas, stack_totals
+from gradflow.lags import LagTerms, lag_terms_from
+from gradflow.maps import GradientMap
+from gradflow.problem import GivenCotangents, check_network, check_time
+from gradflow.weights import Weights
+
+MAX_BLOCK = 64  # costs that go back together: what comes in and goes out of a layer is T · n numbers for each
+
+
+class Network(NamedTuple):
+    """Recurrent layers, the lowest first, each `(Weights,)` or, in both directions, `(Weights, backward Weights)`."""
+
+    cell: str | Cell
+    layers: Sequence[Sequence[Weights]]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMap(GradientMap):
+    """Every dC(t)/dW(s) of one layer and direction of a network; see `network_map`.
+
+    It answers what a `GradientMap` does, with cost NaN, but for what plain arithmetic and truncation would give.
+    `log_residual` is log ‖dC(t)/dy(t)‖ of the network's outputs y. `log_terms` and what else goes by lag are refused
+    where a cost reaches later steps too: in a backward direction and below one.
+
+    Attributes:
+        layer, direction: which it is; direction 0 is forward, 1 backward.
+        outputs: h(s) of this layer and direction, in the order of time, f[T, n].
+    """
+
+    layer: int
+    direction: int
+    outputs: np.ndarray
+    _stack: "_Stack" = field(repr=False)
+
+    @property
+    def causal(self) -> bool:
+        """Whether C(t) depends on this direction's steps s ≤ t alone."""
+        above = self._stack.passes[self.layer + 1 :]
+        return self.direction == 0 and not (above and len(above[0]) > 1)
+
+    def log_terms(
+        self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
+    ) -> np.ndarray:
+        """As in `GradientMap`.
+
+        Raises:
+            ValueError: also where a cost reaches later steps, which have no lag.
+        """
+        self._check_causal("log_terms")
+        return super().log_terms(weight, gate, horizon=horizon)
+
+    def log_terms_by_copy(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """As in `GradientMap`."""
+        terms = super().log_terms_by_copy(weight, gate)
+        return terms[:, ::-1] if self.direction else terms
+
+    def log_state_gradients(self, state: int = 0) -> np.ndarray:
+        """As in `GradientMap`; refused as `log_terms` is."""
+        self._check_causal("log_state_gradients")
+        return super().log_state_gradients(state)
+
+    def log_total_by_copy(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """As in `GradientMap`."""
+        total = super().log_total_by_copy(weight, gate)
+        return total[::-1] if self.direction else total
+
+    def lags(self, t: int) -> LagTerms:
+        """As in `GradientMap`; refused as `log_terms` is, and without unscaled terms, which are NaN."""
+        self._check_causal("lags")
+        t = check_time(t, len(self.cost))
+        return lag_terms_from(self._fwd, t, self._stack.deltas(t)[self.layer][self.direction])
+
+    def log_total_by_lag(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
+        """Not of a network."""
+        raise ValueError(_ALONE.format("log_total_by_lag"))
+
+    def truncated(
+        self, k: int, pieces: bool = True, weight: str = "weight_hh", gate: str | None = None
+    ) -> tuple[float, float]:
+        """Not of a network."""
+        raise ValueError(_ALONE.format("truncated"))
+
+    def unscaled_terms(
+        self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
+    ) -> np.ndarray:
+        """Not of a network."""
+        raise ValueError(_ALONE.format("unscaled_terms"))
+
+    @cached_property
+    def _total(self):
+        return lag_terms_from(self._fwd, len(self.cost) - 1, self._stack.totals[self.layer][self.direction])
+
+    @property
+    def _block_size(self):
+        return self._stack.block_size
+
+    def _reached(self, low, steps):
+        return min(low + self._block_size, steps) if self._stack.one_way else steps
+
+    def _blocks(self, question, function, steps, block_size, *arguments, **static):
+        for low, results in self._stack.blocks(question, function, steps, block_size):
+            yield low, results[self.layer][self.direction]
+
+    def _check_causal(self, name):
+        if not self.causal:
+            where = "reads backwards" if self.direction else "is below one that reads backwards"
+            raise ValueError(
+                f"{name} goes by lag, and layer {self.layer}, direction {self.direction} {where}, so that C(t) reaches "
+                "steps after t; log_terms_by_copy has the terms by step"
+            )
+
+
+_ALONE = "{} is of one layer alone; a layer of a network has log_total and log_total_by_copy"
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """The forward passes of all layers and directions, and what goes back through them together."""
+
+    passes: list[list[ForwardPass]]
+    cotangents: Cotangents
+    cache: BlockCache
+    block_size: int
+
+    @property
+    def one_way(self):
+        return len(self.passes[0]) == 1
+
+    @property
+    def rows(self):
+        return tuple(self.passes[0][0].gate_index("weight_ih", None))
+
+    @cached_property
+    def tapes(self):
+        return tuple(tuple(each.tape for each in layer) for layer in self.passes)
+
+    @cached_property
+    def totals(self):
+        return stack_totals(self.tapes, self.cotangents, rows=self.rows)
+
+    def deltas(self, t):
+        return stack_deltas(self.tapes, self.cotangents, t, rows=self.rows)
+
+    def blocks(self, question, function, steps, block_size):
+        """(low, results [layer][direction]) of every block, kept for the other layers."""
+        options: dict[str, Any] = {"cache": self.cache, "question": f"{question}, {block_size} together"}
+        options |= {"of_block": function, "field": question if function is block_sums else "", "rows": self.rows}
+        network: Any = (self.tapes, self.cotangents)
+        yield from blocks(self.passes[-1][0], stack_block, steps, block_size, *network, **options)
+
+
+def network_map(
+    network: Network,
+    inputs: ArrayLike,
+    cotangents: ArrayLike,
+    *,
+    carry: Sequence[Sequence[Sequence[ArrayLike] | None]] | None = None,
+) -> list[list[LayerMap]]:
+    """Compute every dC(t)/dW(s) of all layers and directions of a network, for all t and all steps s.
+
+        h_l(s) = layer l of (h_{l−1}(s)), both directions beside one another,  h_{−1} = inputs, y = h_top
+        ‖dC(t)/dW_hh,l(s)‖ = ‖δ_h,l(t,s)‖ ‖h_l(s−1)‖        ‖dC(t)/dW_ih,l(s)‖ = ‖δ_x,l(t,s)‖ ‖h_{l−1}(s)‖
+
+    Args:
+        network: `Network`; all layers of one cell, in one direction or all in both.
+        inputs: f[T, m].
+        cotangents: f[T, n], dC(t)/dy(t) of any cost by the top layer's outputs; in both directions f[T, 2n], those of
+            the forward one first.
+        carry: [layer][direction], each the initial (h,) or (h, c), or None for zeros.
+
+    Returns:
+        [layer][direction] of `LayerMap`; direction 0 is forward, 1 backward.
+
+    Raises:
+        ValueError: names the layer, the field, its value and what is valid.
+
+    Source: Werbos 1990; Schuster & Paliwal 1997 (both directions).
+    """
+    inputs, cotangents = check_network(network.cell, network.layers, inputs, cotangents, carry)
+    passes: list[list[ForwardPass]] = []
+    x = inputs
+    for k, layer in enumerate(network.layers):
+        passes.append([])
+        for d, weights in enumerate(layer):
+            own = _in_time(x, d)
+            try:
+                passes[-1].append(
+                    forward_layer(network.cell, weights, own, carry=None if carry is None else carry[k][d])
+                )
+            except ValueError as error:
+                raise ValueError(f"layers[{k}][{d}]: {error}") from error
+        x = np.concatenate([_outputs(each, d) for d, each in enumerate(passes[-1])], axis=1)
+    if cotangents.shape != x.shape:
+        raise ValueError(
+            f"cotangents has shape {list(cotangents.shape)}; it must be {list(x.shape)}, as the top layer's outputs"
+        )
+    return _maps(passes, cotangents.astype(x.dtype))
+
+
+def _outputs(fwd, d):
+    return _in_time(np.asarray(fwd.tape.trajectory.after[0]), d)
+
+
+def _unscaled_unknown(fwd, overflow, underflow):
+    own = fwd.tape.cotangents
+    tape = fwd.tape._replace(cotangents=own._replace(unscaled=np.full_like(own.dC_dh, np.nan)))
+    return fwd._replace(tape=tape, overflow=overflow, underflow=underflow)
+
+
+def _in_time(by_step, d):
+    """What a direction has in its own order of steps, in the order of time."""
+    return by_step[::-1] if d else by_step
+
+
+def _maps(passes, dC_dy):
+    cotangents, _ = cotangents_of(GivenCotangents(dC_dy), dC_dy)
+    steps, every = len(dC_dy), [each for layer in passes for each in layer]
+    first = lambda steps: min((s for s in steps if s is not None), default=None)
+    overflow, underflow = first(each.overflow for each in every), first(each.underflow for each in every)
+    if len(passes[0]) > 1:
+        overflow, underflow = (None if s is None else 0 for s in (overflow, underflow))
+    passes = [[_unscaled_unknown(each, overflow, underflow) for each in layer] for layer in passes]
+    n = max(each.tape.jacobians.preact.shape[3] for each in every)
+    rows = sum(each.tape.jacobians.preact.shape[2] for each in every)
+    stack = _Stack(passes, cotangents, BlockCache(steps, rows), min(choose_block_size(n, steps), MAX_BLOCK))
+    log_residual = log_norm(cotangents.dC_dh) + np.asarray(cotangents.exponent) * LN2
+    log_residual[passes[0][0].limit :] = np.nan
+
+    def one(layer, direction):
+        fwd = passes[layer][direction]
+        gates = {name: _in_time(np.asarray(gate), direction) for name, gate in fwd.outputs.gates.items()}
+        return LayerMap(
+            cost=np.full(steps, np.nan, dC_dy.dtype),
+            log_residual=log_residual,
+            gates=gates,
+            overflow=overflow,
+            underflow=underflow,
+            device=fwd.device,
+            _fwd=fwd,
+            _mesh=None,
+            _cache=stack.cache,
+            layer=layer,
+            direction=direction,
+            outputs=_outputs(fwd, direction),
+            _stack=stack,
+        )
+
+    return [[one(k, d) for d in range(len(layer))] for k, layer in enumerate(passes)]
