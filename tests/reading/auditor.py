@@ -334,10 +334,10 @@ class Measured:
 
     def _change(self, nudge):
         """‖Δh‖/‖h‖ at each step when W_hh is multiplied by 1 + nudge."""
-        h = self.network.h[1:]
-        change = Network(**self.problem, horizon=self.horizon, nudge=nudge).h[1:] - h
-        size = np.linalg.norm(h, axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        h, again = self.network.h[1:], Network(**self.problem, horizon=self.horizon, nudge=nudge)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            change = again.h[1:] - h
+            size = np.linalg.norm(h, axis=1)
             return np.where(size > 0, np.linalg.norm(change, axis=1) / size, 0)
 
     @cached_property

@@ -76,7 +76,7 @@ class Network:
         return field[s] if self.untied else field
 
     def _forward(self):
-        self.saved, self.h, self.size = [], np.zeros((self.T + 1, self.n)), np.zeros(self.T)
+        self.saved, self.h, self.values = [], np.zeros((self.T + 1, self.n)), []
         carry = self.carry
         self.h[0] = carry[0]
         for s in range(self.T):
@@ -90,8 +90,13 @@ class Network:
                 saved = tuple(map(flushed, saved))
             self.saved.append(saved)
             self.h[s + 1] = carry[0]
-            self.size[s] = max(np.abs(part).max() for part in (a_x, a_h, *carry))
+            self.values.append((a_x, a_h, *carry))
         self.last = carry
+
+    @cached_property
+    def size(self):
+        """The largest magnitude of pre-activations and states at each step, [T]."""
+        return np.array([max(np.abs(part).max() for part in parts) for parts in self.values])
 
     def _gate(self, name, s, z):
         """(value, 1 − value, derivative) of a sigmoid gate; a pinned one is a constant."""
