@@ -21,6 +21,7 @@ from gradflow.weights import Weights
 
 FORMAT = "gradflow recording 1"
 ROOM = 2**30  # bytes of a file's arrays
+KEPT = 4  # sequences whose maps are kept: of a large network each takes tens of megabytes
 ALIKE = 1e-4  # by which outputs may differ from ours, where they are of size one
 
 
@@ -78,6 +79,8 @@ class Recording:
             maps = network_map(self.network, self.inputs[sequence], self.cotangents[sequence], carry=carry)
             if self.outputs is not None:
                 _compare(sequence, np.asarray(self.outputs[sequence]), maps[-1])
+            if len(self._maps) >= KEPT:
+                del self._maps[next(iter(self._maps))]  # the oldest
             self._maps[sequence] = maps
         return self._maps[sequence]
 

@@ -74,9 +74,11 @@ def assert_answers(gmap, lags, costs, by_field):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("cell", ["rnn-tanh", "lstm", pytest.param("gru", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "cell", ["rnn-tanh", *(pytest.param(cell, marks=pytest.mark.slow) for cell in ("lstm", "gru"))]
+)
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("fresh", [(), FRESH])
+@pytest.mark.parametrize("fresh", [pytest.param((), marks=pytest.mark.slow), FRESH])
 def test_terms_and_costs_of_every_loss(torch, cell, loss, fresh):
     weights, inputs, cost = draw(cell, loss)
     carry = oracle.draw_carry(cell)
@@ -87,7 +89,7 @@ def test_terms_and_costs_of_every_loss(torch, cell, loss, fresh):
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_cotangents_take_the_place_of_any_cost(torch, cell):
     """A cost that no loss here describes: each C(t) is its own function of h(t), tensors are taken as they are."""
     weights, inputs, _ = draw(cell, "squared")
@@ -105,6 +107,7 @@ def test_cotangents_take_the_place_of_any_cost(torch, cell):
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", pytorch_layer.CELLS)
 @pytest.mark.parametrize("fresh", [(), FRESH])
 def test_states(torch, cell, fresh):
@@ -187,6 +190,7 @@ def test_bad_cotangents_are_explained(cotangents, parts):
         gf.lag_terms("lstm", weights, inputs, cotangents=np.zeros((STEPS, HIDDEN)))
 
 
+@pytest.mark.slow
 def test_other_values_compile_nothing(compilations):
     """Other classes, biases, masks and starts run what is there."""
 
@@ -203,6 +207,7 @@ def test_other_values_compile_nothing(compilations):
     assert compilations == []
 
 
+@pytest.mark.slow
 def test_cost_kinds_do_not_mix_in_one_call():
     weights, inputs, cost = draw("lstm", "squared")
     given = {"cell": "lstm", "weights": weights, "inputs": inputs}

@@ -13,7 +13,7 @@ STEPS, INPUTS = 9, 2
 WEIGHTS = (*gf.Weights._fields, "all")
 CASES = [
     ("lstm", (3, 3), 1),
-    ("rnn-tanh", (3, 3), 2),
+    pytest.param("rnn-tanh", (3, 3), 2, marks=pytest.mark.slow),
     pytest.param("gru", (6, 5, 7), 1, marks=pytest.mark.slow),
     pytest.param("rnn-relu", (4, 3), 1, marks=pytest.mark.slow),
     pytest.param("lstm", (3, 2), 2, marks=pytest.mark.slow),
@@ -149,6 +149,7 @@ def test_wide_layers(torch, cell):
             assert_logs(gmap.log_terms_by_copy(weight)[19], expected, atol=5e-5)
 
 
+@pytest.mark.slow
 def test_the_top_layer_alone_is_a_gradient_map():
     """Of float32 at more than one block, with the states of the layer below as its inputs."""
     network, inputs, carry = draw("lstm", (5, 6), 1, steps=150)
@@ -206,6 +207,7 @@ def test_what_a_layer_of_a_network_has_not_is_explained():
     assert np.isnan(gmap.lags(3).unscaled_terms()).all()
 
 
+@pytest.mark.slow
 def test_another_network_of_the_same_sizes_compiles_nothing(compilations):
     def ask(seed):
         network, inputs, carry = draw("gru", (3, 3), 1, seed=seed)

@@ -68,7 +68,8 @@ class Answer:
         return np.array([[0 if d is None else float(d.norm()) for d in row] for row in rows])
 
 
-CASES = [("rnn-tanh", ()), ("lstm", ()), ("lstm", FRESH), pytest.param("gru", FRESH, marks=pytest.mark.slow)]
+MORE = [("rnn-tanh", ()), ("lstm", ()), ("gru", FRESH)]
+CASES = [("lstm", FRESH), *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 
 
 @pytest.fixture
@@ -147,6 +148,7 @@ def test_pieces_miss_more_than_a_window():
     assert window == pytest.approx(0.12, abs=0.01) and pieces == pytest.approx(0.39, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("options", [
     {"cell_path_only": True},
@@ -203,6 +205,7 @@ def test_bad_questions_are_explained():
             ask("weight_xh")
 
 
+@pytest.mark.slow
 def test_another_length_of_pieces_compiles_nothing(compilations):
     gmap = gf.gradient_map("lstm", **draw("lstm"))
     gmap.truncated(2), gmap.truncated(2, False)

@@ -131,8 +131,13 @@ CASES = {
 }
 
 
+QUICK = ("packed", "h_n of two layers")
+
+
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CASES]
+)
 def test_every_layout(torch, name):
     kind, options = CASES[name]
     case = Case(torch, kind, **options)
@@ -167,6 +172,7 @@ def test_a_training_loop_keeps_the_last_pass_and_its_weights(torch, tmp_path):
     np.testing.assert_allclose(summed.reshape(-1, HIDDEN), gradient.numpy(), rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [True, False])
 def test_readings_of_a_batch(torch, packed, tmp_path):
     """Float32 as it is trained: numbers of each sequence by its own map, quartiles by NumPy."""
