@@ -516,3 +516,15 @@ def test_what_a_layer_down_multiplies_by_is_that_of_backpropagation_by_hand():
 
 def test_drawn_differs_by_seed_alone():
     assert [measurement.scenario.seed for measurement in drawn(Scenario())] == list(SEEDS)
+
+
+def test_the_last_lesson_ends_in_what_is_known_and_every_prediction():
+    app = open_lessons(lesson=len(LESSONS), answers="1:1,2:3")
+    assert "What you now know" in [each.label for each in app.expander]
+    app.session_state["summary"] = True
+    app.run()
+    said = words(app)
+    for lesson in LESSONS:
+        assert f"{lesson.title}.** {lesson.conclusion}" in said
+    assert f"You said so: {LESSONS[0].guess.options[1]}." in said and "You said: 3. Measured: 5." in said
+    assert said.count("You have not judged this one.") == len(LESSONS) - 2

@@ -82,7 +82,23 @@ def page() -> None:
         if revealed and lesson.ends_in:
             layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
         if number == len(LESSONS):
+            summary(answers)
             questions()
+
+
+def summary(answers: Answers) -> None:
+    """What the lessons have shown, with every prediction; measured once a person opens it."""
+    told = st.expander("What you now know", key="summary", on_change="rerun")
+    if not told.open:
+        return
+    with told:
+        for number, lesson in enumerate(LESSONS, 1):
+            said = "You have not judged this one."
+            if number in answers:
+                right, yours, truth = judged(lesson, answers[number])
+                said = f"You said so: {yours}." if right else f"You said: {yours}. Measured: {truth}."
+            st.markdown(f"**{number}. {lesson.title}.** {lesson.conclusion} :gray-badge[{said}]")
+        st.markdown("Go on in Explore with any network above, with the questions below, or with a network of your own.")
 
 
 def questions() -> None:
@@ -247,11 +263,7 @@ def settled(lesson: Lesson, number: int, answers: Answers) -> None:
     """The prediction against the measurement."""
     guess, said = lesson.guess, answers[number]
     with st.spinner("Measuring. This happens once."):
-        found = guess.answer(measure(lesson.scenario))
-    if guess.options:
-        right, yours, truth = said == found, guess.options[int(said)], guess.options[int(found)]
-    else:
-        right, yours, truth = abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
+        right, yours, truth = judged(lesson, said)
     st.markdown(f"**Your prediction.** {guess.question}")
     if right:
         st.success(f"You said {yours}. Measured: {truth}." if not guess.options else f"You said: {yours}. So it is.")
@@ -265,6 +277,14 @@ def settled(lesson: Lesson, number: int, answers: Answers) -> None:
     st.markdown(f"**What follows.** {lesson.conclusion}")
     st.markdown(f"**Try this.** {lesson.try_this}")
     st.button("Judge again", on_click=session.callback(again))
+
+
+def judged(lesson: Lesson, said: float) -> tuple[bool, str, str]:
+    """Whether a prediction is right, what it says, and what is measured."""
+    guess, found = lesson.guess, lesson.guess.answer(measure(lesson.scenario))
+    if guess.options:
+        return said == found, guess.options[int(said)], guess.options[int(found)]
+    return abs(said - found) <= guess.near, f"{said:g}", f"{found:.3g}"
 
 
 def examples(lesson: Lesson) -> None:
