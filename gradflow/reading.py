@@ -388,7 +388,7 @@ def _tell(text, reading, row, delta, residual, flushed):
             text.claim("near_chaos", True)
             text.say("It is so near chaos that rounding may move every other number by some per cent.")
         else:
-            text.say(_details(text, reading, row, lost))
+            text.say(_details(text, reading, row, delta, lost))
 
 
 def _pace(text, reading, delta):
@@ -452,13 +452,13 @@ def _sum(text, reading, joins):
     return f"{joins}the sum {said}"
 
 
-def _details(text, reading, row, lost):
+def _details(text, reading, row, delta, lost):
     """How large the sum is, how its terms and itself go on, and where the terms are."""
     said = [f"W's gradient is {number(text.claim('sum', reading.log_sum))}", *_second(text, reading, row)]
     said += _law(text, reading)
     if reading.coherence < CANCELS:
         said.append(f"the terms cancel, {_percent(text.claim('cancels', reading.coherence))} of their size is left")
-    if reading.zero_lags > 1 or np.isneginf(row[:-1]).any():
+    if (reading.zero_lags > 1 or np.isneginf(row[:-1]).any()) and (lost or not _underflows(delta)):
         zeros = text.claim("zero_lags", reading.zero_lags)
         top = int(np.argmax(row >= row.max() - 0.01))  # the nearest of equals
         part = _exp(float(row[top] - np.logaddexp.reduce(row)))
@@ -473,6 +473,15 @@ def _details(text, reading, row, lost):
         lags = "the nearest lag holds" if near == 1 else f"the nearest {near} lags hold"
         said.append(f"{lags} 90 % of the terms' size")
     return "; ".join(said) + "."
+
+
+def _underflows(delta):
+    """Whether δ is zero next to a change by more than `LOST`: it may have left the range of the numbers there."""
+    zero = np.isneginf(delta)
+    with np.errstate(invalid="ignore"):  # −inf − −inf
+        steps = np.abs(np.diff(delta))
+    large = np.isfinite(steps) & (steps > math.log(LOST))
+    return bool((large[:-1] & zero[2:]).any() or (large[1:] & zero[:-2]).any())
 
 
 def _second(text, reading, row):

@@ -131,6 +131,11 @@ def test_numbers_of_a_sentence():
 # ----------------------------------------------------------------------------------------------- where float32 ends
 
 
+def audited(link):
+    """(the reading at rest, `Measured`) of a linked scenario."""
+    return of(parse(dict(parse_qsl(link)))[0])
+
+
 def judged_of(link):
     """(what is said of a linked scenario, the kinds that are false, those that are so by float32 alone)."""
     reading, found, _ = audit_scenario(parse(dict(parse_qsl(link)))[0])
@@ -182,6 +187,17 @@ def test_no_number_is_given_to_a_change_in_which_no_digit_is_left(link):
     said = dict(reading.claims)
     assert "cliff" not in said and f"by more than seven decades at lag {said['decades']}" in reading.verdict
     assert not [one for one in found if one.kind in said and one.ok in (False, "rounding")]
+
+
+def test_a_zero_to_which_delta_falls_by_decades_is_not_called_exact():
+    """The output gate's δ, beneath 1e-38 of the cell's δ where 28 steps of a shut write gate end; float64 has it."""
+    reading, seen = audited(
+        "forget=0.19&input=0.3&output=0.03&gain=5.344&input_gain=1.38&init=pytorch&horizon=151&write_every=28"
+        "&sequence=recall&seed=802&gate=output"
+    )
+    assert seen.rows.zeros == 1  # lag t alone, where there is no state before
+    said = dict(reading.claims)
+    assert "zero_lags" not in said and "exact zero" not in reading.verdict and "reach" in said
 
 
 def test_where_a_state_underflows_no_law_of_the_sum_is_told():
