@@ -191,12 +191,12 @@ class GradientMap:
             f64[T] by u; −inf at an exact zero; NaN where the forward pass overflows.
         """
         check_selection(self._fwd.cell, weight, gate)
-        tape, path = self._fwd.tape, self._fwd.cell_path_only
-        by_field = lambda name: log_total(
-            logs(*total_norms_by_lag(tape, tape.factors[name], cell_path_only=path))[
-                :, self._fwd.gate_index(name, gate)
-            ]
-        )
+        (*network, options), factors = self._by_lag, self._fwd.tape.factors
+
+        def by_field(name):
+            norms = logs(*total_norms_by_lag(*network, factors[name], **options))  # [u, D]
+            return log_total(norms[:, self._fwd.gate_index(name, gate)])
+
         totals = np.array(norm_over_fields(weight, by_field))
         return totals if self.overflow is None else np.full_like(totals, np.nan)
 
@@ -229,14 +229,20 @@ class GradientMap:
         if pieces:
             other = self._gathered(np.arange(len(self.cost)) % k == 0)
         else:
-            lags = np.int32(min(k, len(self.cost)))
-            window = window_deltas(self._fwd.tape, lags, cell_path_only=self._fwd.cell_path_only)
+            *network, options = self._by_lag
+            window = window_deltas(*network, np.int32(min(k, len(self.cost))), **options)
             other = lag_terms_from(self._fwd, len(self.cost) - 1, window)
         (whole, _), (part, _) = _joined([self._total, other], weight, gate)
         with np.errstate(invalid="ignore", divide="ignore"):
             norm = np.linalg.norm(whole)
             cosine = whole @ part / (norm * np.linalg.norm(part))
             return float(np.linalg.norm(whole - part) / norm), float(np.clip(cosine, -1, 1))
+
+    @property
+    def _by_lag(self):
+        """What `engine.lag_by_lag` goes through: (tapes, cotangents, options)."""
+        tape = self._fwd.tape
+        return (tape,), tape.cotangents, {"rows": (), "cell_path_only": self._fwd.cell_path_only}
 
     @cached_property
     def _total(self):

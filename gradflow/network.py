@@ -35,7 +35,7 @@ class Network(NamedTuple):
 class LayerMap(GradientMap):
     """Every dC(t)/dW(s) of one layer and direction of a network; see `network_map`.
 
-    It answers what a `GradientMap` does, with cost NaN, but for what plain arithmetic and truncation would give.
+    It answers what a `GradientMap` does, with cost NaN, but for what plain arithmetic would give.
     `log_residual` is log ‖dC(t)/dy(t)‖ of the network's outputs y. `log_terms` and what else goes by lag are refused
     where a cost reaches later steps too: in a backward direction and below one.
 
@@ -88,24 +88,34 @@ class LayerMap(GradientMap):
         return lag_terms_from(self._fwd, t, self._stack.deltas(t)[self.layer][self.direction])
 
     def log_total_by_lag(self, weight: str = "weight_hh", gate: str | None = None) -> np.ndarray:
-        """Not of a network."""
-        raise ValueError(_ALONE.format("log_total_by_lag"))
+        """As in `GradientMap`; refused as `log_terms` is."""
+        self._check_causal("log_total_by_lag")
+        return super().log_total_by_lag(weight, gate)
 
     def truncated(
         self, k: int, pieces: bool = True, weight: str = "weight_hh", gate: str | None = None
     ) -> tuple[float, float]:
-        """Not of a network."""
-        raise ValueError(_ALONE.format("truncated"))
+        """As in `GradientMap`, all layers being truncated alike; refused where any direction is backward."""
+        if not self._stack.one_way:
+            raise ValueError("truncated is of networks in one direction; one that reads backwards needs all steps")
+        return super().truncated(k, pieces, weight, gate)
 
     def unscaled_terms(
         self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
     ) -> np.ndarray:
         """Not of a network."""
-        raise ValueError(_ALONE.format("unscaled_terms"))
+        raise ValueError("unscaled_terms is of one layer alone; a layer of a network has log_terms")
 
-    @cached_property
-    def _total(self):
-        return lag_terms_from(self._fwd, len(self.cost) - 1, self._stack.totals[self.layer][self.direction])
+    @property
+    def _by_lag(self):
+        tapes = tuple(layer[0].tape for layer in self._stack.passes[self.layer :])
+        n = tapes[-1].jacobians.preact.shape[3]
+        cotangents = self._stack.cotangents
+        forward = cotangents._replace(dC_dh=cotangents.dC_dh[:, :n])  # a backward direction is beside it
+        return tapes, forward, {"rows": self._stack.rows, "cell_path_only": False}
+
+    def _gathered(self, starts):
+        return lag_terms_from(self._fwd, len(self.cost) - 1, self._stack.totals(starts)[self.layer][self.direction])
 
     @property
     def _block_size(self):
@@ -127,9 +137,6 @@ class LayerMap(GradientMap):
             )
 
 
-_ALONE = "{} is of one layer alone; a layer of a network has log_total and log_total_by_copy"
-
-
 @dataclass(frozen=True, eq=False)
 class _Stack:
     """The forward passes of all layers and directions, and what goes back through them together."""
@@ -138,6 +145,7 @@ class _Stack:
     cotangents: Cotangents
     cache: BlockCache
     block_size: int
+    kept: dict[bytes, list] = field(default_factory=dict)  # the last totals, of all layers
 
     @property
     def one_way(self):
@@ -151,9 +159,11 @@ class _Stack:
     def tapes(self):
         return tuple(tuple(each.tape for each in layer) for layer in self.passes)
 
-    @cached_property
-    def totals(self):
-        return stack_totals(self.tapes, self.cotangents, rows=self.rows)
+    def totals(self, starts):
+        if (key := starts.tobytes()) not in self.kept:
+            self.kept.clear()
+            self.kept[key] = stack_totals(self.tapes, self.cotangents, starts, rows=self.rows)
+        return self.kept[key]
 
     def deltas(self, t):
         return stack_deltas(self.tapes, self.cotangents, t, rows=self.rows)

@@ -59,8 +59,9 @@ def stack_deltas(tapes: Tapes, cotangents: Cotangents, t: jax.Array, *, rows: tu
 
 
 @partial(jax.jit, static_argnames="rows")
-def stack_totals(tapes: Tapes, cotangents: Cotangents, *, rows: tuple[int, ...]) -> list[list[list]]:
+def stack_totals(tapes: Tapes, cotangents: Cotangents, starts: jax.Array, *, rows: tuple[int, ...]) -> list[list[list]]:
     """Σ_t δ(t, s), as `total_deltas`, [layer][direction], each in its own order of steps."""
+    tapes = tuple(tuple(tape._replace(starts=starts) for tape in layer) for layer in tapes)
     times = jnp.array([len(cotangents.exponent) - 1])
     return _from_the_top(tapes, total_inflow(cotangents), times, rows, _of_one)
 

@@ -57,6 +57,17 @@ def solved(torch, cell, sizes, directions, float64):
     return maps, answer
 
 
+def assert_truncated(gmap, weight, by_step, k=4):
+    """Every layer is cut at the same steps, so a term is left out or stays as it is."""
+    t, s = np.arange(STEPS)[:, None], np.arange(STEPS)
+    total = by_step.sum((0, 1))
+    for pieces, there in ((True, s >= t - t % k), (False, t - s < k)):
+        part = by_step[there & (s <= t)].sum(0)
+        error, cosine = gmap.truncated(k, pieces, weight)
+        assert error == pytest.approx(np.linalg.norm(total - part) / np.linalg.norm(total), abs=1e-9)
+        assert cosine == pytest.approx(total @ part / np.linalg.norm(total) / np.linalg.norm(part), abs=1e-9)
+
+
 def each_of(maps):
     return [(k, d, gmap) for k, layer in enumerate(maps) for d, gmap in enumerate(layer)]
 
@@ -87,7 +98,12 @@ def test_what_goes_by_lag(solved, cell, sizes, directions):
     maps, answer = solved
     for k, d, gmap in each_of(maps):
         if directions == 2 and (d or k < len(maps) - 1):
-            for ask in (gmap.log_terms, gmap.log_state_gradients, lambda gmap=gmap: gmap.read(3)):
+            for ask in (
+                gmap.log_terms,
+                gmap.log_state_gradients,
+                gmap.log_total_by_lag,
+                lambda gmap=gmap: gmap.read(3),
+            ):
                 with pytest.raises(ValueError, match=rf"layer {k}, direction {d} .*; log_terms_by_copy has") as error:
                     ask()
                 assert "\n" not in str(error.value)
@@ -100,6 +116,13 @@ def test_what_goes_by_lag(solved, cell, sizes, directions):
             by_lag = by_step[STEPS - 2, STEPS - 2 :: -1]
             assert_logs(lags.log_terms(weight), oracle.log_norm(by_lag))
             assert_logs(lags.log_partial_sums(weight), oracle.log_norm(by_lag.cumsum(0)))
+            t = np.arange(STEPS)
+            assert_logs(
+                gmap.log_total_by_lag(weight),
+                oracle.log_norm(np.stack([by_step[t[u:], t[: STEPS - u]].sum(0) for u in t])),
+            )
+            if directions == 1:
+                assert_truncated(gmap, weight, by_step)
         reading = gmap.read(STEPS - 1)
         assert reading.log_sum == pytest.approx(gmap.log_sums()[-1], abs=1e-9)
         for state in range(len(gf.CELLS[cell].carry)):
@@ -200,11 +223,13 @@ def test_a_bad_network_is_explained(change, parts):
 def test_what_a_layer_of_a_network_has_not_is_explained():
     network, inputs, _ = draw("rnn-tanh", (2, 2), 1)
     (gmap,), _ = gf.network_map(network, inputs, np.ones((STEPS, 2)))
-    for name, ask in (("log_total_by_lag", gmap.log_total_by_lag), ("unscaled_terms", gmap.unscaled_terms),
-                      ("truncated", lambda: gmap.truncated(2))):  # fmt: skip
-        with pytest.raises(ValueError, match=rf"^{name} is of one layer alone"):
-            ask()
+    with pytest.raises(ValueError, match=r"^unscaled_terms is of one layer alone"):
+        gmap.unscaled_terms()
     assert np.isnan(gmap.lags(3).unscaled_terms()).all()
+    network, inputs, _ = draw("rnn-tanh", (2, 2), 2)
+    _, (top, _) = gf.network_map(network, inputs, np.ones((STEPS, 4)))
+    with pytest.raises(ValueError, match=r"^truncated is of networks in one direction"):
+        top.truncated(2)
 
 
 @pytest.mark.slow
