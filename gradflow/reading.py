@@ -129,6 +129,13 @@ class Reading:
     claims: tuple = ()  # (kind, value): what the sentence says
     verdict: str = ""
 
+    def asdict(self) -> dict[str, float | int | str | bool | None]:
+        """Every field by name, for a logger; of the growths each part: {"pace": …, "growth_rate": …, …}."""
+        told = {name: value for name, value in vars(self).items() if not isinstance(value, tuple)}
+        for name in ("growth", "growth_by_error"):
+            told |= {f"{name}_{part}": value for part, value in getattr(self, name)._asdict().items()}
+        return told
+
 
 def per_step_factor(log_row: np.ndarray) -> Fit:
     """Least-squares line through all finite values of a row, each lag counting alike.

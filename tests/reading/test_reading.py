@@ -550,3 +550,12 @@ def test_number_beyond_the_floats_and_at_zero():
     assert number(-399.7 * math.log(10)) == "2.0e-400"
     assert number(ZERO) == "0"
     assert number(math.nan) == "—"
+
+
+def test_a_reading_for_a_logger_holds_plain_values_alone():
+    reading = reading_of(geometric(0.8), geometric_sums(0.8))
+    told = reading.asdict()
+    assert all(isinstance(value, float | int | str | bool | None) for value in told.values())
+    assert (told["pace"], told["memory"], told["verdict"]) == (reading.pace, reading.memory, reading.verdict)
+    parts = {f"{name}_{part}" for name in ("growth", "growth_by_error") for part in reading.growth._fields}
+    assert told.keys() == {*vars(reading)} - {"growth", "growth_by_error", "claims"} | parts
