@@ -111,7 +111,7 @@ class Recording:
         for name, value, first, count in (("layer", layer, -layers, layers), ("direction", direction, 0, directions)):
             if isinstance(value, bool) or value not in range(first, count):
                 raise ValueError(f"{name} is {value!r}; it must be a whole number between {first} and {count - 1}")
-        times = [self._last(b) if t is None else t for b in range(len(self.inputs))]
+        times = [self.last_time(b) if t is None else t for b in range(len(self.inputs))]
         reached = [b for b, time in enumerate(times) if time < len(self.inputs[b])]
         if not reached:
             longest = max(len(each) for each in self.inputs)
@@ -124,7 +124,8 @@ class Recording:
         quartiles = (np.percentile(numbers, percent, axis=0) for percent in (25, 50, 75))
         return BatchReading(readings, *(dict(zip(of, map(float, each), strict=True)) for each in quartiles))
 
-    def _last(self, sequence):
+    def last_time(self, sequence: int = 0) -> int:
+        """The last time at which a gradient enters a sequence; its last step where none does."""
         entered = np.flatnonzero(np.any(np.asarray(self.cotangents[sequence]) != 0, axis=1))
         return int(entered[-1]) if len(entered) else len(self.inputs[sequence]) - 1
 

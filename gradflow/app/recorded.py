@@ -71,12 +71,6 @@ def cell_of(recording: Recording) -> str:
     return cell if isinstance(cell, str) else cell.name
 
 
-def last_time(recording: Recording, sequence: int) -> int:
-    """The last time at which a gradient enters."""
-    entered = np.flatnonzero(np.any(np.asarray(recording.cotangents[sequence]) != 0, axis=1))
-    return int(entered[-1]) if len(entered) else len(recording.inputs[sequence]) - 1
-
-
 def by_layer(recording: Recording, sequence: int, time: int, weight: str) -> list[tuple[str, str, str, str, str]]:
     """(layer, pace, lags that hold 90 %, share of the far half, gradient) of every layer with lags, as words."""
     told = []

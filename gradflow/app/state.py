@@ -95,6 +95,13 @@ class Moved(NamedTuple):
     values: Mapping[str, Any]
 
 
+class Brought(NamedTuple):
+    """A panel of ranges is drawn; the report that its page brings from another server is in the address already."""
+
+    panel: str
+    report: int
+
+
 class Rested(NamedTuple):
     """All ranges are let go."""
 
@@ -145,7 +152,22 @@ class Told(NamedTuple):
     """The notices were told."""
 
 
-Event = Reported | Opened | Read | Moved | Rested | Chosen | Replaced | Stepped | Undone | Kept | Put | Sent | Told
+Event = (
+    Reported
+    | Opened
+    | Read
+    | Moved
+    | Brought
+    | Rested
+    | Chosen
+    | Replaced
+    | Stepped
+    | Undone
+    | Kept
+    | Put
+    | Sent
+    | Told
+)
 
 
 def update(state: AppState, event: Event) -> AppState:
@@ -161,6 +183,8 @@ def update(state: AppState, event: Event) -> AppState:
             return state if preset == CUSTOM else _with_here(state, origin=preset)
         case Moved(panel, report, values):
             return _moved(state, panel, report, values)
+        case Brought(panel, report) if panel not in state.reports:
+            return replace(state, reports={**state.reports, panel: report})
         case Rested():
             return state if state.saved else _settled(state)
         case Chosen(field_name, value):

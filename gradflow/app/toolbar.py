@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -130,7 +131,14 @@ def _stage():
 
 
 def _take_away(scenario, files):
-    st.code(f"{st.context.url or ''}?{urlencode(session.link())}", language=None, wrap_lines=True)
+    link = f"{st.context.url or ''}?{urlencode(session.link())}"
+    st.code(link, language=None, wrap_lines=True)
+    st.caption("In a slide")
+    st.code(
+        f'<iframe src="{escape(link)}&amp;embed=true" width="1280" height="720"></iframe>',
+        language="html",
+        wrap_lines=True,
+    )
     with st.container(horizontal=True):
         for label, (name, kind, make) in files.items():
             st.download_button(label, data=session.callback(make), file_name=name, mime=kind, on_click="ignore")

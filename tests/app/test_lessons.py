@@ -526,5 +526,5 @@ def test_the_last_lesson_ends_in_what_is_known_and_every_prediction():
     said = words(app)
     for lesson in LESSONS:
         assert f"{lesson.title}.** {lesson.conclusion}" in said
-    assert f"You said so: {LESSONS[0].guess.options[1]}." in said and "You said: 3. Measured: 5." in said
+    assert f"You said: {LESSONS[0].guess.options[1]}. So it is." in said and "You said: 3. Measured: 5." in said
     assert said.count("You have not judged this one.") == len(LESSONS) - 2

@@ -107,7 +107,7 @@ def test_only_script_runs_write_the_address():
     found = {path.name for path in SOURCES if writes.search(path.read_text("utf-8"))}
     assert found == {"session.py"}
     senders = {path.name for path in SOURCES if "send_address()" in path.read_text("utf-8")}
-    assert senders == {"session.py", "__init__.py", "feedforward_demo.py"}  # read_link, take, the net: each in a run
+    assert senders == {"session.py", "__init__.py", "feedforward_demo.py", "your_network.py"}  # each in a run
     assert {path.name for path in SOURCES if "st.session_state" in path.read_text("utf-8")} == {"session.py"}
 
 

@@ -10,6 +10,7 @@ from gradflow.app.state import (
     KNOWN,
     PAST,
     AppState,
+    Brought,
     Chosen,
     Kept,
     Moved,
@@ -94,6 +95,12 @@ RACES = {  # name -> (events after a first visit, scenario, scenarios to go back
     "both panels in one run": (
         [moved(1, gain=3.0), Moved("more_ranges", 1, {"input_gain": 2.0}), Rested()],
         scenario(gain=3.0, input_gain=2.0),
+        [FIRST],
+    ),
+    "a report that the page brings from another server": ([Brought("ranges", 7), moved(7, gain=3.0)], FIRST, []),
+    "a report that is drawn again before it is read": (
+        [Brought("ranges", 0), moved(1, gain=3.0), Brought("ranges", 1), Rested()],
+        scenario(gain=3.0),
         [FIRST],
     ),
     "a rest without a move": ([Rested(), Rested()], FIRST, []),

@@ -78,7 +78,7 @@ def test_what_a_teacher_takes_along(visit):
     expect(code).to_be_visible()
     address = page.url.split("?")[0] + "?lesson=7"
     assert scanned(code.screenshot()) == [address]
-    expect(page.get_by_text(f'<iframe src="{address}&embed=true"')).to_be_visible()
+    expect(page.get_by_text(f'<iframe src="{address}&amp;embed=true"')).to_be_visible()
     for bold in ("Show", "Expect", "Then", "Say"):
         expect(page.get_by_test_id("stPopoverBody").get_by_text(bold, exact=True)).to_be_visible()
 

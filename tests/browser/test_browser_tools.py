@@ -172,7 +172,7 @@ def test_the_definitions_hold_the_present_numbers_and_follow(visit):
 def test_letting_go_beside_an_open_popover(visit):
     page = visit({"closer": "true"})
     button(page, "Take away").click()
-    expect(page.get_by_test_id("stCode")).to_have_count(2)
+    expect(page.get_by_test_id("stCode")).to_have_count(3)  # link, frame, Python
     slider(page, "forget").press("ArrowRight")
     page.wait_for_function("location.search.includes('forget=0.735')")
     expect(page.get_by_test_id("stCode").first).to_contain_text("forget=0.735")

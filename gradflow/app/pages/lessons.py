@@ -96,7 +96,7 @@ def summary(answers: Answers) -> None:
             said = "You have not judged this one."
             if number in answers:
                 right, yours, truth = judged(lesson, answers[number])
-                said = f"You said so: {yours}." if right else f"You said: {yours}. Measured: {truth}."
+                said = f"You said: {yours}. So it is." if right else f"You said: {yours}. Measured: {truth}."
             st.markdown(f"**{number}. {lesson.title}.** {lesson.conclusion} :gray-badge[{said}]")
         st.markdown("Go on in Explore with any network above, with the questions below, or with a network of your own.")
 
@@ -208,7 +208,7 @@ def for_class(number: int) -> None:
             st.caption("This lesson from its beginning, to scan or to send")
             st.code(address_of(number), language=None, wrap_lines=True)
             st.caption("In a slide")
-            frame = f'<iframe src="{address_of(number)}&embed=true" width="1280" height="720"></iframe>'
+            frame = f'<iframe src="{escape(address_of(number))}&amp;embed=true" width="1280" height="720"></iframe>'
             st.code(frame, language="html", wrap_lines=True)
         st.markdown(notes(number))
         st.caption("The browser prints this lesson as one page, with its code.")
@@ -216,9 +216,11 @@ def for_class(number: int) -> None:
 
 def handout(number: int) -> None:
     """What is on paper alone: where this page is."""
-    address = escape(address_of(number))
-    code = escape(qr_code(address_of(number)))
-    st.html(f'<div class="handout"><img src="{code}" alt="The code of this lesson"><span>{address}</span></div>')
+    address = address_of(number)
+    st.html(
+        f'<div class="handout"><img src="{escape(qr_code(address))}" alt="The code of this lesson">'
+        f"<span>{escape(address)}</span></div>"
+    )
 
 
 def address_of(number: int) -> str:

@@ -4,11 +4,10 @@ from typing import Any
 
 import streamlit as st
 
-from gradflow.app import recorded, session
+from gradflow.app import navigation, recorded, session
 from gradflow.app.components.picture import picture
 from gradflow.app.errors import error_boundary, notice
 from gradflow.app.live_chart import dark, inject_css
-from gradflow.app.navigation import recording as recording_named
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import gate_names, weight_names
 from gradflow.app.url_codec import read, write
@@ -21,7 +20,7 @@ SHOWN = {"terms": "Terms", "factors": "Factors"}
 def page() -> None:
     inject_css()
     st.header("Your network", anchor=False)
-    path = recording_named()
+    path = navigation.recording()
     try:
         recording = recorded.opened(path or "")
     except ValueError as error:
@@ -69,7 +68,7 @@ def choose(recording: Recording) -> tuple[dict[str, Any], str]:
     if not gmap.causal:
         return chosen, "A cost reaches later steps of this layer too, so its terms have no lag: choose another one."
     steps = len(recording.inputs[chosen["sequence"]])
-    last = recorded.last_time(recording, chosen["sequence"])
+    last = recording.last_time(chosen["sequence"])
     if steps > 1:
         chosen["time"] = _control("time", "Time t", last, Range(0, steps - 1, 1))
     return {"time": 0} | chosen, ""

@@ -11,7 +11,7 @@ from gradflow.app.components import component
 from gradflow.app.labels import LABELS
 from gradflow.app.presets import preset_of
 from gradflow.app.scenario import INPUTS, RANGES, gate_names
-from gradflow.app.state import Moved, Rested
+from gradflow.app.state import Brought, Moved, Rested
 from gradflow.app.view import RANGES as VIEW_RANGES
 
 _style = Path(__file__).with_name("range_slider.css").read_text(encoding="utf-8")
@@ -44,12 +44,19 @@ def read_reports() -> Interaction:
 
 
 def _read_report(key):
+    report, values, interaction = _newest_report(key)
+    if report:
+        session.dispatch(Moved(key, report, values))
+    return interaction
+
+
+def _newest_report(key):
+    """(number, values, `Interaction`) of a panel; number 0 where there is no report yet, or none that our ranges make."""
     match session.widget_value(key):
         case {"moved": {"values": dict(values), "turn": int(report), "held": held, **rest}}:
-            session.dispatch(Moved(key, report, values))
             playing = rest.get("playing")
-            return Interaction(held is not None, playing if playing in tuple(RANGES) else None)
-    return Interaction(False, None)  # no report yet, or none that our ranges make
+            return report, values, Interaction(held is not None, playing if playing in tuple(RANGES) else None)
+    return 0, {}, Interaction(False, None)
 
 
 def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: dict[str, Any] | None = None) -> None:
@@ -89,3 +96,5 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
     data = {"ranges": ranges, "turn": now.reports.get(key, 0), "play": play, "target": target}
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _panel(key=key, data=[data], on_moved_change=lambda: None)
+    if key not in now.reports:  # the report of a page that knew another server could be read by now, and not before
+        session.dispatch(Brought(key, _newest_report(key)[0]))
