@@ -13,6 +13,8 @@ PAGES = [
     "README.md",
     ".github/CONTRIBUTING.md",
     ".streamlit/README.md",
+    "gradflow/app/lessons/QUESTIONS.md",
+    "gradflow/app/lessons/TEACHING.md",
     "gradflow/engine/README.md",
     "tests/benchmarks/README.md",
     "tests/operations/README.md",

@@ -51,7 +51,7 @@ def _read_report(key):
 
 
 def _newest_report(key):
-    """(number, values, `Interaction`) of a panel; number 0 where there is no report yet, or none that our ranges make."""
+    """(number, values, `Interaction`) of a panel; number 0 where there is no report, or none that our ranges make."""
     match session.widget_value(key):
         case {"moved": {"values": dict(values), "turn": int(report), "held": held, **rest}}:
             playing = rest.get("playing")
