@@ -75,10 +75,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sessions", type=int, default=25)
     parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two moves of a session")
     parser.add_argument("--drag", action="store_true", help="a slider in Chromium among 24 sessions")
     chosen = parser.parse_args()
     with serve(ROOT / "app.py") as server:
-        table = among(server, 10) if chosen.drag else rows(load(server, chosen.sessions, chosen.seconds))
+        table = among(server, 10) if chosen.drag else rows(load(server, chosen.sessions, chosen.seconds, chosen.every))
         print("| what | app | goal |\n| --- | ---: | ---: |")
         for row in table:
             print("|", " | ".join(row), "|", flush=True)
