@@ -129,10 +129,17 @@ class Visitor:
     def _frame(self, values):
         asked = self.request | {"link": self.request["link"] | values}
         sent = time.perf_counter()
-        self.http.request("POST", "/gradflow/frame", json.dumps(asked), {"sec-fetch-site": "same-origin"})
-        answer = self.http.getresponse()
+        try:
+            answer = self._post(asked)
+        except ConnectionError:  # the server closes a connection after five idle seconds, and a browser opens another
+            self.http.close()
+            answer = self._post(asked)
         body = answer.read()
         return Frame(sent, time.perf_counter(), answer.status, body)
+
+    def _post(self, asked):
+        self.http.request("POST", "/gradflow/frame", json.dumps(asked), {"sec-fetch-site": "same-origin"})
+        return self.http.getresponse()
 
     async def _run(self, message):
         message.rerun_script.query_string = self.query
