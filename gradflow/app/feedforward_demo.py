@@ -3,10 +3,9 @@
 import streamlit as st
 
 from gradflow.app import session
-from gradflow.app.errors import error_boundary, notice
+from gradflow.app.errors import error_boundary
 from gradflow.app.live_chart import draw_chart
 from gradflow.app.ranges import Range
-from gradflow.app.url_codec import read, write
 
 FIELDS = {  # name in the address bar -> (default, what is allowed, label)
     "activation": ("sigmoid", ("sigmoid", "tanh", "relu", "linear"), "Activation"),
@@ -42,18 +41,11 @@ def layers() -> None:
 def _control(name):
     """The widget of a field; its value, which the address bar holds where it is not the default."""
     default, allowed, label = FIELDS[name]
-    value, wrong = read(name, session.state().address.get(name, write(default)), default, allowed)
-    if wrong:
-        notice([wrong])
-        session.put(name, write(value))
-    how = {"label": label, **session.keyed(name, value, _chosen)}
+    value, keyed = session.page_field(name, default, allowed)
+    how = {"label": label, **keyed}
     if isinstance(allowed, Range):
         return st.slider(value=value, min_value=allowed.low, max_value=allowed.high, step=allowed.step, **how)
     return st.segmented_control(options=allowed, default=value, required=True, **how)
-
-
-def _chosen(name, value):
-    session.put(name, None if value == FIELDS[name][0] else write(value))
 
 
 def _measured(activation, depth, width, scale, net_seed):

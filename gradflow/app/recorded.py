@@ -8,7 +8,7 @@ import numpy as np
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import Scenario
 from gradflow.engine.compile_cache import keep_compiled
-from gradflow.reading import number
+from gradflow.reading import number, read
 from gradflow.recording import Recording, load
 
 
@@ -41,25 +41,26 @@ def measure_layer(
     """
     keep_compiled()
     gmap = recording.maps(sequence)[layer][direction]
-    scenario = Scenario(
-        cell=cell_of(recording), weight=weight, gate=gate
-    )  # which charts ask for cell, weight and gate alone
+    # Charts ask a scenario for cell, weight and gate alone.
+    scenario = Scenario(cell=cell_of(recording), weight=weight, gate=gate)
     rows = scenario.rows
     lags = gmap.lags(time)
+    log_row, log_partial, log_sums = lags.log_terms(**rows), lags.log_partial_sums(**rows), gmap.log_sums(**rows)
+    numbers = log_row, lags.log_delta(**rows), log_partial, log_sums, gmap.log_residual
     return Measurement(
         scenario=scenario,
         t=time,
         log_terms=gmap.log_terms(**rows),
-        log_sums=gmap.log_sums(**rows),
+        log_sums=log_sums,
         log_residual=gmap.log_residual,
         cost=gmap.cost,
-        log_row=lags.log_terms(**rows),
-        log_partial=lags.log_partial_sums(**rows),
+        log_row=log_row,
+        log_partial=log_partial,
         gates={name: gate.mean(axis=1) for name, gate in gmap.gates.items()},
         labels=("",) * len(gmap.cost),
         overflow=gmap.overflow,
         underflow=gmap.underflow,
-        reading=gmap.read(time, **rows),
+        reading=read(*numbers, gmap.overflow, gmap.underflow, time),
         lags=lags,
         gmap=gmap,
     )

@@ -13,9 +13,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from gradflow.app import state as app_state
-from gradflow.app.errors import log, show_errors
+from gradflow.app.errors import log, notice, show_errors
 from gradflow.app.labels import LABELS
 from gradflow.app.state import AppState, Chosen, Event, Opened, Put, Read, Reported, Sent, Told, update
+from gradflow.app.url_codec import read, write
 
 names = app_state.names
 
@@ -175,6 +176,18 @@ def keyed(field: str, value: object, chosen: Callable[[str, Any], object]) -> di
             chosen(field, st.session_state[key])
 
     return {"key": key, "on_change": callback(moved)}
+
+
+def page_field(name: str, default: Any, allowed: Any) -> tuple[Any, dict[str, Any]]:
+    """A field that a page reads itself: its value, and the key of its widget and what follows when that moves.
+
+    The address holds it where it is not the default, and is tidied, with a notice, where it holds what is not allowed.
+    """
+    value, wrong = read(name, state().address.get(name, write(default)), default, allowed)
+    if wrong:
+        notice([wrong])
+        put(name, write(value))
+    return value, keyed(name, value, lambda field, now: put(field, None if now == default else write(now)))
 
 
 def widget_value(field: str) -> Any:

@@ -10,7 +10,6 @@ from gradflow.app.errors import error_boundary, notice
 from gradflow.app.live_chart import dark, inject_css
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import gate_names, weight_names
-from gradflow.app.url_codec import read, write
 from gradflow.app.view import View
 from gradflow.recording import Recording
 
@@ -76,15 +75,8 @@ def choose(recording: Recording) -> tuple[dict[str, Any], str]:
 
 def _control(name: str, label: str, default: Any, allowed: Any) -> Any:
     """The widget of a field; its value, which the address bar holds where it is not the default."""
-    value, wrong = read(name, session.state().address.get(name, write(default)), default, allowed)
-    if wrong:
-        notice([wrong])
-        session.put(name, write(value))
-
-    def moved(field, now):
-        session.put(field, None if now == default else write(now))
-
-    how: dict[str, Any] = {"label": label, **session.keyed(name, value, moved)}
+    value, keyed = session.page_field(name, default, allowed)
+    how: dict[str, Any] = {"label": label, **keyed}
     if isinstance(allowed, Range):
         how |= {"min_value": allowed.low, "max_value": allowed.high, "step": allowed.step}
         return st.slider(value=value, width="stretch" if name == "time" else 260, **how)
