@@ -5,7 +5,6 @@ from playwright.sync_api import expect
 
 from gradflow.app.labels import LABELS
 from gradflow.app.url_codec import parse
-from support.chromium import wait_until_at_rest
 from support.page_driver import link, measurement, slider, typed, verdict
 
 WORDS = "as initialised"
@@ -27,9 +26,12 @@ def test_a_range_says_as_initialised_until_it_is_moved(visit, init):
     assert link(page)["input"] == "initial"
     expect(typed(page, "input")).to_have_value(WORDS)
     expect(verdict(page)).to_have_text(measurement(link(page)).said())
-    page.get_by_role("button", name="Keep to compare").click()  # a full run, which draws Undo anew
-    wait_until_at_rest(page)
-    page.get_by_role("button", name="Undo").click()
+    undo = page.get_by_role("button", name="Undo")
+    place = undo.bounding_box()
+    page.get_by_role("button", name="Keep to compare").click()
+    expect(page.get_by_role("button", name="Stop comparing")).to_be_visible()
+    assert undo.bounding_box() == place, "it moved away under the mouse"
+    undo.click()
     expect(typed(page, "forget")).to_have_value(WORDS)
     expect(slider(page, "forget")).to_have_value(f"{start:g}")
 
