@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import urlencode
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from gradflow.app import measurement
+from gradflow.engine.compile_cache import forget_compiled
 from support.chromium import INK, executable, launch, wait_until_drawn
 from support.paths import ROOT
 from support.server import PATIENCE, serve
@@ -19,6 +21,7 @@ measurement.MAX_COMPILED_KINDS = 100  # a server keeps 16 compiled; a process of
 expect.set_options(timeout=1000 * PATIENCE)
 
 
+MAX_MAPS = 10_000  # memory maps of a process of tests, before what is compiled is forgotten
 FIRST = ("browser", "operations", "app", "engine")  # folders, the longest tests first
 
 
@@ -34,6 +37,18 @@ def pytest_collection_modifyitems(items):
         elif {"server", "fresh"} & {*item.fixturenames}:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: FIRST.index(folder) if (folder := item.path.parent.name) in FIRST else len(FIRST))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_memory_maps():
+    """Forget what is compiled once a file has run, where it holds too much.
+
+    Each compiled program keeps some tens of memory maps, and Linux ends a process at 65,530 of them (vm.max_map_count).
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_text().splitlines()) > MAX_MAPS:
+        forget_compiled()
 
 
 @pytest.fixture
