@@ -15,7 +15,15 @@ from gradflow.app.lessons.evidence import drawn, pace
 from gradflow.app.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
 from gradflow.app.lessons.growing_sum import ORTHOGONAL, laws, ratio, turned
 from gradflow.app.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up, along_one_run
-from gradflow.app.lessons.vanishing_terms import FED_ONCE, RECURRENT, TURNING, UNIT, in_first_terms, recurrent_sum
+from gradflow.app.lessons.vanishing_terms import (
+    FED_ONCE,
+    RECURRENT,
+    TURNING,
+    UNIT,
+    in_first_terms,
+    recurrent_limit,
+    recurrent_sum,
+)
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.engine.reference import whole_gradient, whole_gradients
@@ -126,7 +134,7 @@ def test_the_recurrent_weight_of_a_linear_unit(rho):
     h, slopes = np.zeros(4000), np.zeros(4000)
     for now in x:
         h, slopes = rho * h + now, h + rho * slopes
-    measured, formula = recurrent_sum(rho)
+    measured, formula = recurrent_sum(rho), recurrent_limit(rho)
     assert formula == pytest.approx(np.sqrt(np.mean(slopes**2)), rel=0.06)
     assert measured == pytest.approx(formula, rel=0.15)
 
@@ -147,7 +155,7 @@ def test_a_sum_near_one_is_as_large_as_is_said():
     values = [float(number) for number in re.findall(r"\d+\.\d+", numbers.split("sum is")[1])]
     assert values[:3] == pytest.approx([10, 20, 33.3], rel=0.01)
     assert values[3:] == pytest.approx([16.2, 45.3, 97.0], rel=0.15)
-    assert recurrent_sum(0.97)[0] > 4 * in_first_terms(measure(replace(UNIT, gain=0.95, horizon=256)))
+    assert recurrent_sum(0.97) > 4 * in_first_terms(measure(replace(UNIT, gain=0.95, horizon=256)))
     assert RECURRENT.weight == "weight_hh"
 
 

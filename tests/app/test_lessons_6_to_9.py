@@ -24,7 +24,7 @@ from support.pytorch_training import pytorch, torch_losses
 
 pytestmark = pytest.mark.slow
 
-ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:]
+ANY, IGNORES, HIDES, OTHERWISE = LESSONS[5:9]
 
 
 def said(lesson, scenario, **view):

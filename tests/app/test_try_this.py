@@ -1,5 +1,6 @@
 """What each lesson invites to try can be done, with the controls at hand."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -134,3 +135,12 @@ def _(lesson):
 def _(lesson):
     learned = outcome(moved(lesson, forget=0.73), *LSTM[1:], lesson.scenario.seed).learned_at
     assert [at is not None for at in learned] == [False, True, False, False]
+
+
+@tries("Nothing explodes, and it is still hard")
+def _(lesson):
+    rms = lambda **values: re.search(r"rms tends to (\S+) times", said(lesson, moved(lesson, **values)))[1]
+    said = lambda lesson, scenario: lesson.headline(measure(scenario), lesson.view)
+    assert float(rms(gain=0.97)) == pytest.approx(97, rel=0.01)
+    scale = RANGES["input_gain"].snap(np.sqrt(1 - 0.97**2))
+    assert float(rms(gain=0.97, input_gain=scale)) == pytest.approx(24, rel=0.02) and "24 times" in lesson.try_this

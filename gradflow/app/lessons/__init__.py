@@ -1,4 +1,4 @@
-"""The argument, as nine lessons: a claim, a prediction, what is measured, and where the claim stops holding.
+"""The argument, as ten lessons: a claim, a prediction, what is measured, and where the claim stops holding.
 
 A lesson is data, one file each. Its numbers are computed when they are asked for, on the engine, never stored: the
 reveal by the present scenario, each verdict by medians over `SEEDS` draws of weights and inputs where it speaks of
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gradflow.app.lessons.any_cell import ANY
 from gradflow.app.lessons.credit import HIDES
+from gradflow.app.lessons.curse_of_memory import HARD
 from gradflow.app.lessons.depth import DEPTH
 from gradflow.app.lessons.forget_gate import LSTM
 from gradflow.app.lessons.growing_sum import GROWTH
@@ -17,7 +18,7 @@ from gradflow.app.lessons.sum_over_lags import SUM
 from gradflow.app.lessons.training_problem import OTHERWISE
 from gradflow.app.lessons.vanishing_terms import SETTLES
 
-LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE)
+LESSONS = (SUM, SETTLES, GROWTH, LSTM, DEPTH, ANY, IGNORES, HIDES, OTHERWISE, HARD)
 QUESTIONS = Path(__file__).with_name("QUESTIONS.md")  # what people ask, answered with figures that a test measures
 TEACHING = Path(__file__).with_name("TEACHING.md")  # a teacher's plan, and notes on each lesson
 

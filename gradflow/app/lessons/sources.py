@@ -14,5 +14,6 @@ DU = "Du, Hu & Lee 2018, Algorithmic regularization in learning deep homogeneous
 ZUCCHET = (
     "Zucchet & Orvieto 2024, Recurrent neural networks: vanishing and exploding gradients are not the end of the story"
 )
+ORVIETO = "Orvieto et al. 2023, Resurrecting recurrent neural networks for long sequences"
 HE = "He, Zhang, Ren & Sun 2015, Delving deep into rectifiers"
 METZ = "Metz, Freeman, Schoenholz & Kachman 2021, Gradients are not all you need (arXiv 2111.05803)"

@@ -71,22 +71,25 @@ def _geometric():
     return Evidence(true, "ρ = 0.5, 0.8, 0.9: " + ", ".join(map(plain, ratios)) + " times the nearest term")
 
 
-def recurrent_sum(rho: float) -> tuple[float, float]:
-    """‖Σ‖ / ‖dC/dh‖ of the recurrent weight of a unit, noise as input: (measured, what it tends to).
+def recurrent_limit(rho: float) -> float:
+    """The root mean square of ‖Σ‖ / ‖dC/dh‖ of the recurrent weight of a unit that reads noise: what it tends to.
 
         √E[(dh/dρ)²] = √((1+ρ²) / (1−ρ²)³)
 
-    Measured: the root mean square over `MANY` draws and the last quarter of 256 steps.
-
     Source: Zucchet & Orvieto 2024, section 2.
     """
-    values = rms_by_error(replace(RECURRENT, gain=rho), MANY)
-    return float(np.sqrt(np.mean(values[-64:] ** 2))), math.sqrt((1 + rho**2) / (1 - rho**2) ** 3)
+    return math.sqrt((1 + rho**2) / (1 - rho**2) ** 3)
+
+
+def recurrent_sum(rho: float, input_gain: float = 1.0) -> float:
+    """The same, measured: over `MANY` draws and the last quarter of 256 steps."""
+    values = rms_by_error(replace(RECURRENT, gain=rho, input_gain=input_gain), MANY)
+    return float(np.sqrt(np.mean(values[-64:] ** 2)))
 
 
 def _recurrent():
     rhos = 0.5, 0.8
-    both = [recurrent_sum(rho) for rho in rhos]
+    both = [(recurrent_sum(rho), recurrent_limit(rho)) for rho in rhos]
     true = all(abs(measured / formula - 1) < 0.15 for measured, formula in both)
     measured, formula = (", ".join(map(plain, each)) for each in zip(*both, strict=True))
     return Evidence(
@@ -97,7 +100,7 @@ def _recurrent():
 def _near_one():
     rhos = 0.9, 0.95, 0.97
     bias = [in_errors(measure(replace(UNIT, gain=rho, horizon=256))) for rho in rhos]
-    both = [recurrent_sum(rho) for rho in rhos]
+    both = [(recurrent_sum(rho), recurrent_limit(rho)) for rho in rhos]
     true = all(abs(measured / formula - 1) < 0.15 for measured, formula in both)
     true &= all(abs(value * (1 - rho) - 1) < 1e-2 for value, rho in zip(bias, rhos, strict=True))
     recurrent = ", ".join(plain(measured) for measured, _ in both)
