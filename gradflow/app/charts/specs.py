@@ -7,7 +7,7 @@ reads them needs neither Altair nor the seconds and the memory that building tak
 import json
 from typing import Any
 
-from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, truncation, waterfall
+from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, waterfall
 from gradflow.app.charts.drawing import enlarged
 
 
@@ -20,7 +20,6 @@ def every_specification() -> dict[str, dict[str, Any]]:
         "terms_on_stage": enlarged(overview.specification(large=True)),
         "entry_on_stage": enlarged(waterfall.specification(large=True)),
         "terms_in_file": overview.specification(image=True),
-        "truncation": truncation.specification(),
         "clipping": clipping.specification(),
         "layers": layers.specification(),
         "learning": learning.specification(),
