@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradflow.app.charts import turning
 from gradflow.app.charts.draws import Draws, say
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.clipping_bias import STEPS, batches, by_gain, clipped
 from gradflow.app.lessons.depth import LAYERS, shares
 from gradflow.app.lessons.evidence import drawn, pace
 from gradflow.app.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
-from gradflow.app.lessons.growing_sum import ORTHOGONAL, laws, ratio, turned
+from gradflow.app.lessons.growing_sum import ORTHOGONAL, TWO_UNITS, laws, ratio, turned
 from gradflow.app.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up, along_one_run
 from gradflow.app.lessons.vanishing_terms import (
     FED_ONCE,
@@ -241,6 +242,23 @@ def test_the_sum_under_a_rotation_and_what_a_reflection_leaves():
 
 def cancels():
     return GROWTH.verdicts[2].evidence().numbers
+
+
+def test_terms_put_end_to_end_are_powers_of_the_weights():
+    for scenario, sign in zip(TWO_UNITS, (1, -1), strict=True):
+        measurement = measure(scenario)
+        w = np.float64(scenario.weights().weight_hh)
+        assert np.linalg.det(w) == pytest.approx(sign, abs=1e-6)
+        step = np.float64(scenario.readout())
+        step = step * np.sign(measurement.lags.entry("bias_hh", 0, None)[0][0] * step[0]) / np.linalg.norm(step)
+        places = [np.zeros(2)]
+        for _ in range(turning.TERMS):
+            places.append(places[-1] + step)
+            step = w.T @ step
+        np.testing.assert_allclose(turning.path(measurement), places, atol=1e-5)
+    said = turning.say(*map(measure, TWO_UNITS))
+    ends = [float(number) for number in re.findall(r"(\d+\.?\d*) away", said)]
+    assert ends[0] < 5 < ends[1], "the one comes back, the other runs on"
 
 
 def test_the_headline_says_sum_and_sizes():

@@ -7,7 +7,7 @@ reads them needs neither Altair nor the seconds and the memory that building tak
 import json
 from typing import Any
 
-from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, waterfall
+from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, turning, waterfall
 from gradflow.app.charts.drawing import enlarged
 
 
@@ -24,6 +24,7 @@ def every_specification() -> dict[str, dict[str, Any]]:
         "layers": layers.specification(),
         "learning": learning.specification(),
         "draws": draws.specification(),
+        "turning": turning.specification(),
     }
 
 

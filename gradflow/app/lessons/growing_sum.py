@@ -22,6 +22,8 @@ ABOVE = replace(BORDER, gain=1.1)
 LAWS = {"weight_ih": 0.5, "bias_hh": 1.0, "weight_hh": 1.5}  # the power of T that the sum grows like at ρ = 1
 ORTHOGONAL = replace(TURNING, gain=1.0, horizon=256)
 DRAWS = range(16)  # seeds of the orthogonal weights
+PAIR = replace(ORTHOGONAL, hidden=2)
+TWO_UNITS = replace(PAIR, seed=13), replace(PAIR, seed=5)  # a rotation, by 28°, and a reflection
 ROTATION, REFLECTION = ORTHOGONAL, replace(ORTHOGONAL, seed=2)
 
 
@@ -245,5 +247,5 @@ GROWTH = Lesson(
             mean_step(8.0),
         ),
     ),
-    curves=("clipping",),
+    curves=("clipping", "turning"),
 )

@@ -98,7 +98,8 @@ class Lesson:
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
-    curves: tuple[str, ...] = ()  # beside the remedies, what these change in the gradient: "clipping", "truncation"
+    # beside the remedies, what these change in the gradient: "clipping", "truncation"; under the draws: "turning"
+    curves: tuple[str, ...] = ()
     draws: Dots | None = None
     reveal_in_chaos: Callable[[Measurement, View], str] | None = (
         None  # what takes the place of `reveal` there; None: the reading's own sentence

@@ -336,6 +336,8 @@ def conclude(lesson: Lesson) -> DeltaGenerator | None:
     tell(rows)
     if groups and lesson.draws:
         dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
+    if "turning" in lesson.curves:
+        turning()
     remedy = None
     if remedies:
         st.subheader("What people do about it")
@@ -393,6 +395,16 @@ def clipping() -> None:
     from gradflow.app.charts import clipping
 
     draw_chart("clipping", clipping.data())
+
+
+def turning() -> None:
+    """Terms that turn, put end to end."""
+    from gradflow.app.charts import turning
+    from gradflow.app.lessons.growing_sum import TWO_UNITS
+
+    rotation, reflection = map(measure, TWO_UNITS)
+    draw_chart("turning", turning.data(rotation, reflection))
+    st.markdown(turning.say(rotation, reflection))
 
 
 def truncation(where: DeltaGenerator, measurement: Measurement) -> None:
