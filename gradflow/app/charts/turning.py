@@ -39,7 +39,7 @@ def data(rotation: Measurement, reflection: Measurement) -> Tables:
     frame = {
         "title": f"The nearest {TERMS} terms of the bias, put end to end",
         "subtitle": "each as long as the error at t; orange: their sum",
-        **{side: f"{side}: the sum is {_length(each[-1])} terms long" for side, each in zip(SIDES, paths, strict=True)},
+        **{side: f"{side}: sum {_length(each[-1])}" for side, each in zip(SIDES, paths, strict=True)},
     }
     return {
         "frame": base.frame_table(**frame),
