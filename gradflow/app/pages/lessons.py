@@ -74,6 +74,8 @@ def page() -> None:
         if revealed:
             examples(lesson)
     with st.container(key="evidence"):
+        if revealed and lesson.shows:
+            trained()
         remedy = conclude(lesson) if revealed else None
         rest = st.container()
     with picture:
@@ -364,6 +366,17 @@ def dots(told: Dots, groups: Sequence, key: str) -> None:
     how: dict[str, Any] = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
     draw_chart("draws", draws.data(groups, beyond=told.beyond, **how), key=key)
     st.markdown(f"{told.says} {draws.say(groups, log=told.log, beyond=told.beyond)}")
+
+
+def trained() -> None:
+    """What was measured of trained networks: by lag for each layer, and the map of one."""
+    from gradflow.app.charts import trained, trained_map
+
+    st.subheader("As trained, and freshly drawn")
+    draw_chart("trained", trained.data())
+    st.markdown(trained.say())
+    draw_chart("trained_map", trained_map.data())
+    st.markdown(trained_map.say())
 
 
 def clipping() -> None:
