@@ -10,7 +10,7 @@ from gradflow.app import charts
 from gradflow.app.charts import trained as chart
 from gradflow.app.charts import trained_map
 from gradflow.app.lessons import LESSONS
-from gradflow.app.lessons.trained import CASES, FILE, LAYERS, map_of, measured, stored
+from gradflow.app.lessons.trained import CASES, FILE, LAYERS, MEASURED, map_of, measured, stored
 from gradflow.app.measurement import measure
 from support.apptest_page import components, open_lessons, press
 from support.specifications import looked_up, uses
@@ -42,7 +42,7 @@ def memories(layer, case):
 
 
 def words(app):
-    return " ".join(element.value for element in (*app.markdown, *app.info, *app.success, *app.subheader))
+    return " ".join(element.value for element in (*app.markdown, *app.caption, *app.info, *app.success, *app.subheader))
 
 
 # ------------------------------------------------------------------------------------------------- the file
@@ -61,6 +61,7 @@ def test_the_file_is_small_and_holds_sizes_and_no_weights():
         shape = {"log_delta": (8, steps), "log_state": (8, steps), "map": (160 * 161 // 2,), "by_phoneme": (12, steps)}
         units = 128 if key.startswith("detector") else 256
         assert array.dtype == np.float32 and array.shape == (shape | {"kept": (units,)})[name], key
+    assert MEASURED.startswith("Eight") and "eight words of 13 letters and an end" in MEASURED  # the shapes above
     assert sum(key.endswith(".package") for key in stored()) == 3
 
 
@@ -141,7 +142,14 @@ def test_the_live_picture_forgets_and_its_counter_example_does_not():
     assert held[0] < 10 and held[1] >= np.median(memories("encoder.0", "trained"))
     said = LESSON.headline(drawn, LESSON.view)
     assert f"the nearest {held[0]} of 160 steps" in said
-    assert f"it takes {np.median(memories('encoder.0', 'trained')):.0f} of 160" in said
+    assert f"lowest layer, {np.median(memories('encoder.0', 'trained')):.0f} of 160" in said
+
+
+def test_the_conclusion_is_of_these_steps():
+    reach = lambda layer, step: step * np.median(memories(layer, "trained"))
+    assert reach("encoder.0", 0.010) > 1 and "more than a second of a voice" in LESSON.conclusion
+    assert reach("detector.0", 0.032) > 2 and "seconds of sound" in LESSON.conclusion
+    assert np.median(memories("speller.0", "trained")) > 10 and "a word" in LESSON.conclusion
 
 
 # ------------------------------------------------------------------------------------------------- the charts
@@ -176,7 +184,7 @@ def test_what_the_charts_say_is_measured():
     for layer, name in LAYERS.items():
         held, drawn, noise = (f"{np.median(memories(layer, case)):.0f}" for case in CASES)
         steps = 14 if "speller" in layer else 160
-        assert f"{name} {held} of {steps}, freshly drawn {drawn}, on noise {noise}" in said
+        assert f"{name}: {held} of {steps}, freshly drawn {drawn}, on noise {noise}" in said
     left = [float(each) for each in re.findall(r"has ([\d.]+) .*, and ([\d.e-]+) in", trained_map.say())[0]]
     for case, value in zip(("trained", "drawn"), left, strict=True):
         row = np.exp(map_of("encoder.0", case)[-1])
@@ -196,7 +204,12 @@ def test_the_page_shows_the_measured_maps_once_they_are_revealed():
     assert not app.exception
     assert {"trained", "trained_map"} <= components(app).keys()
     assert LESSON.guess.why[0] in app.info[0].value
-    for text in (chart.say(), trained_map.say(), *(verdict.evidence().numbers for verdict in LESSON.verdicts)):
+    for text in (
+        MEASURED,
+        chart.say(),
+        trained_map.say(),
+        *(verdict.evidence().numbers for verdict in LESSON.verdicts),
+    ):
         assert text in words(app)
 
 

@@ -40,8 +40,8 @@ def data() -> Tables:
     columns = {name: pa.array([each[name] for each in said]) for name in said[0]}
     return {
         "frame": base.frame_table(
-            title="Where the terms' total size comes from, lag by lag",
-            subtitle="share of each lag; medians of eight inputs; how many of the nearest lags hold 90 %",
+            title="Each lag's share of the terms' size",
+            subtitle="medians of eight inputs; lags that hold 90 %",
             corner=-0.5,
         ),
         "curves": pa.concat_tables(curves),
@@ -60,7 +60,7 @@ def say() -> str:
     for layer, name in LAYERS.items():
         trained, drawn, noise = (measured(layer, case) for case in CASES)
         held = [f"{np.median(found.memories):.0f}" for found in (trained, drawn, noise)]
-        told.append(f"{name} {held[0]} of {trained.log_terms.shape[1]}, freshly drawn {held[1]}, on noise {held[2]}")
+        told.append(f"{name}: {held[0]} of {trained.log_terms.shape[1]}, freshly drawn {held[1]}, on noise {held[2]}")
     return f"The nearest lags that hold 90 % of the terms' total size: {'; '.join(told)}."
 
 
@@ -68,8 +68,10 @@ def say() -> str:
 
 GAP = 62  # px between panels, for the labels of their axes
 ACROSS = 3, 2  # panels in a row, in a wide view and in a narrow one
-TOP, TALL, BELOW = 76, 128, 68  # px: of the first row; of a panel; between two rows
-HEIGHT = TOP + 3 * TALL + 2 * BELOW + 46
+TOP, TALL, BELOW = 76, 128, 78  # px: of the first row; of a panel; between two rows
+ROWS = 2, 3  # likewise, and in a narrow view the names of the curves under them
+UNDER = 46, 136  # px, under the last row
+HEIGHTS = [TOP + rows * TALL + (rows - 1) * BELOW + under for rows, under in zip(ROWS, UNDER, strict=True)]
 
 
 def _places():
@@ -86,10 +88,13 @@ def _places():
 
 LAYOUT = {
     "narrow": ("false", "true"),
-    "height": tuple(str(TOP + rows * TALL + (rows - 1) * BELOW + 46) for rows in (2, 3)),  # not the constant one
+    "height": tuple(map(str, HEIGHTS)),  # in place of the constant one
     "right": "width - 10",
     "width_of": tuple(f"(right - {(across - 1) * GAP}) / {across}" for across in ACROSS),
     **_places(),
+    "names_x": (f"left{len(LAYERS)} - 8", "0"),
+    "names_y": (f"top{len(LAYERS)} + 12", f"height - {UNDER[1] - 66}"),
+    "letters": ("13", "11"),
     "low": str(LOW),
     "high": "0",
 }
@@ -114,8 +119,9 @@ def specification() -> dict[str, Any]:
     width = alt.expr(f"{[width for _, _, width, _ in STYLES.values()]}[datum.case]")
     ink = drawing.text_colour(f"{[colour for colour, *_ in STYLES.values()]}[datum.case]")
     groups: list[tuple[Any, ...]] = []
-    for k, (layer, title) in enumerate(LAYERS.items()):
+    for k, (layer, name_of) in enumerate(LAYERS.items()):
         steps = measured(layer, "trained").log_terms.shape[1]
+        title = name_of.removeprefix("Speaker ").capitalize()
         panel = Panel(title, f"left{k}", f"right{k}", f"top{k}", f"bottom{k}")
         groups.append(
             (
@@ -126,27 +132,24 @@ def specification() -> dict[str, Any]:
             )
         )
     rights, bottoms = (", ".join(f"{edge}{k}" for k in range(len(LAYERS))) for edge in ("right", "bottom"))
-    last = len(LAYERS)
-    row = f"top{last} + 12 + 26 * datum.row"
+    row = "names_y + 26 * datum.row"
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     letters = (
         FRAME.mark_point(opacity=0),
         *(
-            said.mark_text(align="right", fontSize=13, fontWeight="bold", **how).encode(
+            said.mark_text(align="right", fontSize=alt.expr("letters"), fontWeight="bold", **how).encode(
                 x=at(f"[{rights}][datum.panel] - 2"),
                 y=at(f"[{bottoms}][datum.panel] - 44 + 17 * datum.row"),
                 text="words:N",
             )
             for how in (drawing.HALO, {"color": ink})
         ),
-        name.mark_rule(strokeWidth=width).encode(
-            x=at(f"left{last} - 8"), x2=at(f"left{last} + 26"), y=at(row), **stroke
-        ),
-        name.mark_text(align="left", fontSize=13, fontWeight="bold", color=ink, limit=alt.expr("width_of")).encode(
-            x=at(f"left{last} + 34"), y=at(row), text="name:N"
+        name.mark_rule(strokeWidth=width).encode(x=at("names_x"), x2=at("names_x + 34"), y=at(row), **stroke),
+        name.mark_text(align="left", fontSize=13, fontWeight="bold", color=ink, limit=alt.expr("right - 42")).encode(
+            x=at("names_x + 42"), y=at(row), text="name:N"
         ),
         words("0", at("12"), "title", **plain),
         words("0", at("31"), "subtitle", size=13, **plain),
     )
     described = "Each lag's share of the terms' total size, for each layer of three networks; the text below says it."
-    return drawing.specification((*groups, letters), LAYOUT, HEIGHT, described)
+    return drawing.specification((*groups, letters), LAYOUT, max(HEIGHTS), described)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import Panel, Tables
 from gradflow.app.charts.heatmap import VIRIDIS, url_of
-from gradflow.app.lessons.trained import LAYERS, LOWEST, map_of
+from gradflow.app.lessons.trained import LOWEST, map_of
 from gradflow.reading import number
 
 SHOWN = ("trained", "drawn")
@@ -28,8 +28,8 @@ def data() -> Tables:
     maps = {case: relative(case) for case in SHOWN}
     steps = len(maps["trained"])
     frame = {
-        "title": f"{LAYERS[LOWEST]}: the error at every frame",
-        "subtitle": "‖δ(t,t−u)‖ / the largest of its t; one voice; a row is a time t",
+        "title": "The encoder's layer 1: ‖δ(t,t−u)‖",
+        "subtitle": "each row t by its largest; one voice",
         "corner": -0.5,
         "low": LOW,
         "high": 0.0,
@@ -46,7 +46,8 @@ def say() -> str:
     left = {case: relative(case)[-1, 100] for case in SHOWN}
     return (
         f"At the last frame, 100 steps back, the error has {number(left['trained'])} of its largest size in the "
-        f"trained layer, and {number(left['drawn'])} in the drawn one."
+        f"trained layer, and {number(left['drawn'])} in the drawn one. A slanted stripe is one frame of the sound, as "
+        "the later times come back to it."
     )
 
 
@@ -110,4 +111,4 @@ def specification() -> dict[str, Any]:
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     heading = (words("0", at("12"), "title", **plain), words("0", at("31"), "subtitle", size=13, **plain))
     described = "Two maps of the error by time and lag, of a trained layer and a drawn one; the text below says it."
-    return drawing.specification((*groups, (FRAME.mark_point(opacity=0), *heading)), LAYOUT, TOP + TALL + 60, described)
+    return drawing.specification((*groups, (FRAME.mark_point(opacity=0), *heading)), LAYOUT, TOP + TALL + 46, described)

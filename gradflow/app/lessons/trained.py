@@ -31,6 +31,12 @@ LAYERS = {  # key in the file -> name
 CASES = ("trained", "drawn", "noise")  # of every layer; "numbers" of each network's top layer, "alone" of "encoder.0"
 LOWEST, TOP, DETECTOR, SPELLER = "encoder.0", "encoder.2", "detector.0", "speller.0"
 FRAME = 0.032  # seconds, of the voice detector
+MEASURED = (  # how, in words
+    "Eight synthetic voices, and eight words of 13 letters and an end. The cost asks for what a network is made for: "
+    "how the encoder's account of a voice differs from that of another (1 − cosine), whether there is sound "
+    "(cross-entropy), which phonemes a word has (cross-entropy). Freshly drawn: the same sizes, as PyTorch draws them, "
+    "on the same inputs."
+)
 DRAWN = Scenario(init="pytorch", hidden=64, horizon=160, forget=0.5)
 REMEMBERS = replace(DRAWN, forget=0.97)
 
@@ -153,8 +159,8 @@ def _reveal(measurement, view):
     reading, steps = measurement.reading, measurement.t + 1
     trained = float(np.median(measured(LOWEST, "trained").memories))
     return (
-        f"In this drawing the nearest {reading.memory} of {steps} steps hold 90 % of the terms' total size. In the "
-        f"trained speaker encoder's lowest layer it takes {trained:.0f} of 160."
+        f"Here the nearest {reading.memory} of {steps} steps hold 90 % of the terms' total size; in the trained "
+        f"encoder's lowest layer, {trained:.0f} of 160. Below: what was measured of all three, layer by layer."
     )
 
 
@@ -184,10 +190,10 @@ TRAINED = Lesson(
     ),
     reveal=_reveal,
     conclusion=(
-        "How a network is drawn does not tell how it goes back once it is trained. These three reach back over what "
-        "they need: a sentence, some seconds, a word. The weights alone do not decide; what comes in does as well, and "
-        "a layer of a stack goes back through the layers above it. What the sizes do not tell: whether the terms agree "
-        "from one voice to the next, and what happened on the way; a network that failed to learn is not published."
+        "How far a network reaches back as it is drawn does not tell how far it does once it is trained: these three "
+        "reach over more than a second of a voice, over seconds of sound, over a word. Weights alone do not decide; "
+        "what comes in does as well, and the layers above. What sizes do not tell: whether the terms agree from one "
+        "voice to the next, or how training got there; and networks that failed to learn are not published."
     ),
     verdicts=(
         Verdict(
@@ -228,8 +234,8 @@ TRAINED = Lesson(
         ),
         Verdict(
             "false when",
-            "forget gates are open: those of the encoder's top layer are, in half of its units. Its lowest layer needs "
-            "none, since its error comes back through the layers above",
+            "forget gates are open: those of the encoder's top layer are, in half of its units. Its lowest layer has "
+            "none that is; in the stack its error comes back through the layers above",
             _gates,
         ),
     ),

@@ -15,6 +15,7 @@ from gradflow.app.errors import notice
 from gradflow.app.feedforward_demo import FIELDS, layers
 from gradflow.app.lessons import LESSONS, QUESTIONS, TEACHING
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
+from gradflow.app.lessons.trained import MEASURED
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
@@ -373,6 +374,7 @@ def trained() -> None:
     from gradflow.app.charts import trained, trained_map
 
     st.subheader("As trained, and freshly drawn")
+    st.caption(MEASURED)
     draw_chart("trained", trained.data())
     st.markdown(trained.say())
     draw_chart("trained_map", trained_map.data())
