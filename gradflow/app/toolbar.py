@@ -76,7 +76,9 @@ def _switches(scenario):
 
 
 def _comparing(view, scenario):
-    same = {"width": COMPARE_WIDTH}  # else the buttons after it would move away under a mouse that is pressed
+    same: dict[str, Any] = {
+        "width": COMPARE_WIDTH
+    }  # else the buttons after it would move away under a mouse that is pressed
     if view.kept is None:
         st.button(
             "Keep to compare",

@@ -60,6 +60,7 @@ class Run:
     optimizer: optax.OptState
     key: jax.Array
     step: jax.Array  # i32[], steps taken
+    limit: float = field(metadata={"static": True}, default=math.inf)  # of ‖gradient of a batch‖: longer ones are cut
     marked: bool = field(metadata={"static": True}, default=False)  # which number is asked for: a marked one
 
 
@@ -140,7 +141,7 @@ def begin_with(cell: str, networks: list[Network], lag: int = 20, *, seed: int =
     """
     select_device()
     stacked = jax.tree.map(lambda *each: jnp.stack(each), *networks)
-    return Run(CELLS[cell], int(lag), stacked, ADAM.init(stacked), jax.random.key(seed), jnp.int32(0), marked)
+    return Run(CELLS[cell], int(lag), stacked, ADAM.init(stacked), jax.random.key(seed), jnp.int32(0), marked=marked)
 
 
 @jax.jit
@@ -156,6 +157,9 @@ def advance(run: Run) -> tuple[Run, jax.Array]:
 
     def step(run, _):
         losses, slopes = learn(run.networks, next_batch(run))
+        if run.limit < math.inf:
+            clip = optax.clip_by_global_norm(run.limit)
+            slopes = jax.vmap(lambda each: clip.update(each, optax.EmptyState())[0])(slopes)
         with jax.numpy_dtype_promotion("standard"):  # optax raises a decay to the number of steps, an integer
             updates, optimizer = ADAM.update(slopes, run.optimizer)
         networks = optax.apply_updates(run.networks, updates)

@@ -54,8 +54,10 @@ def say() -> str:
 # ---------------------------------------------------------------------------------------------- specification
 
 GAP, TOP, TALL = 62, 76, 170  # px: between the maps; of the maps; of each
+HEIGHTS = TOP + TALL + 46, TOP + TALL + 92  # px, in a wide view, and in a narrow one with the legend under the maps
 LAYOUT = {
     "narrow": ("false", "true"),
+    "height": tuple(map(str, HEIGHTS)),  # in place of the constant one
     "zero": "0",
     "right": "width - 10",
     "top": str(TOP),
@@ -81,9 +83,9 @@ def specification() -> dict[str, Any]:
         title=None,
         orient="none",
         direction="horizontal",
-        legendX=alt.expr("right - (narrow ? 110 : 200)"),
-        legendY=alt.expr("top + 6"),
-        gradientLength=alt.expr("narrow ? 100 : 190"),
+        legendX=alt.expr("narrow ? 0 : right - 200"),
+        legendY=alt.expr("narrow ? bottom + 54 : top + 6"),
+        gradientLength=190,
         gradientThickness=12,
         labelExpr=POWER,
         tickCount=3,
@@ -111,4 +113,4 @@ def specification() -> dict[str, Any]:
     plain: dict[str, Any] = {"align": "left", "limit": alt.expr("right")}
     heading = (words("0", at("12"), "title", **plain), words("0", at("31"), "subtitle", size=13, **plain))
     described = "Two maps of the error by time and lag, of a trained layer and a drawn one; the text below says it."
-    return drawing.specification((*groups, (FRAME.mark_point(opacity=0), *heading)), LAYOUT, TOP + TALL + 46, described)
+    return drawing.specification((*groups, (FRAME.mark_point(opacity=0), *heading)), LAYOUT, max(HEIGHTS), described)
