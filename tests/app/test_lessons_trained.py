@@ -58,7 +58,7 @@ def test_the_file_is_small_and_holds_sizes_and_no_weights():
             continue
         name = key.rpartition(".")[2]
         steps = 14 if key.startswith("speller") else 160
-        shape = {"log_delta": (8, steps), "log_state": (8, steps), "map": (160 * 161 // 2,), "by_phoneme": (12, steps)}
+        shape = {"log_delta": (8, steps), "log_state": (8, steps), "map": (160 * 161 // 2,)}
         units = 128 if key.startswith("detector") else 256
         assert array.dtype == np.float32 and array.shape == (shape | {"kept": (units,)})[name], key
     assert MEASURED.startswith("Eight") and "eight words of 13 letters and an end" in MEASURED  # the shapes above

@@ -220,11 +220,11 @@ def _drawn(seed, modules):
 # ------------------------------------------------------------------------------------------------- the measurement
 
 
-def watched(case, cost=slice(None)):
-    """The maps of a case, [layer]; cost: which of its costs are added up."""
+def watched(case):
+    """The maps of a case, [layer]."""
     with gf.watch(case.module) as seen:
         outputs, last = case.module(case.inputs)
-        case.costs(outputs, last)[cost].sum().backward()
+        case.costs(outputs, last).sum().backward()
     return [layer[0] for layer in seen.maps()]
 
 
@@ -282,11 +282,6 @@ def alone(case, seed):
     return Case(module, case.inputs, lambda outputs, last: (outputs @ readout)[0])
 
 
-def by_phoneme(case, count):
-    """log ‖δ‖ of each phoneme's own cost, by lag, f32[phonemes, letters]."""
-    return np.array([last_row(watched(case, slice(k, k + 1))[0])[0] for k in range(count)])
-
-
 def measure(folder, espeak):
     """All arrays of the file."""
     said = [speech(f"{first} {second}", voice, espeak) for first, second, voice in zip(
@@ -312,10 +307,6 @@ def measure(folder, espeak):
             found |= measured("alone", [alone(case, k) for k, case in enumerate(cases)])
         arrays |= {f"{name}.{key}": each for key, each in found.items()}
         print(name, "measured")
-    word, phonemes = next(iter(WORDS.items()))
-    count = len(phonemes.split()) + 1
-    arrays["speller.0.trained.by_phoneme"] = by_phoneme(speller(folder, [(word, phonemes)])[0], count)
-    arrays["speller.0.drawn.by_phoneme"] = by_phoneme(speller(folder, [(word, phonemes)], 1)[0], count)
     return arrays
 
 
@@ -334,7 +325,7 @@ def report(arrays):
 
 
 def check(folder, espeak):
-    """Terms by autograd in float64, a copy of every weight at each step and layer: differences of log ‖term‖."""
+    """Terms by autograd with a copy of every weight a step and layer, in float64 up to the embedding: log ‖term‖."""
     said = [speech(SENTENCES[0], voice, espeak) for voice in VOICES[:2]]
     case = speaker_encoder(folder, said)[0]
     maps = watched(case)
