@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # lock, and all be late. A kind that is not compiled takes seconds, under a lock of its own: who asks for such a kind
 # waits for it. The others go on, except that the engine begins no block of times while it compiles one.
 _MEASURE_LOCK, _COMPILE_LOCK = Lock(), Lock()
+TRUNCATED_AT = (1, 2, 3, 5, 8, 13, 20, 34, 55, 89, 144, 233)  # steps that truncation keeps, where it is measured
 MAX_COMPILED_KINDS = 16  # at about 10 MB each; then all go, and come again from the disk as they are asked for
 
 
@@ -88,6 +89,47 @@ class Measurement:
         """Log ‖Σ_{u≥k}‖ / ‖Σ‖ by the number k of lags kept, f[t+2]; at k = t+1 nothing is missing."""
         with np.errstate(invalid="ignore"):
             return np.append(self.lags.log_tail_sums(**self.scenario.rows), -np.inf) - self.log_partial[-1]
+
+    @cached_property
+    def of_all_costs(self) -> "GradientMap":
+        """The map of the costs up to the horizon alone, whose totals are those of Σ_t C(t)."""
+        if len(self.cost) == len(self.gmap.cost):
+            return self.gmap
+        from gradflow.maps import gradient_map
+
+        problem = replace(self.scenario, horizon=MAX_HORIZON).problem()
+        targets = np.array(problem["targets"])
+        targets[len(self.cost) :] = np.nan
+        return gradient_map(**problem | {"targets": targets})
+
+    @cached_property
+    def total_by_lag(self) -> np.ndarray:
+        """log ‖Σ_t dC(t)/dW(t−u)‖ by u, f[T]."""
+        return self.of_all_costs.log_total_by_lag(**self.scenario.rows)[: len(self.cost)]
+
+    @cached_property
+    def total_by_copy(self) -> np.ndarray:
+        """log ‖Σ_t dC(t)/dW(s)‖ by s, f[T]."""
+        return self.of_all_costs.log_total_by_copy(**self.scenario.rows)[: len(self.cost)]
+
+    @cached_property
+    def log_total(self) -> float:
+        """log ‖Σ_t Σ_u dC(t)/dW(t−u)‖."""
+        return self.of_all_costs.log_total(**self.scenario.rows)
+
+    @cached_property
+    def truncated(self) -> dict[str, np.ndarray]:
+        """log of the part of the gradient of all costs that truncation leaves out: "window", "pieces" -> by k.
+
+        At each k of `TRUNCATED_AT` up to the horizon.
+        """
+        asked = [k for k in TRUNCATED_AT if k <= len(self.cost)]
+        missing = lambda k, pieces: self.of_all_costs.truncated(k, pieces, **self.scenario.rows)[0]
+        with np.errstate(divide="ignore"):
+            return {
+                name: np.log([missing(k, pieces) for k in asked])
+                for name, pieces in (("window", False), ("pieces", True))
+            }
 
     @cached_property
     def whole(self) -> "Weights":

@@ -19,6 +19,9 @@ SHOWN = {  # chart -> what its choice is called
     "unrolled": "Unrolled",
     "growth": "Growth",
     "cells": "Cells",
+    "shares": "Shares",
+    "totals": "All costs",
+    "truncation": "Truncation",
 }
 CHOICES = {"show": tuple(SHOWN)}
 FORMER = {"network": "unrolled"}  # what a chart was called in links -> what it is called

@@ -66,7 +66,9 @@ def test_the_strategy_covers_every_field():
     assert CHOICES["show"] == tuple(SHOWN)
 
 
-@pytest.mark.parametrize("show", ["terms", "entry", "factors", "network", "growth", "cells"])
+@pytest.mark.parametrize(
+    "show", ["terms", "entry", "factors", "network", "growth", "cells", "shares", "totals", "truncation"]
+)
 def test_a_link_made_when_the_charts_were_first_named_opens_the_same_chart(show):
     same = {"network": "unrolled"}.get(show, show)
     assert parse_view({"show": show}) == (View(show=same), ())

@@ -26,6 +26,9 @@ TITLES = {
     "unrolled": "What C(99) sends back to each copy of W",
     "growth": "The gradient W gets at each time t",
     "cells": "Each term by lag, cell by cell",
+    "shares": "How far back the terms reach",
+    "totals": "The gradient of all costs, Σ over t of dC(t)/dW",
+    "truncation": "What truncation leaves out of the gradient",
 }
 # the texts on the canvas that stick out of it, by their own font
 OUTSIDE = """canvas => {

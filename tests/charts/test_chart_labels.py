@@ -9,7 +9,7 @@ import pytest
 
 import gradflow as gf
 from gradflow.app import charts
-from gradflow.app.charts import CHARTS, draws, layers, learning, truncation
+from gradflow.app.charts import CHARTS, draws, layers, learning
 from gradflow.app.charts.base import HIGHLIGHT_OPACITY, ORANGE
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import measure
@@ -93,7 +93,6 @@ CASES_OF_DRAWS = [
     for kind, far in (("reflection", 0.0), ("rotation", 5.0))
 ]
 BESIDE = {  # what stands under a lesson: its specification -> its data
-    "truncation": lambda: truncation.data(measure(SMALL)),
     "layers": lambda: layers.data(gf.layer_gradients("sigmoid", 20, 4)),
     "learning": lambda: learning.data(LOSSES, 1.0, 24),
     "draws": lambda: draws.data(

@@ -514,3 +514,63 @@ def test_the_gate_that_keeps_is_called_so(cell):
     ].to_pylist()
     for text in (unrolled.say(measurement, View()), *words):
         assert re.search(r"\bkeep \d\.\d\d", text) and "update" not in text
+
+
+# ------------------------------------------------------------------------------------------ shares and all costs
+
+
+@every_scenario
+def test_the_shares_are_tail_sums_of_sizes(case):
+    measurement = measured(case)
+    by_lag = sizes(measurement, measurement.scenario.weight)
+    curve = lines(drawn("shares", measurement, View())[0])["solid", base.BLUE]
+    np.testing.assert_allclose(curve, np.cumsum(by_lag[::-1])[::-1] / by_lag.sum(), rtol=1e-4, atol=1e-5)
+
+
+def all_costs(measurement, kept=lambda t, u: True):
+    """(Σ_t dC(t)/dW(t−u) by u, Σ_t dC(t)/dW(s) by s), of the terms of t and u that are kept."""
+    terms = all_terms(core(measurement.scenario))[measurement.scenario.weight]
+    by_lag, by_copy = np.zeros((2, LENGTH, *terms.shape[2:]))
+    for t in range(LENGTH):
+        for u in range(t + 1):
+            if kept(t, u):
+                by_lag[u] += terms[t, u]
+                by_copy[t - u] += terms[t, u]
+    return by_lag, by_copy
+
+
+@every_scenario
+def test_all_costs_by_lag_and_by_copy(case):
+    measurement = measured(case)
+    by_lag, by_copy = all_costs(measurement)
+    found = lines(drawn("totals", measurement, View())[0])
+    norms = lambda each: log10(np.linalg.norm(each.reshape(len(each), -1), axis=1))
+    for at, expected in ((("solid", base.BLUE), by_lag), (("dashed", base.PURPLE), by_copy)):
+        expected = norms(expected)
+        np.testing.assert_allclose(found[at][expected > -9], expected[expected > -9], atol=2e-4)
+    total = log10(np.linalg.norm(by_lag.sum(0)))
+    np.testing.assert_allclose(found["dotted", base.GREY], total, atol=2e-4)
+    assert f"The gradient of all costs is {number(total * LN10)}." in CHARTS["totals"].say(measurement, View())
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru", "rnn-tanh", "pinned"])
+def test_what_truncation_leaves_out_of_all_costs(case):
+    measurement = measured(case)
+    whole = all_costs(measurement)[0].sum(0)
+    curves = lines(drawn("truncation", measurement, View())[0])
+    for k in (1, 3, 8, 20):
+        for (style, colour), kept in (
+            (("dashed", base.ORANGE), lambda t, u, k=k: u <= t % k),
+            (("thin", base.PURPLE), lambda t, u, k=k: u < k),
+        ):
+            left = np.linalg.norm(whole - all_costs(measurement, kept)[0].sum(0)) / np.linalg.norm(whole)
+            shown = 10.0 ** curves[style, colour][k]
+            assert (left < 2e-6 and np.isnan(shown)) or shown == pytest.approx(left, rel=2e-3, abs=1e-6)
+            if k == 20:
+                said = number(np.log(left)) if left > 1e-6 else "less than 1e-6"
+                assert said in CHARTS["truncation"].say(measurement, View())
+
+
+def test_between_two_measured_k_truncation_is_a_straight_line():
+    curve = lines(drawn("truncation", measured("lstm"), View())[0])["dashed", base.ORANGE]
+    assert curve[6] == pytest.approx((2 * curve[5] + curve[8]) / 3, abs=1e-5) and np.isnan(curve[21:]).all()

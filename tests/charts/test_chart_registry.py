@@ -201,7 +201,7 @@ def ends(frame, unit=0):
 def test_the_widest_frame_holds_each_and_no_more(name):
     chart = CHARTS[name]
     frames = {chart.domain(measured(scenario), view) for scenario in SCENARIOS.values() for view in LOOKS.values()}
-    assert len(frames) > 2
+    assert len(frames) > 2 or frames == {(0.0, 1.0)}
     for pair in combinations(sorted(frames), 2):
         unit = max(frame[0] for frame in pair) if len(pair[0]) == 3 else 0
         lows, highs = zip(*(ends(frame, unit) for frame in pair), strict=True)

@@ -25,6 +25,9 @@ WORDS = {
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
     "unrolled": ("What C(29) sends back to each copy of W", "C(t)", "W"),
     "growth": ("The gradient W gets at each time t", "linear", "time t"),
+    "shares": ("How far back the terms reach", "the terms", "lag u (steps back)"),
+    "totals": ("The gradient of all costs, Σ over t of dC(t)/dW", "‖all of it‖"),
+    "truncation": ("What truncation leaves out of the gradient", "all of it", "steps kept, k"),
     "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "δ ×"),
 }
 every_chart = pytest.mark.parametrize("name", CHARTS)

@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from gradflow.app import frame, frame_route
+from gradflow.app.charts import CHARTS
 from gradflow.app.counterexample import every_cell
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import measure
@@ -53,7 +54,7 @@ def test_a_frame_has_the_numbers_of_the_engine():
     assert answer(given)["axes"] == [-10, 1], "they do not hold still"
 
 
-@pytest.mark.parametrize("show", ["terms", "entry", "factors", "unrolled", "growth", "cells"])
+@pytest.mark.parametrize("show", [*CHARTS])
 def test_a_frame_is_what_the_run_draws_in_the_same_axes(show):
     view = View(closer=True, show=show)
     at_rest = json.loads(json.dumps(frame.frame(frame.Request(SMALL, view))))

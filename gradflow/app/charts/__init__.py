@@ -1,9 +1,9 @@
 """The charts, by name: of each its specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`;
-a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own as well: `truncation`, `clipping`,
-`layers`, `learning`, `draws`, `trained`, `trained_map`. Altair, in which `drawing` and the specifications are written,
-is imported only where `specs` builds them.
+Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`,
+`shares`, `totals`, `truncation`; a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own
+as well: `clipping`, `layers`, `learning`, `draws`, `trained`, `trained_map`. Altair, in which `drawing` and the
+specifications are written, is imported only where `specs` builds them.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.app.charts import base, cells, factors, growth, overview, unrolled, waterfall
+from gradflow.app.charts import base, cells, factors, growth, overview, shares, totals, truncation, unrolled, waterfall
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
@@ -55,6 +55,9 @@ CHARTS = {
     "unrolled": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
     "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),
     "cells": Chart(cells.domain, cells.data, cells.say, cells.specification),
+    "shares": Chart(shares.domain, shares.data, shares.say, shares.specification),
+    "totals": Chart(totals.domain, totals.data, totals.say, totals.specification),
+    "truncation": Chart(truncation.domain, truncation.data, truncation.say, truncation.specification),
 }
 
 

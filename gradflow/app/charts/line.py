@@ -92,6 +92,11 @@ def tables(
     }
 
 
+def plain(values: np.ndarray) -> np.ndarray:
+    """Plain numbers as `tables` takes them, natural logs: y such that log10 eʸ is the number; for a plain axis."""
+    return np.asarray(values, float) * np.log(10)
+
+
 # ---------------------------------------------------------------------------------------------- specification
 
 LAYOUT = {
@@ -106,8 +111,10 @@ LAYOUT = {
 }
 
 
-def specification(x_title: str, description: str, x_axis: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The constant specification of curves over `x_title`."""
+def specification(
+    x_title: str, description: str, x_axis: dict[str, Any] | None = None, plain_axis: bool = False
+) -> dict[str, Any]:
+    """The constant specification of curves over `x_title`; plain_axis: of shares, in per cent."""
     import altair as alt
 
     from gradflow.app.charts import drawing
@@ -120,8 +127,14 @@ def specification(x_title: str, description: str, x_axis: dict[str, Any] | None 
     width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
     how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
     row = "legend_y + 20 * datum.row"
+    shares: dict[str, Any] = {"labelExpr": "100 * datum.value + ' %'", "tickCount": 5, "grid": True}
+    scales = (
+        drawing.panel(WHOLE, [alt.expr("low"), alt.expr("high")], x_title, x_axis=x_axis, **shares)
+        if plain_axis
+        else drawing.log_panel(WHOLE, x_title=x_title, x_axis=x_axis)
+    )
     layers = (
-        drawing.log_panel(WHOLE, x_title=x_title, x_axis=x_axis).add_params(drawing.hovering()),
+        scales.add_params(drawing.hovering()),
         drawing.light(WHOLE, "column"),
         curve.mark_line(strokeWidth=width, strokeJoin="round", invalid="break-paths-show-domains").encode(
             x="x:Q", y="y:Q", detail="curve:N", **how

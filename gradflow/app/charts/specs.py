@@ -17,7 +17,6 @@ from gradflow.app.charts import (
     overview,
     trained,
     trained_map,
-    truncation,
     waterfall,
 )
 from gradflow.app.charts.drawing import enlarged
@@ -32,7 +31,6 @@ def every_specification() -> dict[str, dict[str, Any]]:
         "terms_on_stage": enlarged(overview.specification(large=True)),
         "entry_on_stage": enlarged(waterfall.specification(large=True)),
         "terms_in_file": overview.specification(image=True),
-        "truncation": truncation.specification(),
         "clipping": clipping.specification(),
         "layers": layers.specification(),
         "learning": learning.specification(),

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from gradflow.app.lessons.evidence import plain, three, typical, typically
-from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
+from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import BENGIO, JOZEFOWICZ, TALLEC
 from gradflow.app.lessons.training_problem import FIRST_DRAW, GAINS, LSTM, RECALL, outcome
 from gradflow.app.measurement import Measurement, measure
@@ -87,6 +87,12 @@ HIDES = Lesson(
     ),
     trial=FIRST_DRAW,
     examples=(
+        Example(
+            "Show shares by lag",
+            SHORT,
+            "What part of the terms' total size lies at each lag or further back: all within twenty lags, in grey not.",
+            View(closer=True, show="shares", kept=LONG, lag=50),
+        ),
         stops(LONG, "The network in grey: nearly half of the terms' total size comes from the far half of the lags."),
     ),
     try_this=(

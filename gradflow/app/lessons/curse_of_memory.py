@@ -226,8 +226,8 @@ HARD = Lesson(
         _which_multiple,
         ("It hardly changes: all terms still vanish", "It doubles, too", "It nearly triples", "It grows without end"),
         why=(
-            "That they vanish gives the sum a limit. How high that is depends on how slowly they do.",
-            "The bias' does, which meets a constant 1. The recurrent weight meets the state, and that grows as well.",
+            "That they vanish gives the sum a limit, and how high that is depends on how slowly they do.",
+            "The bias' does, since it meets a constant 1; the recurrent weight meets the state, which grows as well.",
             "",
             "Below 1 each sum has a limit: the terms vanish fast enough.",
         ),

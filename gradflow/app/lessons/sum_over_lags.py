@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from gradflow.app.lessons.evidence import SEEDS, drawn, plain, spread
-from gradflow.app.lessons.record import Evidence, Guess, Lesson, Verdict, stops
+from gradflow.app.lessons.record import Evidence, Example, Guess, Lesson, Verdict, stops
 from gradflow.app.lessons.sources import WERBOS
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import Scenario
@@ -151,6 +151,12 @@ SUM = Lesson(
         ),
     ),
     examples=(
+        Example(
+            "Show it unrolled",
+            PLAIN,
+            "The same network drawn step by step: the copies of W, and what C(t) sends back to each.",
+            View(closer=True, show="unrolled"),
+        ),
         stops(
             CHAOS,
             "Recurrent weights three times as large: the network is chaotic, two runs part, and their gradients have "

@@ -10,6 +10,8 @@ WORDS = {  # explained wherever a lesson uses them
     "clipping": "a gradient that is longer than a limit is cut to that length",
     "cosine": "1 where two gradients point the same way, 0 where they are at a right angle",
     "draw": "one throw of the dice for weights and inputs",
+    "forget bias": "the bias b of an LSTM's forget gate, which rests at σ(b): 0.50 for 0, 0.73 for 1, 0.99 for 4.6; "
+    "with b = log k it keeps for about k steps",
     "gain": "the scale of the recurrent weights; twice the gain makes each of them twice as large",
     "horizon": "how many steps the network runs",
     "initialisation": "the weights as they are drawn, before any training",
@@ -18,6 +20,8 @@ WORDS = {  # explained wherever a lesson uses them
     "orthogonal": "said of weights that turn the state and keep its length",
     "recurrent": "said of a network that reads one input a step and hands its state on to the next step",
     "truncating": "going back only so many lags, and leaving out what comes from before",
+    "update gate": "a GRU's z in h(s) = z h(s−1) + (1−z) · new, as PyTorch has it: 1 keeps; where others write 1−z for "
+    "z, 0 keeps",
     "‖δ‖": "the size of the error as it arrives at a layer",
     "‖dC/dW‖": "the size of a gradient: the root of the sum of the squares of its entries",
     **{word: READING[word] for word in ("settles", "grows", "explodes", "cancel", "chaotic")},

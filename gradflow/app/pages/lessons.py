@@ -54,7 +54,7 @@ def page() -> None:
             ranges = st.container(key="lesson_ranges")
         prose = st.empty()
         prose.markdown(beside(lesson, session.state().scenario))
-        st.caption("; ".join(explained(*lesson.asks(session.state().scenario))))
+        words_used(st, *lesson.asks(session.state().scenario))
         if not revealed:
             ask(lesson, number, answers)
             ranges = st.container(key="lesson_ranges")
@@ -119,6 +119,15 @@ def beside(lesson: Lesson, scenario: Scenario) -> str:
         f"**Another network than the lesson's:** {lesson.changes(scenario)}. What follows is about the lesson's own."
     )
     return f"{other}\n\n{lesson.text(lesson.scenario)}"
+
+
+def words_used(where: Any, *texts: str) -> None:
+    """What the words of these texts mean, behind a button that names them."""
+    found = explained(*texts)
+    if found:
+        named = ", ".join(each.split("**")[1] for each in found)
+        with where.popover(f"Words: {named}", type="tertiary"):
+            st.markdown("\n".join(f"- {each}" for each in found))
 
 
 def chosen() -> tuple[int, list[str]]:
@@ -328,7 +337,7 @@ def conclude(lesson: Lesson) -> DeltaGenerator | None:
                 clipping()
             remedy = st.container() if "truncation" in lesson.curves else None
     said = [lesson.conclusion, lesson.try_this, *lesson.guess.why, *(example.says for example in lesson.examples)]
-    words.caption("; ".join(explained(*said, *(" ".join(row) for row in (*rows, *remedies)))))
+    words_used(words, *said, *(" ".join(row) for row in (*rows, *remedies)))
     with st.expander("Sources"):
         st.markdown("\n".join(f"- {what}: {taken}." for what, taken in lesson.sources))
     return remedy
@@ -393,7 +402,8 @@ def truncation(where: DeltaGenerator, measurement: Measurement) -> None:
     from gradflow.app.charts import truncation
 
     with where:
-        draw_chart("truncation", truncation.data(measurement))
+        view = session.state().view
+        draw_chart("truncation", truncation.data(measurement, view, None, truncation.domain(measurement, view)))
         st.markdown(truncation.say(measurement))
 
 
