@@ -57,5 +57,8 @@ LABELS = {  # field -> (label, one sentence)
     ),
     "float32": ("As float32 sees it", "What plain float32 would report: zeros and NaN where it gives up."),
     "chains": ("Other chains", "Draws two chains that are often taken for this one: of the state, and of the input."),
-    "stage": ("On stage", "Larger letters and a folded sidebar; Page Down and Page Up change the preset."),
+    "stage": (
+        "On stage",
+        "Larger letters, and no more than is shown to a class; Page Down and Page Up change the preset, or the lesson.",
+    ),
 }

@@ -54,6 +54,25 @@ def test_question_and_picture_are_on_one_screen_and_the_picture_is_first_on_a_ph
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_a_lesson_on_stage_has_large_letters_and_all_on_one_screen(visit):
+    page = open_lesson(visit, 2)
+    size = "label => parseFloat(getComputedStyle(label).fontSize)"
+    question = page.get_by_text("Your prediction.").locator("visible=true").first
+    before = question.evaluate(size)
+    page.get_by_text("On stage", exact=True).click()
+    page.wait_for_function("location.search.includes('stage=true')")
+    page.get_by_test_id("stButton").get_by_role("button", name="3", exact=True).click()
+    expect(page.get_by_role("heading", name=f"3. {LESSONS[2].title}")).to_be_visible()
+    wait_until_at_rest(page)
+    assert "stage=true" in page.url, "the next lesson is on stage as well"
+    assert question.evaluate(size) > 1.3 * before
+    assert ends(button(page, REVEAL).bounding_box())[1] <= 720
+    assert ends(page.locator(CANVAS).first.bounding_box())[1] <= 724
+    expect(page.get_by_text("Let ρ be the", exact=False)).to_be_hidden()
+    button(page, "The text").click()
+    expect(page.get_by_test_id("stPopoverBody").get_by_text("what one step back multiplies")).to_be_visible()
+
+
 def test_a_lesson_is_printed_on_one_page_with_a_code_of_itself(visit):
     page = open_lesson(visit, 8)
     reveal(page)

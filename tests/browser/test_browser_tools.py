@@ -95,7 +95,7 @@ def test_a_kept_scenario_stays_in_grey_and_in_the_link(visit):
     expect(button(page, "Stop comparing")).to_be_visible()
     wait_until_at_rest(page)
     slider(page, "forget").press("End")
-    words = "grey: kept, forget 0.73 → 1.00"
+    words = ", forget 0.73 → 1.00"
     on_canvas(page, words)
     for label in list(SHOWN.values())[1:]:
         page.get_by_role("radio", name=label, exact=True).click()

@@ -14,7 +14,7 @@ from gradflow.reading import number, share
 
 STEPS = 12
 BROAD = 14  # px, the widest arrow
-COST, COPY, STATE, INPUT, STEP = 60, 236, 318, 378, 404  # px from the top
+COST, COPY, STATE, INPUT, STEP = 60, 230, 318, 378, 404  # px from the top
 BESIDE = {"forget": (-0.5, 0), "update": (-0.5, 0), "input": (0, 1), "reset": (0, 1), "output": (0, -1)}  # of a state
 
 
@@ -38,6 +38,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "input": np.full(len(lag), INPUT),
         "step": np.full(len(lag), STEP),
         "term": base.numbers(row[lag]),
+        "kept": [number(kept.log_row[u]) if kept and u < len(kept.log_row) else "" for u in lag],
         "label": [measurement.labels[t - u].strip() or "x" for u in lag],
         "name": [f"{t - u}" for u in lag],
     }
@@ -178,12 +179,15 @@ def specification() -> dict[str, Any]:
         unit.mark_text(
             fontSize=alt.expr("narrow ? 10 : 12"),
             fontWeight="bold",
-            color=lit_ink(GREY),
+            color=lit_ink(BLUE),
             dy=alt.expr("narrow ? 0 : 28"),
             dx=alt.expr("narrow ? -22 : 0"),
             angle=alt.expr("narrow ? -90 : 0"),
             align=alt.expr("narrow ? 'right' : 'center'"),
         ).encode(x="x:Q", y="copy:Q", text="term:N"),
+        unit.mark_text(fontSize=11, color=drawing.text_colour(GREY), dy=44, opacity=alt.expr("narrow ? 0 : 1")).encode(
+            x="x:Q", y="copy:Q", text="kept:N"
+        ),
         unit.mark_text(fontSize=alt.expr("narrow ? 10 : 13"), color=drawing.text_colour(GREY)).encode(
             x="x:Q", y="input:Q", text="label:N"
         ),

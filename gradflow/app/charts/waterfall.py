@@ -156,7 +156,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "unit": exponent10,
         "title": title,
         "subtitle": subtitle,
-        "kept": base.kept_words(measurement, kept),
+        "kept": base.kept_words(measurement, kept).replace("grey: kept", "grey: where the kept sum stands"),
         "alarm": alarm,
     }
     return {"frame": base.frame_table(**frame), "bars": _table(drawn, BAR_FIELDS), "links": _table(links, LINK_FIELDS)}

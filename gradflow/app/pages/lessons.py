@@ -1,6 +1,7 @@
 """Lessons: judge a claim, test it on the real engine, see it settled with numbers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -24,6 +25,7 @@ from gradflow.app.navigation import carrier
 from gradflow.app.scenario import Scenario
 from gradflow.app.state import Replaced
 from gradflow.app.url_codec import short
+from gradflow.app.view import View
 
 HERE = Path(__file__).parent
 BADGES = {"statement": "blue", "claim": "violet"}  # stance -> colour
@@ -31,14 +33,18 @@ Answers = dict[int, float]  # lesson -> what was predicted
 
 
 def page() -> None:
-    inject_css()
-    st.html(HERE / "lessons.css")
     number, unknown = chosen()
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
     if not session.state().address.keys() & {*session.names()}:
         session.dispatch(begun(lesson))
-    notice([*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)])
+    notices = [*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)]
+    stage = session.state().view.stage
+    inject_css(stage)
+    st.html(HERE / "lessons.css")
+    if stage:
+        st.html(HERE / "lessons_stage.css")
+    notice(notices)
     carry = path(number, answers)
     with st.container(key="claim"):
         st.header(f"{number}. {lesson.title}", anchor=False)
@@ -52,7 +58,8 @@ def page() -> None:
         if revealed:
             settled(lesson, number, answers)
             ranges = st.container(key="lesson_ranges")
-        prose = st.empty()
+        with st.popover("The text", type="tertiary") if stage else st.container():  # on a stage the teacher says it
+            prose = st.empty()
         prose.markdown(beside(lesson, session.state().scenario))
         words_used(st, *lesson.asks(session.state().scenario))
         if not revealed:
@@ -80,7 +87,7 @@ def page() -> None:
         remedy = conclude(lesson) if revealed else None
         rest = st.container()
     with picture:
-        draw_picture(draw, also, number, revealed)
+        draw_picture(draw, also, number, revealed, large=stage)
     with rest:
         if revealed and lesson.ends_in:
             layers() if lesson.ends_in == "layers" else learning(lesson.ends_in)
@@ -185,7 +192,12 @@ def open_lesson(number: int) -> None:
 
 def begun(lesson: Lesson) -> Replaced:
     """What puts a lesson's own scenario and view in place of the present ones."""
-    return Replaced(lesson.scenario, lesson.view, undoable=False)
+    return Replaced(lesson.scenario, seen(lesson.view), undoable=False)
+
+
+def seen(view: View) -> View:
+    """A view of a lesson, on a stage where the present one is."""
+    return replace(view, stage=session.state().view.stage)
 
 
 def path(number: int, answers: Answers) -> Callable[[], None]:
@@ -208,6 +220,7 @@ def path(number: int, answers: Answers) -> Callable[[], None]:
         on: dict[str, Any] = {"args": (number + 1,), "disabled": number == last, "shortcut": "PageDown"}
         st.button("▶", on_click=session.callback(open_lesson), help="The next lesson.", **on)
         for_class(number)
+        session.switch("stage")
         return carrier()
 
 
@@ -306,7 +319,7 @@ def examples(lesson: Lesson) -> None:
     with st.container(key="examples"):
         with st.container(horizontal=True):
             for label, scenario, _, view in lesson.examples:
-                st.button(label, on_click=session.on(Replaced(scenario, view or lesson.view)))
+                st.button(label, on_click=session.on(Replaced(scenario, seen(view or lesson.view))))
             st.button("Back to the lesson's example", type="tertiary", on_click=session.on(begun(lesson)))
         for label, scenario, says, _ in lesson.examples:
             changes = lesson.changes(scenario)
