@@ -12,6 +12,7 @@ from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.depth import lowest
 from gradflow.app.lessons.evidence import plain
 from gradflow.app.lessons.growing_sum import ratio
+from gradflow.app.lessons.trained import measured
 from gradflow.app.lessons.training_problem import LSTM, outcome
 from gradflow.app.lessons.vanishing_terms import in_first_terms
 from gradflow.app.measurement import measure
@@ -144,3 +145,11 @@ def _(lesson):
     assert float(rms(gain=0.97)) == pytest.approx(97, rel=0.01)
     scale = RANGES["input_gain"].snap(np.sqrt(1 - 0.97**2))
     assert float(rms(gain=0.97, input_gain=scale)) == pytest.approx(24, rel=0.02) and "24 times" in lesson.try_this
+
+
+@tries("Three that were really trained")
+def _(lesson):
+    held = lambda forget: measure(moved(lesson, forget=forget)).reading.memory
+    half = next(forget for forget in np.arange(0.5, 1.0, 0.005).round(3) if held(forget) >= 80)
+    assert 0.85 < half < 0.95 and held(half) < 100 and lesson.scenario.horizon == 160
+    assert abs(held(half) - np.median(measured("detector.0", "trained").memories)) < 15

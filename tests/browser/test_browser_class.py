@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import accumulate
 
 import pytest
 import zxingcpp
@@ -119,9 +120,10 @@ def test_the_notes_have_a_plan_that_adds_up_and_a_part_for_each_lesson():
     text = TEACHING.read_text("utf-8")
     short = re.search(r"\| short \| (.*?) \| 45 min \|", text)[1]
     long = re.search(r"\| long \| the short one, then (.*?) \| 90 min \|", text)[1]
-    minutes = [{int(k): int(m) for k, m in re.findall(r"(\d) \((\d+)\)", path)} for path in (short, long)]
-    assert sum(minutes[0].values()) == 45 and sum(minutes[0].values()) + sum(minutes[1].values()) == 90
-    assert sorted([*minutes[0], *minutes[1]]) == [*range(1, len(LESSONS) + 1)]
+    full = re.search(r"\| in full \| the long one, then (.*?) \| 110 min \|", text)[1]
+    minutes = [{int(k): int(m) for k, m in re.findall(r"(\d+) \((\d+)\)", path)} for path in (short, long, full)]
+    assert [*accumulate(sum(each.values()) for each in minutes)] == [45, 90, 110]
+    assert sorted(number for each in minutes for number in each) == [*range(1, len(LESSONS) + 1)]
     for number in range(1, len(LESSONS) + 1):
         part = text.partition(f"## Lesson {number}\n")[2].partition("\n## ")[0]
         assert re.findall(r"- \*\*(\w+)\*\*", part) == ["Show", "Expect", "Then", "Say"]

@@ -22,12 +22,19 @@ def map_pixels(measurement: Measurement, domain: Domain, steps: int | None = Non
 
     Without `steps` as many as the horizon T; what lies beyond T is blank.
     """
+    return pixels_of(measurement.log_terms, domain, measurement.underflow, steps)
+
+
+def pixels_of(
+    log_terms: np.ndarray, domain: Domain, underflow: int | None = None, steps: int | None = None
+) -> np.ndarray:
+    """The same of any natural logs at [t, u]."""
     low, high = domain
-    log10 = measurement.log_terms / np.log(10)
+    log10 = log_terms / np.log(10)
     t, u = np.indices(log10.shape)
     shade = np.clip((log10 - low) / (high - low), 0, 1) * (COLOURS - 1)
     pixels = np.where(np.isfinite(log10), shade, ZERO).round().astype(np.uint8)
-    pixels[(log10 == -np.inf) & flushed(t - u, measurement.underflow)] = FLUSHED
+    pixels[(log10 == -np.inf) & flushed(t - u, underflow)] = FLUSHED
     pixels[np.isnan(log10)] = BROKEN
     pixels[u > t] = BLANK
     return np.pad(pixels, (0, (steps or len(t)) - len(t)), constant_values=BLANK)
@@ -36,6 +43,11 @@ def map_pixels(measurement: Measurement, domain: Domain, steps: int | None = Non
 def map_url(measurement: Measurement, domain: Domain, steps: int | None = None) -> str:
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
     return _url(map_pixels(measurement, domain, steps), *palette())
+
+
+def url_of(log_terms: np.ndarray, domain: Domain) -> str:
+    """A map of any natural logs at [t, u], as `map_url`."""
+    return _url(pixels_of(log_terms, domain), *palette())
 
 
 def strip_pixels(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) -> np.ndarray:

@@ -7,7 +7,19 @@ reads them needs neither Altair nor the seconds and the memory that building tak
 import json
 from typing import Any
 
-from gradflow.app.charts import BUILT, CHARTS, clipping, draws, layers, learning, overview, turning, waterfall
+from gradflow.app.charts import (
+    BUILT,
+    CHARTS,
+    clipping,
+    draws,
+    layers,
+    learning,
+    overview,
+    trained,
+    trained_map,
+    turning,
+    waterfall,
+)
 from gradflow.app.charts.drawing import enlarged
 
 
@@ -25,6 +37,8 @@ def every_specification() -> dict[str, dict[str, Any]]:
         "learning": learning.specification(),
         "draws": draws.specification(),
         "turning": turning.specification(),
+        "trained": trained.specification(),
+        "trained_map": trained_map.specification(),
     }
 
 

@@ -98,9 +98,10 @@ LSTM = Lesson(
     ),
     reveal=_reveal,
     conclusion=(
-        "What the claim says is true of an LSTM as the usual libraries start it. Its reason is not: on the cell path "
-        "the forget gate's *value* multiplies the error at each step, and no derivative does (those of the two tanh "
-        "stand at its ends, once each). On all other paths the weights multiply beside the derivatives."
+        "What the claim says is true of an LSTM as the usual libraries start it (lesson 11 has trained ones). Its "
+        "reason is not: on the cell path the forget gate's *value* multiplies the error at each step, and no "
+        "derivative does (those of the two tanh stand at its ends, once each). On all other paths the weights multiply "
+        "beside the derivatives."
     ),
     verdicts=(
         Verdict(

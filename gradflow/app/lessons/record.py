@@ -105,6 +105,7 @@ class Lesson:
         None  # what takes the place of `reveal` there; None: the reading's own sentence
     )
     trial: Trial | None = None
+    shows: str = ""  # a chart of its own under the picture, once it is revealed: "trained"
     ends_in: str = ""  # what else there is to try: "layers", or to train: "biases", "gains"
 
     def text(self, scenario: Scenario) -> str:

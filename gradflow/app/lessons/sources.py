@@ -17,3 +17,6 @@ ZUCCHET = (
 ORVIETO = "Orvieto et al. 2023, Resurrecting recurrent neural networks for long sequences"
 HE = "He, Zhang, Ren & Sun 2015, Delving deep into rectifiers"
 METZ = "Metz, Freeman, Schoenholz & Kachman 2021, Gradients are not all you need (arXiv 2111.05803)"
+RESEMBLYZER = "Resemblyzer 0.1.4 (Resemble AI, Apache-2.0, pypi.org/project/Resemblyzer)"
+SILERO = "silero-vad 6.2.3 (Silero Team, MIT, pypi.org/project/silero-vad)"
+G2P = "g2p-en 2.1.0 (Kyubyong Park and Jongseok Kim, Apache-2.0, pypi.org/project/g2p-en)"

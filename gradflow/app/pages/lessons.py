@@ -16,6 +16,7 @@ from gradflow.app.errors import notice
 from gradflow.app.feedforward_demo import FIELDS, layers
 from gradflow.app.lessons import LESSONS, QUESTIONS, TEACHING
 from gradflow.app.lessons.record import COLOURS, STANCES, Dots, Guess, Lesson, Trial
+from gradflow.app.lessons.trained import MEASURED
 from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
@@ -81,6 +82,8 @@ def page() -> None:
         if revealed:
             examples(lesson)
     with st.container(key="evidence"):
+        if revealed and lesson.shows:
+            trained()
         remedy = conclude(lesson) if revealed else None
         rest = st.container()
     with picture:
@@ -388,6 +391,18 @@ def dots(told: Dots, groups: Sequence, key: str) -> None:
     how: dict[str, Any] = {"title": told.title, "axis": told.axis, "log": told.log, "reference": told.reference}
     draw_chart("draws", draws.data(groups, beyond=told.beyond, **how), key=key)
     st.markdown(f"{told.says} {draws.say(groups, log=told.log, beyond=told.beyond)}")
+
+
+def trained() -> None:
+    """What was measured of trained networks: by lag for each layer, and the map of one."""
+    from gradflow.app.charts import trained, trained_map
+
+    st.subheader("As trained, and freshly drawn")
+    st.caption(MEASURED)
+    draw_chart("trained", trained.data())
+    st.markdown(trained.say())
+    draw_chart("trained_map", trained_map.data())
+    st.markdown(trained_map.say())
 
 
 def clipping() -> None:
