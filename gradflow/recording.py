@@ -130,8 +130,19 @@ class Recording:
         return int(entered[-1]) if len(entered) else len(self.inputs[sequence]) - 1
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as NPZ, without pickle: layers.{l}.{d}.weight_ih …, inputs and cotangents [B, T, …], lengths [B]."""
-        arrays: dict[str, Any] = {"format": FORMAT, "cell": getattr(self.network.cell, "name", self.network.cell)}
+        """Write it as NPZ, without pickle: layers.{l}.{d}.weight_ih …, inputs and cotangents [B, T, …], lengths [B].
+
+        Raises:
+            ValueError: a cell of one's own, which no file can hold.
+        """
+        cell = self.network.cell
+        name = getattr(cell, "name", cell)
+        if name not in CELLS or cell not in (name, CELLS[name]):
+            raise ValueError(
+                f"cell is {name!r}, and not gradflow's own; a file holds no code, so its cell must be one of "
+                + ", ".join(CELLS)
+            )
+        arrays: dict[str, Any] = {"format": FORMAT, "cell": name}
         for k, layer in enumerate(self.network.layers):
             for d, weights in enumerate(layer):
                 named = Weights(*weights)._asdict()
