@@ -54,6 +54,23 @@ class Row(NamedTuple):
         """Whether the terms go by lag."""
         return self.sums is not None
 
+    @property
+    def zeros(self) -> np.ndarray:
+        """The lags whose terms are exact zeros."""
+        return np.flatnonzero(np.isneginf(self.terms)) if self.causal else np.zeros(0, int)
+
+    @property
+    def line(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The lags from and to which one line describes the terms, and its height there."""
+        fit = per_step_factor(self.terms)
+        ends = np.array([fit.first, fit.last])
+        return (ends, fit.intercept + fit.slope * ends) if self.causal and fit.steady else None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a gradient enters at more than one time."""
+        return np.any(self.every > -np.inf, axis=1).sum() > 1
+
 
 def plot(
     maps: GradientMap | Sequence[Sequence[LayerMap]],
@@ -64,7 +81,8 @@ def plot(
     """Draw the terms of one time by lag, their running sum, and the map of all terms, as an Altair chart.
 
     A row for each layer and direction, the top one first, all on one scale: log10 on a linear axis, of at most 20
-    decades. Where a cost reaches later steps too, which have no lag, terms stand by step.
+    decades. Where a cost reaches later steps too, which have no lag, terms stand by step. There is a map where a
+    gradient enters at more than one time.
 
     Args:
         maps: a `GradientMap`, or [layer][direction] as `network_map` and `maps` of a recording give.
@@ -88,11 +106,16 @@ def plot(
     frame = _frame([each for row in rows for each in (row.terms, row.sums) if each is not None])
     shades = _frame([row.every for row in rows])
     of = weight if gate is None else f"{weight}, {gate} gate"
-    words = f"Every term of dC({t})/dW ({of}), and the terms of all times"
-    words += f", {SPAN} decades of them" if frame[1] - frame[0] == SPAN else ""
+    words = f"Every term of dC({t})/dW ({of})" + (" and of all other times" if any(row.mapped for row in rows) else "")
+    words += f", cut {SPAN} decades below the top" if frame[1] - frame[0] == SPAN else ""
     alone = rows[0].words if len(rows) == 1 else []
     title = alt.TitleParams(words, subtitle=alone, anchor="start", fontSize=15, subtitleFontSize=12, offset=12)
-    drawn = [_drawn(alt, row, t, frame, shades, small=len(rows) > 1) for row in rows]
+    there = {TERMS: True, SUM: any(row.causal for row in rows), LINE: any(row.line for row in rows)}
+    there[NOTHING] = any(row.zeros.size for row in rows)
+    shown = [name for name in CURVES if there[name]]
+    scale = alt.Scale(domain=shown, range=[CURVES[name] for name in shown])
+    stroke = alt.Stroke("curve:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", symbolType="stroke"))
+    drawn = [_drawn(alt, row, t, stroke, frame, shades, small=len(rows) > 1) for row in rows]
     return (
         alt.vconcat(*drawn, title=title, spacing=24)
         .resolve_scale(stroke="shared", fill="shared")
@@ -157,19 +180,19 @@ def _powers(low, high, most):
     return list(range(high, low - 1, -math.ceil((high - low) / (most - 1))))
 
 
-def _drawn(alt, row, t, frame, shades, small):
-    """One row: the terms of one time beside the map of all."""
-    height = 150 if small else 240
-    curves = _curves(alt, row, t, *frame).properties(width=430, height=height)
-    both = alt.hconcat(curves, _map(alt, row, t, *shades, small=small).properties(width=height, height=height))
+def _drawn(alt, row, t, stroke, frame, shades, small):
+    """One row: the terms of one time, and beside them the map of all where a gradient enters at more than one."""
+    height, width = (150, 430) if small else (240, 460)
+    parts = [_curves(alt, row, t, stroke, *frame).properties(width=width, height=height)]
+    if row.mapped:
+        parts.append(_map(alt, row, t, shades, height).properties(width=height, height=height))
+    both = alt.hconcat(*parts)
     how: dict[str, Any] = {"anchor": "start", "fontSize": 13, "subtitleFontSize": 12, "offset": 8}
     return both.properties(title=alt.TitleParams(row.title, subtitle=row.words, **how)) if small else both
 
 
-def _curves(alt, row, t, low, high):
+def _curves(alt, row, t, stroke, low, high):
     """Terms and running sum of one time, over lag or step."""
-    scale = alt.Scale(domain=[*CURVES], range=[*CURVES.values()])
-    legend = alt.Legend(title=None, orient="bottom", symbolType="stroke")
     x = alt.X("at:Q", title="lag u (steps back)" if row.causal else "step s")
     x = x.scale(domain=[-0.5, len(row.terms) - 0.5], nice=False).axis(tickMinStep=1, grid=False, tickCount=8)
     y = alt.Y("y:Q", title=None).scale(domain=[low, high], nice=False)
@@ -186,7 +209,7 @@ def _curves(alt, row, t, low, high):
         tooltip = [alt.Tooltip("at:Q", title="lag u" if row.causal else "step s")] if more else []
         tooltip += [alt.Tooltip(f"{name}:N") for name in more]
         of = getattr(alt.Chart(alt.InlineData(values=records)), f"mark_{mark.pop('kind')}")(clip=True, **mark)
-        return of.encode(x, y, alt.Stroke("curve:N", scale=scale, legend=legend), tooltip=tooltip or alt.value(None))
+        return of.encode(x, y, stroke, tooltip=tooltip or alt.value(None))
 
     at = np.arange(len(row.terms))
     told = {"term": list(map(number, row.terms))}
@@ -198,27 +221,24 @@ def _curves(alt, row, t, low, high):
         words = here.mark_text(color=ORANGE, y=-8, fontSize=12).encode(x="at:Q", text="words:N")
         return alt.layer(*layers, here.mark_rule(stroke=ORANGE, strokeWidth=1).encode(x="at:Q"), words)
     layers.insert(0, drawn(SUM, at, row.sums, {"kind": "line", "strokeWidth": 2.5}))
-    fit = per_step_factor(row.terms)
-    if fit.steady:
-        ends = [fit.first, fit.last]
-        line = [fit.intercept + fit.slope * u for u in ends]
-        layers.append(drawn(LINE, ends, line, {"kind": "line", "strokeWidth": 2, "strokeDash": [6, 4]}))
-    zeros = np.flatnonzero(np.isneginf(row.terms))
-    place = np.full(len(zeros), (low + 0.03 * (high - low)) * np.log(10))
-    layers.append(drawn(NOTHING, zeros, place, {**dots, "shape": "cross"}, term=["0"] * len(zeros)))
+    if row.line:
+        ends, height = row.line
+        layers.append(drawn(LINE, ends, height, {"kind": "line", "strokeWidth": 2, "strokeDash": [6, 4]}))
+    place = np.full(len(row.zeros), (low + 0.03 * (high - low)) * np.log(10))
+    layers.append(drawn(NOTHING, row.zeros, place, {**dots, "shape": "cross"}, term=["0"] * len(place)))
     return alt.layer(*layers)
 
 
-def _map(alt, row, t, low, high, *, small):
+def _map(alt, row, t, shades, height):
     """All terms as an image, time downwards, under a coarse grid that the pointer meets."""
-    log10 = row.every / np.log(10)
+    (low, high), log10 = shades, row.every / np.log(10)
     steps = len(log10)
     shade = np.clip((log10 - low) / (high - low), 0, 1) * (COLOURS - 1)
     pixels = np.where(np.isfinite(log10), shade, ZERO).round().astype(np.uint8)
     pixels[np.isnan(log10)] = BROKEN
     if row.causal:
         pixels[np.triu_indices(steps, 1)] = BLANK
-    side, ticks = max(1, math.ceil(steps / CELLS)), 3 if small else 5
+    side, ticks = max(1, math.ceil(steps / CELLS)), round(height / 50)
     x = alt.X("left:Q", title="lag u" if row.causal else "step s")
     x = x.scale(domain=[-0.5, steps - 0.5], nice=False).axis(tickMinStep=1, grid=False, tickCount=ticks)
     y = alt.Y("top:Q", title="time t").scale(domain=[-0.5, steps - 0.5], nice=False, reverse=True)
@@ -237,8 +257,8 @@ def _map(alt, row, t, low, high, *, small):
     grid = cells.encode(
         x, y, x2="right:Q", y2="end:Q", fill=alt.Fill("y:Q", scale=scale, legend=legend), tooltip=tooltip
     )
-    here = alt.Chart(alt.InlineData(values=[{"top": t}])).mark_rule(stroke=ORANGE, strokeWidth=1).encode(y="top:Q")
-    return alt.layer(image, grid, here)
+    here = alt.Chart(alt.InlineData(values=[{"top": t}])).mark_point(shape="triangle-left", color=ORANGE, filled=True)
+    return alt.layer(image, grid, here.encode(y="top:Q", x=alt.value(height + 6)))
 
 
 def _cells(log10, side, causal):
