@@ -58,6 +58,20 @@ class Recording:
     carry: Sequence[Sequence[Sequence[Sequence[np.ndarray]]]] | None = None
     _maps: dict[int, list[list[LayerMap]]] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: not as many sequences of the one as of the other, or one that is no [T, …]."""
+        for name in ("inputs", "cotangents", "outputs"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.inputs):
+                raise ValueError(
+                    f"{name} is of {len(given)} sequences, and inputs of {len(self.inputs)}; there must be as many"
+                )
+            shapes = [] if given is None else [np.shape(each) for each in given]
+            if wrong := [list(shape) for shape in shapes if len(shape) != 2]:
+                raise ValueError(
+                    f"{name} has a sequence of shape {wrong[0]}; each must be [T, …], a single one in a list"
+                )
+
     def maps(self, sequence: int = 0) -> list[list[LayerMap]]:
         """Compute every dC(t)/dW(s) of one sequence, where C(t) stands for the part of the loss that enters at t.
 

@@ -147,6 +147,24 @@ def test_a_wrong_gate_order_is_refused(onnx):
         names["seen"].maps()
 
 
+def test_what_is_handed_over_wrongly_is_refused_in_a_sentence():
+    rng = np.random.default_rng(0)
+    x, cotangents, weights = (
+        rng.random((2, 5, 3)),
+        rng.random((2, 5, 4)),
+        gf.Weights(rng.random((4, 3)), rng.random((4, 4))),
+    )
+    network = gf.Network("rnn-tanh", [[weights]])
+    with pytest.raises(ValueError, match=r"inputs has a sequence of shape \[3\]; each must be \[T, …\]"):
+        gf.Recording(network, x[0], cotangents[0])
+    for given in ((cotangents[:1],), (cotangents, cotangents[:1])):
+        with pytest.raises(ValueError, match="is of 1 sequences, and inputs of 2"):
+            gf.Recording(network, x, *given)
+    for layers in (weights, [[weights.weight_ih]], np.zeros((2, 2))):
+        with pytest.raises(ValueError, match=r"a single layer in one direction is \[\[weights\]\]"):
+            gf.network_map(gf.Network("rnn-tanh", layers), x[0], cotangents[0])
+
+
 def test_a_cell_of_ones_own(float64):
     """Against `jax.jacrev` of the same step, written out, by a copy of the weights a step."""
     rng = np.random.default_rng(1)
