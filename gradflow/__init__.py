@@ -51,7 +51,7 @@ _HOMES = {
     "layer_gradients": "feedforward",
     "load": "recording",
     "network_map": "network",
-    "plot": "app.plot",  # draws, with Altair: what is of the library alone imports nothing of the page
+    "plot": "app.plot",  # the one name that needs more than the library: Altair, once it is called
     "states": "maps",
     "watch": "pytorch",
 }

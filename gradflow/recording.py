@@ -1,7 +1,7 @@
 """A recording of one backward pass: the weights, what came in, and where the gradient of the loss entered.
 
 This is all that the engine needs, for any loss and head: dL/dW is the sum of the terms that enter at each t. `watch`
-makes recordings of PyTorch's layers; of other frameworks the arrays are handed over.
+makes recordings of PyTorch's layers; of other frameworks the arrays are handed over, as FRAMEWORKS.md says.
 """
 
 import math
