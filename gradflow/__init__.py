@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for editors and type checkers
+    from gradflow.app.plot import plot as plot
     from gradflow.cells import CELLS as CELLS
     from gradflow.cells import Cell as Cell
     from gradflow.feedforward import LayerGradients as LayerGradients
@@ -50,6 +51,7 @@ _HOMES = {
     "layer_gradients": "feedforward",
     "load": "recording",
     "network_map": "network",
+    "plot": "app.plot",  # the one name that needs more than the library: Altair, once it is called
     "states": "maps",
     "watch": "pytorch",
 }

@@ -203,6 +203,10 @@ def network_map(
 
     Source: Werbos 1990; Schuster & Paliwal 1997 (both directions).
     """
+    listed = lambda each: isinstance(each, (list, tuple))
+    of_weights = lambda layer: listed(layer) and (len(layer) > 2 or all(map(listed, layer)))
+    if not listed(network.layers) or not all(map(of_weights, network.layers)):
+        raise ValueError("layers must be [layer][direction] of Weights; a single layer in one direction is [[weights]]")
     inputs, cotangents = check_network(network.cell, network.layers, inputs, cotangents, carry)
     passes: list[list[ForwardPass]] = []
     x = inputs

@@ -1,7 +1,7 @@
 """A recording of one backward pass: the weights, what came in, and where the gradient of the loss entered.
 
 This is all that the engine needs, for any loss and head: dL/dW is the sum of the terms that enter at each t. `watch`
-makes recordings of PyTorch's layers; of other frameworks the arrays are handed over.
+makes recordings of PyTorch's layers; of other frameworks the arrays are handed over, as FRAMEWORKS.md says.
 """
 
 import math
@@ -57,6 +57,20 @@ class Recording:
     outputs: Sequence[np.ndarray] | None = None
     carry: Sequence[Sequence[Sequence[Sequence[np.ndarray]]]] | None = None
     _maps: dict[int, list[list[LayerMap]]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: not as many sequences of the one as of the other, or one that is no [T, …]."""
+        for name in ("inputs", "cotangents", "outputs"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.inputs):
+                raise ValueError(
+                    f"{name} is of {len(given)} sequences, and inputs of {len(self.inputs)}; there must be as many"
+                )
+            shapes = [] if given is None else [np.shape(each) for each in given]
+            if wrong := [list(shape) for shape in shapes if len(shape) != 2]:
+                raise ValueError(
+                    f"{name} has a sequence of shape {wrong[0]}; each must be [T, …], a single one in a list"
+                )
 
     def maps(self, sequence: int = 0) -> list[list[LayerMap]]:
         """Compute every dC(t)/dW(s) of one sequence, where C(t) stands for the part of the loss that enters at t.
@@ -130,8 +144,19 @@ class Recording:
         return int(entered[-1]) if len(entered) else len(self.inputs[sequence]) - 1
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as NPZ, without pickle: layers.{l}.{d}.weight_ih …, inputs and cotangents [B, T, …], lengths [B]."""
-        arrays: dict[str, Any] = {"format": FORMAT, "cell": getattr(self.network.cell, "name", self.network.cell)}
+        """Write it as NPZ, without pickle: layers.{l}.{d}.weight_ih …, inputs and cotangents [B, T, …], lengths [B].
+
+        Raises:
+            ValueError: a cell of one's own, which no file can hold.
+        """
+        cell = self.network.cell
+        name = getattr(cell, "name", cell)
+        if name not in CELLS or cell not in (name, CELLS[name]):
+            raise ValueError(
+                f"cell is {name!r}, and not gradflow's own; a file holds no code, so its cell must be one of "
+                + ", ".join(CELLS)
+            )
+        arrays: dict[str, Any] = {"format": FORMAT, "cell": name}
         for k, layer in enumerate(self.network.layers):
             for d, weights in enumerate(layer):
                 named = Weights(*weights)._asdict()

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from support.documents import blocks
 from support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -13,6 +14,7 @@ PAGES = [
     "README.md",
     ".github/CONTRIBUTING.md",
     ".streamlit/README.md",
+    "gradflow/FRAMEWORKS.md",
     "gradflow/app/lessons/QUESTIONS.md",
     "gradflow/app/lessons/TEACHING.md",
     "gradflow/engine/README.md",
@@ -21,12 +23,8 @@ PAGES = [
 ]
 
 
-def blocks(language, text=README):
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
-
-
 def test_the_example_runs_and_prints_numbers(capsys):
-    example, *_ = blocks("python")
+    example, *_ = blocks("python", README)
     exec(compile(example, "README.md", "exec"), {})
     *printed, verdict = capsys.readouterr().out.strip().splitlines()
     numbers = np.array(re.findall(r"-?\d+\.\d+", " ".join(printed)), float)
@@ -39,7 +37,7 @@ def test_the_example_with_pytorch_goes_on_from_there():
     if os.environ.get("CI") != "true":
         pytest.importorskip("torch")
     names = {}
-    exec(compile("\n".join(blocks("python")), "README.md", "exec"), names)
+    exec(compile("\n".join(blocks("python", README)), "README.md", "exec"), names)
     assert len(names["layer"]._flat_weights) == 4
 
 

@@ -41,6 +41,7 @@ LIBRARY = (
     "feedforward",
 )
 APPLICATION = (
+    "plot",
     "ranges",
     "scenario",
     "presets",
@@ -77,7 +78,7 @@ ALLOWED = {  # library -> the modules that may import it
         *(f"gradflow.app.{module}" for module in APPLICATION[APPLICATION.index("frame_route") :] if module != "labels"),
     },
     "starlette": {"gradflow.app.frame_route"},
-    "altair": {"gradflow.app.charts"},
+    "altair": {"gradflow.app.charts", "gradflow.app.plot"},
     "optax": {"gradflow.app.training"},
     "jax": {
         "gradflow.activations",
