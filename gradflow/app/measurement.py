@@ -56,6 +56,7 @@ class Measurement:
     reading: "Reading"
     lags: "LagTerms"  # the terms of the chosen t, to ask for more: entries, factors, chains
     gmap: "GradientMap"
+    called: str = ""  # what it is, beside another; "": told by how its scenario differs
 
     @property
     def field(self) -> dict[str, Any]:

@@ -7,9 +7,14 @@ import numpy as np
 
 from gradflow.app.measurement import Measurement
 from gradflow.app.scenario import Scenario
+from gradflow.cells import CELLS
 from gradflow.engine.compile_cache import keep_compiled
+from gradflow.network import Network
 from gradflow.reading import number, read
 from gradflow.recording import Recording, load
+from gradflow.weights import Weights, draw
+
+FRESH = "the same sizes, freshly drawn"
 
 
 def opened(path: str) -> Recording:
@@ -30,11 +35,28 @@ def _opened(path, changed):
     return load(path)
 
 
+@lru_cache(maxsize=1)
+def freshly_drawn(recording: Recording) -> Recording:
+    """A network of the same sizes with weights as PyTorch draws them, on the same inputs, with the same dL/dy(t)."""
+    gates = CELLS[cell_of(recording)].gates
+
+    def drawn(weights, seed):
+        n, m = weights.weight_hh.shape[1], weights.weight_ih.shape[1]
+        new = draw(gates, n, m, init="pytorch", seed=seed)
+        return Weights(*(None if own is None else field for own, field in zip(weights, new, strict=True)))
+
+    layers = [
+        tuple(drawn(Weights(*weights), 2 * k + d) for d, weights in enumerate(layer))
+        for k, layer in enumerate(recording.network.layers)
+    ]
+    return Recording(Network(recording.network.cell, layers), recording.inputs, recording.cotangents)
+
+
 @lru_cache(maxsize=8)
 def measure_layer(
-    recording: Recording, sequence: int, layer: int, direction: int, time: int, weight: str, gate: str
+    recording: Recording, sequence: int, layer: int, direction: int, time: int, weight: str, gate: str, called: str = ""
 ) -> Measurement:
-    """What the page shows of one layer, at one time of one sequence.
+    """What the page shows of one layer, at one time of one sequence; called: what it is beside another.
 
     Raises:
         ValueError: the outputs that were recorded are not those of the weights; the direction has no lags.
@@ -63,7 +85,19 @@ def measure_layer(
         reading=read(*numbers, gmap.overflow, gmap.underflow, time),
         lags=lags,
         gmap=gmap,
+        called=called,
     )
+
+
+def terms_by_layer(recording: Recording, sequence: int, time: int, weight: str) -> dict[str, np.ndarray]:
+    """Natural logs of the terms of every layer with lags, at one time by lag: "layer 1" -> f64[t+1]."""
+    rows = {}
+    for k, directions in enumerate(recording.maps(sequence)):
+        for gmap in directions:
+            if gmap.causal:
+                name = f"layer {k + 1}" + (", backward" if gmap.direction else "")
+                rows[name] = gmap.log_terms(weight)[time, : time + 1]
+    return rows
 
 
 def cell_of(recording: Recording) -> str:

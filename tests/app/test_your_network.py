@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import gradflow as gf
+from gradflow.app import recorded
+from gradflow.app.charts import stack
 from gradflow.network import Network
 from gradflow.recording import Recording
 from gradflow.weights import Weights
@@ -135,3 +137,37 @@ def test_outputs_that_are_not_of_these_weights_are_refused_in_one_sentence(start
     started(Recording(wrong.network, wrong.inputs, wrong.cotangents, outputs))
     (said,) = notices(opened())
     assert "outputs of sequence 0 differ" in said
+
+
+@pytest.mark.slow
+def test_the_same_sizes_freshly_drawn_stand_beside_it(started):
+    path = started(recording(layers=2))
+    at = opened(show="factors")
+    before = components(at)["flow"]["record"]
+    checked(widget(at, "fresh").set_value(True).run())
+    assert link(at) == {"show": "factors", "fresh": "true"}
+    after = components(at)["flow"]["record"]
+    assert after["tables"]["frame"][1]["kept"] == [f"grey: {recorded.FRESH}"] and before["tables"] != after["tables"]
+    own = recorded.opened(str(path))
+    fresh = recorded.freshly_drawn(own)
+    for mine, theirs in zip(own.network.layers, fresh.network.layers, strict=True):
+        for one, other in zip(mine[0], theirs[0], strict=True):
+            assert one.shape == other.shape and (one != other).any() and np.abs(other).max() <= N**-0.5
+    assert fresh.inputs is own.inputs and fresh.cotangents is own.cotangents
+
+
+@pytest.mark.slow
+def test_every_layer_is_drawn_on_one_scale(started):
+    path = started(recording(layers=3))
+    opened()
+    rows = recorded.terms_by_layer(recorded.opened(str(path)), 0, 7, "bias_hh")
+    maps = gf.load(path).maps(0)
+    assert [*rows] == ["layer 1", "layer 2", "layer 3"]
+    for k, row in enumerate(rows.values()):
+        np.testing.assert_allclose(row, maps[k][0].log_terms("bias_hh")[7, :8])
+    tables = stack.data(rows, rows, 7, T)
+    names = tables["names"].to_pydict()["name"]
+    assert names == ["layer 3", "layer 2", "layer 1", "freshly drawn"]
+    curves = tables["curves"].to_pydict()
+    last = [y for curve, y in zip(curves["curve"], curves["y"], strict=True) if curve == 5]
+    np.testing.assert_allclose(last, rows["layer 3"] / np.log(10), rtol=1e-5)

@@ -172,7 +172,9 @@ def overflowed(measurement: Measurement) -> str:
 
 def kept_words(measurement: Measurement | None, kept: Measurement | None) -> str:
     """What stays in grey, by what differs; nothing if nothing does."""
-    return f"grey: kept, {difference(kept.scenario, measurement.scenario)}" if kept and measurement else ""
+    if kept is None or measurement is None:
+        return ""
+    return f"grey: {kept.called}" if kept.called else f"grey: kept, {difference(kept.scenario, measurement.scenario)}"
 
 
 def in_two_lines(words: str) -> str:

@@ -7,13 +7,13 @@ import streamlit as st
 from gradflow.app import navigation, recorded, session
 from gradflow.app.components.picture import picture
 from gradflow.app.errors import error_boundary, notice
-from gradflow.app.live_chart import dark, inject_css
+from gradflow.app.live_chart import dark, draw_chart, inject_css
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import gate_names, weight_names
 from gradflow.app.view import View
 from gradflow.recording import Recording
 
-SHOWN = {"terms": "Terms", "factors": "Factors"}
+SHOWN = ("terms", "factors", "shares", "totals", "truncation")
 
 
 def page() -> None:
@@ -57,7 +57,9 @@ def choose(recording: Recording) -> tuple[dict[str, Any], str]:
         chosen["weight"] = _control("weight", "Weight", "weight_hh", weight_names(cell))
         if len(gate_names(cell)) > 1:
             chosen["gate"] = _control("gate", "Gate", "all", ("all", *gate_names(cell)))
-        chosen["show"] = _control("show", "Chart", "terms", tuple(SHOWN))
+        chosen["show"] = _control("show", "Chart", "terms", SHOWN)
+        value, keyed = session.page_field("fresh", False, None)
+        chosen["fresh"] = st.toggle("Beside the same sizes, freshly drawn", value, **keyed)
     defaults: dict[str, Any] = {"sequence": 0, "layer": len(layers) - 1, "direction": 0, "gate": "all"}
     chosen = defaults | chosen
     try:
@@ -83,20 +85,29 @@ def _control(name: str, label: str, default: Any, allowed: Any) -> Any:
     return st.selectbox(options=allowed, index=allowed.index(value), width=180, **how)
 
 
-def draw(recording: Recording, path: str, show: str, sequence: int, time: int, weight: str, **which: Any) -> None:
+def draw(
+    recording: Recording, path: str, show: str, sequence: int, time: int, weight: str, fresh: bool, **which: Any
+) -> None:
     from gradflow.app import frame
-    from gradflow.app.charts import CHARTS, overview
+    from gradflow.app.charts import CHARTS, overview, stack
 
     with st.spinner("Measuring every layer. For these sizes this compiles once."):
         measured = recorded.measure_layer(recording, sequence, time=time, weight=weight, **which)
+        other, kept = recorded.freshly_drawn(recording) if fresh else None, None
+        if other is not None:
+            kept = recorded.measure_layer(other, sequence, time=time, weight=weight, called=recorded.FRESH, **which)
     view = View(closer=True, show=show)
-    axes = CHARTS[show].frame(view, measured)
+    axes = CHARTS[show].frame(view, measured, kept)
     verdict = measured.reading.verdict
     sentence = f"On your recording: {verdict[0].lower()}{verdict[1:]}"
     st.html(f"<style>{overview.IMAGE_LAYOUTS[False].style()}</style>")
     with st.container(key="picture"):
-        picture("flow", show, frame.drawn(measured, view, None, axes, sentence, dark(), len(measured.cost)))
-    layers = recorded.by_layer(recording, sequence, time, weight if weight != "all" else "weight_hh")
+        picture("flow", show, frame.drawn(measured, view, kept, axes, sentence, dark(), len(measured.cost)))
+    of = weight if weight != "all" else "weight_hh"
+    layers = recorded.by_layer(recording, sequence, time, of)
+    rows = recorded.terms_by_layer(recording, sequence, time, of)
+    beside = recorded.terms_by_layer(other, sequence, time, of) if other is not None else {}
+    draw_chart("stack", stack.data(rows, beside, time, len(measured.cost)))
     st.markdown(
         f"**The layers beside one another**, at t = {time}: what each step back multiplies the error by, how many of "
         "the nearest lags hold 90 % of the terms' size, what the far half of the lags holds, and the gradient."

@@ -1,0 +1,42 @@
+"""The terms of every layer of a network, on one scale."""
+
+from typing import Any
+
+import numpy as np
+
+from gradflow.app.charts import base, line
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Tables
+from gradflow.reading import number
+
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
+Rows = dict[str, np.ndarray]  # name of a layer -> natural logs of its terms at one t by lag, f64[t+1]
+
+
+def data(rows: Rows, fresh: Rows, t: int, steps: int) -> Tables:
+    """The numbers of the chart.
+
+    Args:
+        rows: of the recorded layers.
+        fresh: of the same sizes freshly drawn, in grey; empty: not shown.
+        t: the time.
+        steps: T, of the lag axis.
+    """
+    styles = [(colour, style) for style in ("solid", "dashed", "dotted") for colour in COLOURS]
+    grey = [("freshly drawn" if k == 0 else "", row, GREY, "thin") for k, row in enumerate(fresh.values())]
+    own = [(name, row, *styles[k % len(styles)]) for k, (name, row) in enumerate(rows.items())]
+    told = [f"lag {u}: " + "; ".join(f"{name} {number(row[u])}" for name, row in rows.items()) for u in range(t + 1)]
+    return line.tables(
+        None,
+        [*grey, *own],
+        base.decades(*rows.values(), *fresh.values()),
+        length=steps,
+        title="The terms of every layer, on one scale",
+        subtitle=f"‖dC(t)/dW(t−u)‖ at t = {t}",
+        lit=-1,
+        words=told,
+    )
+
+
+def specification() -> dict[str, Any]:
+    """The constant Vega-Lite specification."""
+    return line.specification("lag u (steps back)", "The terms of every layer by lag; the table below says it.")
