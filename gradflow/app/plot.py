@@ -16,7 +16,9 @@ import numpy as np
 from gradflow.maps import GradientMap
 from gradflow.network import LayerMap
 from gradflow.problem import check_time
+from gradflow.pytorch import Watch
 from gradflow.reading import number, per_step_factor
+from gradflow.recording import Recording
 
 if TYPE_CHECKING:
     import altair as alt
@@ -73,7 +75,7 @@ class Row(NamedTuple):
 
 
 def plot(
-    maps: GradientMap | Sequence[Sequence[LayerMap]],
+    maps: "GradientMap | Sequence[Sequence[LayerMap]] | Recording | Watch",
     t: int | None = None,
     weight: str = "weight_hh",
     gate: str | None = None,
@@ -85,7 +87,8 @@ def plot(
     gradient enters at more than one time.
 
     Args:
-        maps: a `GradientMap`, or [layer][direction] as `network_map` and `maps` of a recording give.
+        maps: a `GradientMap`, [layer][direction] as `network_map` gives, or a `Recording` or a `Watch`, of which the
+            first sequence is drawn.
         t: the time; the last at which a gradient enters, if None.
         weight, gate: as in `GradientMap.log_terms`.
 
@@ -129,6 +132,8 @@ def _layers(maps):
     """[layer][direction], whatever was given."""
     if isinstance(maps, GradientMap):
         return [[maps]]
+    if isinstance(maps, (Recording, Watch)):
+        return maps.maps()
     listed = lambda each: isinstance(each, (list, tuple)) and len(each) > 0
     are_maps = lambda layer: listed(layer) and all(isinstance(each, LayerMap) for each in layer)
     if not listed(maps) or not all(map(are_maps, maps)):

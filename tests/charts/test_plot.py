@@ -156,6 +156,13 @@ def test_layers_stand_on_one_scale_the_top_one_first():
     np.testing.assert_allclose(y, expected[np.isfinite(expected)], atol=1e-6)
 
 
+def test_a_recording_is_drawn_by_its_first_sequence():
+    layers = [[weights()]]
+    inputs, cotangents = [draw(9, INPUTS), draw(9, INPUTS)], [draw(9, UNITS), draw(9, UNITS)]
+    recording = gf.Recording(gf.Network("lstm", layers), inputs, cotangents)
+    assert curve(gf.plot(recording).to_dict(), "terms") == curve(gf.plot(recording.maps(0)).to_dict(), "terms") != []
+
+
 def test_a_direction_without_lags_stands_by_step():
     maps = network(2)
     chart = strict(gf.plot(maps, 20).to_json())
