@@ -34,7 +34,7 @@ def block_sums(
     contraction goes by some units and some steps at a time, so that what it works on stays in the cache.
     """
     steps, states, D, n = tape.jacobians.preact.shape
-    block = block or cotangent_block(tape.cotangents, low, block_size)
+    block = block or cotangent_block(tape, low, block_size)
     units = largest_divisor(n, CACHE_UNITS // block_size)
     chunk = min(max(STEPS_CHUNK[0], n // 2), STEPS_CHUNK[1])
     padding = -steps % chunk
@@ -49,11 +49,12 @@ def block_sums(
     )
     swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
     mantissa, norm_exponent, ct_exponent, *ct = swept
-    z, z_exponent = map(pad, scaled_rows(z))  # [T, c], [T, 1]
-    jac_preact = pad(tape.jacobians.preact)
+    jac_preact, gate_exponent = map(pad, tape.jacobians[2:])
+    z, z_exponent = map(pad, scaled_rows(z.astype(jac_preact.dtype)))  # [T, c], [T, 1]
     size = norm_exponent + exponent_of(mantissa) + z_exponent[:, :, None]
     top = largest_exponent(mantissa, size, axis=0)  # [1, D, B]
-    scale = power_of_two(ct_exponent[:, None] + z_exponent[:, :, None] - top, z.dtype)  # [T, D, B]
+    exponent = ct_exponent[:, None] + (z_exponent + gate_exponent)[:, :, None]
+    scale = power_of_two(exponent - top, z.dtype)  # [T, D, B]
 
     def of_units(gate, unit):
         def add(i, total):
