@@ -1,5 +1,6 @@
 """The forward pass of one sequence: the only place where a cell meets its weights."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -69,14 +70,17 @@ def unroll(
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(at(s), x))(steps, inputs)
 
-    initial = carry
+    fresh = lambda start, *states: jnp.where(start, *states)
 
-    def one(carry, inputs):
+    def one(state, inputs):
         s, a_x, pin, start = inputs
         if start is not None:
-            carry = tuple(jnp.where(start, *states) for states in zip(initial, carry, strict=True))
-        a_h, after = step(cell, at(s), a_x, carry, pin)
-        return after, (a_h, carry, after)
+            state = tuple(map(partial(fresh, start), carry, state))
+        a_h, after = step(cell, at(s), a_x, state, pin)
+        return after, (a_h, after)
 
-    _, (a_h, before, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
+    _, (a_h, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
+    before = tuple(jnp.concatenate([first[None], states[:-1]]) for first, states in zip(carry, after, strict=True))
+    if starts is not None:
+        before = tuple(map(partial(fresh, starts[:, None]), carry, before))
     return Trajectory(a_x, a_h, before, after, pins)
