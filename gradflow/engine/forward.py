@@ -70,8 +70,7 @@ class ForwardPass(NamedTuple):
 
 
 def _linearise(cell, weights, inputs, cost, pins, carry, starts):
-    """(tape, derivatives, outputs). The tape has the weights, which so reach their device at a tenth of
-    what `device_put` costs.
+    """(tape, derivatives, outputs). The tape has the weights: they reach a device at a tenth of `device_put`'s cost.
 
     States and their derivatives are computed in float64: the h − h̃ of a saturated GRU lies in digits that float32 does
     not have, a derivative such as tanh′(50) below its range.

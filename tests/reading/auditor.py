@@ -304,8 +304,8 @@ class Measured:
 
     @cached_property
     def rounded(self):
-        """The same where each step is rounded to 46 bits of the 53 that float64 has."""
-        return self._rows(Network(**self.problem, horizon=self.horizon, bits=46))
+        """The same where each step is rounded to fewer bits than the 53 of float64: two, since one may be alike."""
+        return [self._rows(Network(**self.problem, horizon=self.horizon, bits=bits)) for bits in (46, 45)]
 
     def _rows(self, network):
         times = [t for t in range(self.limit) if t >= self.horizon / 4 or t == self.t]
@@ -434,12 +434,14 @@ def _at_rounding(found, reading, seen):
     """
     if all(one.ok is not False for one in found) or seen.sensitive:
         return found
-    own, rounded = (_fields(reading, rows) + _claims(reading.claims, rows) for rows in (seen.own, seen.rounded))
+    own, *rounded = (_fields(reading, rows) + _claims(reading.claims, rows) for rows in (seen.own, *seen.rounded))
     return [
         replace(one, ok="rounding")
-        if one.ok is False and same_engine.ok is not False and _differ(one.kind, one.measured, other.measured)
+        if one.ok is False
+        and same_engine.ok is not False
+        and any(_differ(one.kind, one.measured, other.measured) for other in others)
         else one
-        for one, same_engine, other in zip(found, own, rounded, strict=True)
+        for one, same_engine, *others in zip(found, own, *rounded, strict=True)
     ]
 
 
