@@ -50,18 +50,18 @@ def block_sums(
     swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
     mantissa, norm_exponent, ct_exponent, *ct = swept
     jac_preact, gate_exponent = map(pad, tape.jacobians[2:])
-    z, z_exponent = map(pad, scaled_rows(z.astype(jac_preact.dtype)))  # [T, c], [T, 1]
+    z, z_exponent = map(pad, scaled_rows(z))  # [T, c], [T, 1]
     size = norm_exponent + exponent_of(mantissa) + z_exponent[:, :, None]
     top = largest_exponent(mantissa, size, axis=0)  # [1, D, B]
     exponent = ct_exponent[:, None] + (z_exponent + gate_exponent)[:, :, None]
-    scale = power_of_two(exponent - top, z.dtype)  # [T, D, B]
+    scale = power_of_two(exponent - top, jac_preact.dtype)  # [T, D, B]
 
     def of_units(gate, unit):
         def add(i, total):
             take = lambda a, start, size: lax.dynamic_slice(a, (i * chunk, *start), (chunk, *size))
             jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(chunk, units, 1)
             delta = sum(jacobian(k) * take(ct[k], (unit, 0), (units, block_size)) for k in range(states))
-            scaled = delta * take(scale, (gate, 0), (1, block_size))
+            scaled = (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype)  # at most one
             return total + dot(take(z, (0,), z.shape[1:]).T, scaled.reshape(chunk, -1))
 
         chunks = block.times[-1] // chunk + 1
