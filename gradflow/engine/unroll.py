@@ -1,6 +1,5 @@
 """The forward pass of one sequence: the only place where a cell meets its weights."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -70,17 +69,17 @@ def unroll(
     steps = jnp.arange(len(inputs))
     a_x = jax.vmap(lambda s, x: input_preact(at(s), x))(steps, inputs)
 
-    fresh = lambda start, *states: jnp.where(start, *states)
+    fresh = lambda start, first, state: jnp.where(start, first, state)
 
     def one(state, inputs):
         s, a_x, pin, start = inputs
         if start is not None:
-            state = tuple(map(partial(fresh, start), carry, state))
+            state = tuple(fresh(start, *states) for states in zip(carry, state, strict=True))
         a_h, after = step(cell, at(s), a_x, state, pin)
         return after, (a_h, after)
 
     _, (a_h, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
     before = tuple(jnp.concatenate([first[None], states[:-1]]) for first, states in zip(carry, after, strict=True))
     if starts is not None:
-        before = tuple(map(partial(fresh, starts[:, None]), carry, before))
+        before = tuple(fresh(starts[:, None], *states) for states in zip(carry, before, strict=True))
     return Trajectory(a_x, a_h, before, after, pins)
