@@ -1,4 +1,4 @@
-"""The elementwise functions of cells, with derivatives that float32 measures as far down as its range goes."""
+"""The elementwise functions of cells, with derivatives as exact where they saturate as elsewhere."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ def linear(z: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def sigmoid(z: jax.Array) -> jax.Array:
-    """σ(z) with the derivative σ(z) σ(−z), which float32 measures down to |z| = 87, where it becomes zero."""
+    """σ(z) with the derivative σ(z) σ(−z), a number down to |z| = 87 in float32, |z| = 708 in float64."""
     return jax.nn.sigmoid(z)
 
 
@@ -27,7 +27,7 @@ sigmoid.defjvps(lambda dz, out, z: dz * out * jax.nn.sigmoid(-z))
 
 @jax.custom_jvp
 def tanh(z: jax.Array) -> jax.Array:
-    """tanh(z) with the derivative sech²(z), which float32 measures down to |z| = 44, where it becomes zero."""
+    """tanh(z) with the derivative sech²(z), a number down to |z| = 44 in float32, |z| = 354 in float64."""
     return jnp.tanh(z)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -301,9 +302,11 @@ def lag_terms(
 
 
 def lag_terms_of(fwd: ForwardPass, t: int | None) -> LagTerms:
-    """The `LagTerms` of one t of a forward pass."""
+    """The `LagTerms` of one t of a forward pass, swept in float64: no unit is lost beneath the largest of its cost."""
     t = check_time(t, len(fwd.outputs.cost))
-    return lag_terms_from(fwd, t, deltas(fwd.tape, t, cell_path_only=fwd.cell_path_only))
+    with jax.enable_x64(True):
+        delta = deltas(fwd.precise_tape, t, cell_path_only=fwd.cell_path_only)
+    return lag_terms_from(fwd, t, delta)
 
 
 def lag_terms_from(fwd: ForwardPass, t: int, delta: Iterable[ArrayLike]) -> LagTerms:

@@ -396,10 +396,11 @@ def gradient_map(
 
     Returns:
         `GradientMap`. Times are 0-based; lag u of t is the copy used at step t − u; there weight_hh multiplies
-        h(t−u−1), at lag t the initial carry. Precision is the result type of the arrays given; tanh' is measured
-        down to 1e-38 (|z| = 44), σ' likewise (|z| = 87) in float32, and is an exact zero beyond. A unit whose δ falls
-        beneath 1e-38 of the largest of its cost is lost; that is seen only where W mixes no units, as the identity,
-        and the others die later; not with `cell_path_only`.
+        h(t−u−1), at lag t the initial carry. Precision is the result type of the arrays given, but states and
+        their derivatives are computed in float64: tanh' is measured down to 1e-308 (|z| = 354), σ' likewise
+        (|z| = 708), and is an exact zero beyond. What is of all t at once loses, in float32, a derivative below 1e-38
+        and a unit whose δ falls beneath 1e-38 of the largest of its cost, which is seen only where W mixes no units,
+        as the identity, and the others die later; `lags` and `cell_path_only` do not.
 
     Raises:
         ValueError: names the field, its value and what is valid.

@@ -29,7 +29,7 @@ REACH = 0.9  # of the terms' total size
 CHAOTIC = 0.01  # a change of the weights in their last digits moves a step by so much of its size: chaos, and
 NEAR_CHAOS = 0.0005  # where rounding may move the gradient by some per cent
 ROUNDING = 1e-5  # a change of a logarithm over all rows that is no larger may be rounding alone
-LOST = 1e7  # a larger change from one lag to the next: what is left may be the rounding of what is gone, in float32
+LOST = 1e7  # a larger change from one lag to the next is said in decades, and without a factor
 MOVES = 2.0  # what terms meet is named where it changes by this factor in all
 
 WORDS = {  # what the sentences say, with both edges of each

@@ -57,7 +57,7 @@ def vjp_step(tape: Tape, cell_path_only: bool) -> Callable:
     apply_weight_hh_T = recurrent_product(tape.weights, tape.jacobians)  # gives W_hhᵀ δ_h
 
     def step_back(s, ct):
-        jac_preact, jac_carry = (index_step(a, s) for a in tape.jacobians)
+        jac_preact, jac_carry = (index_step(a, s) for a in tape.jacobians[:2])
         states = range(len(ct))
         ct_h, *ct_others = (sum(jac_carry[k, j, :, None] * ct[k] for k in states) for j in states)
         delta = delta_of(jac_preact, ct)
@@ -145,10 +145,10 @@ def sweep(
     return lax.fori_loop(0, last + 1, one_step, (state, out))[1]
 
 
-def cotangent_block(cotangents: Cotangents, low: jax.Array, block_size: int) -> CotangentBlock:
-    """The costs of t = low … low + block_size − 1."""
-    dC_dh, exponent = (slice_times(a, low, block_size) for a in cotangents[:2])
-    return CotangentBlock(low + jnp.arange(block_size), dC_dh.T, exponent)
+def cotangent_block(tape: Tape, low: jax.Array, block_size: int) -> CotangentBlock:
+    """The costs of t = low … low + block_size − 1, as precise as the Jacobians."""
+    dC_dh, exponent = (slice_times(a, low, block_size) for a in tape.cotangents[:2])
+    return CotangentBlock(low + jnp.arange(block_size), dC_dh.T.astype(tape.jacobians.preact.dtype), exponent)
 
 
 def inflow_block(inflow: Inflow, times: jax.Array) -> CotangentBlock:

@@ -34,7 +34,7 @@ def block_sums(
     contraction goes by some units and some steps at a time, so that what it works on stays in the cache.
     """
     steps, states, D, n = tape.jacobians.preact.shape
-    block = block or cotangent_block(tape.cotangents, low, block_size)
+    block = block or cotangent_block(tape, low, block_size)
     units = largest_divisor(n, CACHE_UNITS // block_size)
     chunk = min(max(STEPS_CHUNK[0], n // 2), STEPS_CHUNK[1])
     padding = -steps % chunk
@@ -49,18 +49,19 @@ def block_sums(
     )
     swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
     mantissa, norm_exponent, ct_exponent, *ct = swept
+    jac_preact, gate_exponent = map(pad, tape.jacobians[2:])
     z, z_exponent = map(pad, scaled_rows(z))  # [T, c], [T, 1]
-    jac_preact = pad(tape.jacobians.preact)
     size = norm_exponent + exponent_of(mantissa) + z_exponent[:, :, None]
     top = largest_exponent(mantissa, size, axis=0)  # [1, D, B]
-    scale = power_of_two(ct_exponent[:, None] + z_exponent[:, :, None] - top, z.dtype)  # [T, D, B]
+    exponent = ct_exponent[:, None] + (z_exponent + gate_exponent)[:, :, None]
+    scale = power_of_two(exponent - top, jac_preact.dtype)  # [T, D, B]
 
     def of_units(gate, unit):
         def add(i, total):
             take = lambda a, start, size: lax.dynamic_slice(a, (i * chunk, *start), (chunk, *size))
             jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(chunk, units, 1)
             delta = sum(jacobian(k) * take(ct[k], (unit, 0), (units, block_size)) for k in range(states))
-            scaled = delta * take(scale, (gate, 0), (1, block_size))
+            scaled = (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype)  # at most one
             return total + dot(take(z, (0,), z.shape[1:]).T, scaled.reshape(chunk, -1))
 
         chunks = block.times[-1] // chunk + 1

@@ -25,12 +25,12 @@ def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
     """The emit of a `sweep` that gives ‖δ_g(s)‖ as (mantissa, exponent), each [D, B].
 
     δ is of the size of ct, which is near one, so its squares are mostly numbers. Where the sum of them is not, or is so
-    small that some may be lost, δ is scaled before it is squared.
+    small that some may be lost, δ is made again of Jacobians scaled by gate, and scaled before it is squared.
     """
-    jac_preact = tape.jacobians.preact
-    info = jnp.finfo(jac_preact.dtype)
+    by_gate, gate_exponent = tape.jacobians.by_gate, tape.jacobians.gate_exponent
+    info, dtype = jnp.finfo(by_gate.dtype), tape.factors["bias_ih"].dtype
     least = info.tiny * 2.0**40
-    gate_open = jnp.any(jac_preact != 0, axis=(1, 3))  # [T, D]; δ of a closed gate is an exact zero
+    gate_open = jnp.any(by_gate != 0, axis=(1, 3))  # [T, D]; δ of a closed gate is an exact zero
     enters = jnp.any(block.dC_dh != 0, axis=0)
     first = 0 if tape.starts is None else _latest(tape.starts)[block.times]  # step that each cost goes back to
 
@@ -41,13 +41,13 @@ def emit_norms(tape: Tape, block: CotangentBlock) -> Callable:
         in_range = ((squares > least) & (squares <= info.max)) | ~nonzero
         unscaled = jnp.sqrt(squares), jnp.zeros(squares.shape, jnp.int32)
 
-        def scaled(ct):  # rare, so it computes δ again; what is in range does not depend on the costs beside it
-            mantissa, own = normalise(delta_of(index_step(jac_preact, s), ct), axis=1)
-            norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0]
+        def scaled(ct):  # rare; what is in range does not depend on the costs beside it
+            mantissa, own = normalise(delta_of(index_step(by_gate, s), ct), axis=1)
+            norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1)), own[:, 0] + index_step(gate_exponent, s)[:, None]
             return tuple(jnp.where(in_range, a, b) for a, b in zip(unscaled, norm, strict=True))
 
         mantissa, own = lax.cond(jnp.all(in_range), lambda ct: unscaled, scaled, state.ct)
-        return mantissa, own + state.exponent[None]
+        return mantissa.astype(dtype), own + state.exponent[None]
 
     return emit
 
@@ -84,7 +84,7 @@ def block_norms(
     rows: tuple[int, ...] = (),
 ) -> tuple[jax.Array, ...]:
     """‖δ_g(t, s)‖ of one block, as (mantissa, exponent), each [T(s), D, B]; of a given one and with an outflow too."""
-    block = block or cotangent_block(tape.cotangents, low, block_size)
+    block = block or cotangent_block(tape, low, block_size)
     norms, outflow = emit_norms(tape, block), emit_outflow(tape, rows)
     emit = lambda *step: (*norms(*step), *outflow(*step))
     return sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
@@ -106,8 +106,8 @@ def largest_exponent(mantissa: jax.Array, exponent: jax.Array, axis: int) -> jax
 
 @partial(jax.jit, static_argnames="cell_path_only")
 def deltas(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
-    """δ(t, s) of one t: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
-    return block_deltas(tape, cotangent_block(tape.cotangents, t, 1), cell_path_only=cell_path_only)
+    """δ(t, s) of one t, in the precision of the Jacobians: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
+    return block_deltas(tape, cotangent_block(tape, t, 1), cell_path_only=cell_path_only)
 
 
 @partial(jax.jit, static_argnames="cell_path_only")
@@ -121,12 +121,14 @@ def block_deltas(
     tape: Tape, block: CotangentBlock, *, cell_path_only: bool, rows: tuple[int, ...] = ()
 ) -> list[jax.Array]:
     """δ(t, s) of a block of one, as `deltas`; with an outflow too."""
-    outflow = emit_outflow(tape, rows)
+    outflow, dtype = emit_outflow(tape, rows), tape.factors["bias_ih"].dtype
 
     def emit(s, delta, state):
-        mantissa, own = normalise(delta, axis=1)
+        by_gate, gate_exponent = index_step(tape.jacobians.by_gate, s), index_step(tape.jacobians.gate_exponent, s)
+        mantissa, own = normalise(delta_of(by_gate, state.ct), axis=1)
         norm = jnp.sqrt(jnp.sum(mantissa**2, axis=1))
-        return mantissa, norm, own[:, 0] + state.exponent[None], *outflow(s, delta, state)
+        exponent = own[:, 0] + gate_exponent[:, None] + state.exponent[None]
+        return mantissa.astype(dtype), norm.astype(dtype), exponent, *outflow(s, delta, state)
 
     mantissa, norm, exponent, *out = sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
     return [mantissa[..., 0], norm[..., 0], exponent[..., 0], *out]
@@ -143,7 +145,7 @@ def block_state_norms(
     rows: tuple[int, ...] = (),
 ) -> tuple[jax.Array, ...]:
     """‖dC(t)/d carry_k(s)‖ of one block and of the step before, as two (mantissa, exponent), each [T(s), K, B]."""
-    block = block or cotangent_block(tape.cotangents, low, block_size)
+    block = block or cotangent_block(tape, low, block_size)
     back, outflow, states = vjp_step(tape, cell_path_only), emit_outflow(tape, rows), len(tape.trajectory.before)
 
     def step_back(s, ct):

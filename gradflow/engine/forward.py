@@ -10,7 +10,7 @@ import numpy as np
 
 from gradflow.activations import gate_value
 from gradflow.cells import Cell
-from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, step_jacobians
+from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, scaled_jacobians, step_jacobians
 from gradflow.engine.losses import Cotangents, cotangents_of
 from gradflow.engine.unroll import Trajectory, unroll
 from gradflow.problem import GivenCotangents, Problem, check, check_layer
@@ -43,6 +43,7 @@ class ForwardPass(NamedTuple):
     cell_path_only: bool
     problem: tuple  # what the forward pass took, on the host
     tape: Tape
+    derivatives: tuple[jax.Array, jax.Array]  # `Jacobians` preact and carry, in float64
     outputs: Outputs
     overflow: int | None
     underflow: int | None
@@ -53,6 +54,13 @@ class ForwardPass(NamedTuple):
         """The first t that has no gradient."""
         return len(self.outputs.cost) if self.overflow is None else self.overflow
 
+    @property
+    def precise_tape(self) -> Tape:
+        """The tape with its Jacobians in float64: for a sweep in that precision, where JAX has it enabled."""
+        preact, carry = self.derivatives
+        exponent = jnp.zeros(self.tape.jacobians.gate_exponent.shape, jnp.int32)
+        return self.tape._replace(jacobians=Jacobians(preact, carry, preact, exponent))
+
     def gate_index(self, weight: str, gate: str | None) -> list[int]:
         """Which of the D rows of δ hold dC/da for this field and gate."""
         index = {name: i for i, name in enumerate(self.cell.gates)}
@@ -62,29 +70,48 @@ class ForwardPass(NamedTuple):
 
 
 def _linearise(cell, weights, inputs, cost, pins, carry, starts):
-    """(tape, outputs). The tape has the weights, which so reach their device at a tenth of what `device_put` costs."""
-    trajectory = unroll(cell, weights, inputs, pins, carry, starts)
-    jacobians = step_jacobians(cell, trajectory)
+    """(tape, derivatives, outputs). The tape has the weights: they reach a device at a tenth of `device_put`'s cost.
+
+    States and their derivatives are computed in float64: the h − h̃ of a saturated GRU lies in digits that float32 does
+    not have, a derivative such as tanh′(50) below its range.
+    """
+    trajectory = _unroll_precisely(cell, weights, inputs, pins, carry, starts)
+    precise = step_jacobians(cell, trajectory)
+    trajectory, jacobians = _cast(inputs.dtype, trajectory), scaled_jacobians(*precise, inputs.dtype)
     flags = numeric_flags(cell, weights, trajectory, jacobians)
     cotangents, value = cotangents_of(cost, trajectory.after[0])
     preact = trajectory.a_x + trajectory.a_h
     gates = {name: jax.vmap(gate_value)(preact[:, cell.gates.index(name)], pin) for name, pin in pins.items()}
     factors = _factors(trajectory.before[0], inputs)
-    tape = Tape(weights, trajectory, Jacobians(*map(finite, jacobians)), cotangents, factors, starts)
-    return tape, Outputs(value, gates, flags)
+    tape = Tape(weights, trajectory, jacobians, cotangents, factors, starts)
+    return tape, precise, Outputs(value, gates, flags)
 
 
-_linearise_one = jax.jit(_linearise, static_argnums=0)
+def _unroll_precisely(cell, weights, inputs, pins, carry, starts):
+    """`unroll` in float64."""
+    inputs, pins, carry = _cast(jnp.float64, (inputs, pins, carry))
+    return unroll(cell, weights, inputs, pins, carry, starts)
 
 
-@partial(jax.jit, static_argnums=0)
-def _linearise_all(cell, *arrays):
-    return jax.vmap(partial(_linearise, cell))(*arrays)
+def _cast(dtype, arrays):
+    """The floating-point numbers of a tree in another precision."""
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, arrays)
 
 
-@jax.jit
-def _one_of(arrays, i):
-    return jax.tree.map(lambda a: a[i], arrays)
+def _with_float64(function):
+    """A jitted function of (static, *arrays) that has float64 at hand, whatever JAX is set to."""
+    jitted = jax.jit(function, static_argnums=0)
+
+    def call(*arguments):
+        with jax.enable_x64(True):
+            return jitted(*arguments)
+
+    return call
+
+
+_linearise_one = _with_float64(_linearise)
+_linearise_all = _with_float64(lambda cell, *arrays: jax.vmap(partial(_linearise, cell))(*arrays))
+_one_of = _with_float64(lambda _, arrays, i: jax.tree.map(lambda a: a[i], arrays))
 
 
 def _factors(before, inputs):
@@ -127,17 +154,19 @@ def forward_all(problems: Iterable[dict[str, Any]], cell_path_only: bool) -> lis
         )
     cell = checked[0].cell
     together = _linearise_all(cell, *jax.tree.map(lambda *a: np.stack(a), *arrays))
-    return [_forward_pass(cell, cell_path_only, own, *_one_of(together, i)) for i, own in enumerate(arrays)]
+    return [_forward_pass(cell, cell_path_only, own, *_one_of(None, together, i)) for i, own in enumerate(arrays)]
 
 
-_unroll = jax.jit(unroll, static_argnums=0)
+@_with_float64
+def _states(cell, weights, inputs, pins, carry, starts):
+    return _cast(inputs.dtype, _unroll_precisely(cell, weights, inputs, pins, carry, starts).after)
 
 
 def states(*arguments: Any, **options: Any) -> tuple[np.ndarray, ...]:
     """The carry after each step, K states of [T, n]; its arguments are those of `problem.check_layer`."""
     problem = check_layer(*arguments, **options)
     weights, inputs, _, pins, carry, starts = working_arrays(problem)
-    return tuple(map(np.array, _unroll(problem.cell, weights, inputs, pins, carry, starts).after))
+    return tuple(map(np.array, _states(problem.cell, weights, inputs, pins, carry, starts)))
 
 
 def divergence(fwd: ForwardPass) -> np.ndarray:
@@ -175,10 +204,10 @@ def working_arrays(problem: Problem) -> tuple:
     return jax.tree.map(partial(_as, dtype), problem[1:-1])
 
 
-def _forward_pass(cell, cell_path_only, problem, tape, outputs):
+def _forward_pass(cell, cell_path_only, problem, tape, derivatives, outputs):
     device = ", ".join(sorted(map(str, outputs.cost.devices())))
     first = _first(outputs.flags.nonfinite), _first(outputs.flags.underflowed)
-    return ForwardPass(cell, bool(cell_path_only), problem, tape, outputs, *first, device)
+    return ForwardPass(cell, bool(cell_path_only), problem, tape, derivatives, outputs, *first, device)
 
 
 def _as(dtype, a):

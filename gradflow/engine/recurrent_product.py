@@ -26,7 +26,8 @@ def index_step(a: jax.Array, s: jax.Array) -> jax.Array:
 
 def matmul_all_gates(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
     """Σ_g W_gᵀ δ_g as it stands: one product with all G·n rows of δ_h."""
-    return dot(W_T, delta.reshape(-1, delta.shape[2])[: len(W)])
+    delta = delta.reshape(-1, delta.shape[2])[: len(W)]
+    return dot(delta[:, 0], W)[:, None] if delta.shape[1] == 1 else dot(W_T, delta)
 
 
 def matmul_folded(W: jax.Array, W_T: jax.Array, jac_preact: jax.Array, delta: jax.Array, ct: Carry) -> jax.Array:
@@ -76,7 +77,12 @@ def recurrent_product(weights: Weights, jacobians: Jacobians) -> Callable:
 
 
 def transposed_product(W: Any, jacobians: Jacobians, rows: tuple[int, ...] = ()) -> Callable:
-    """The same of any W [G·n, c], (s, δ, ct) -> Wᵀ δ [c, B], of these `rows` of δ; of its first ones if empty."""
+    """The same of any W [G·n, c], (s, δ, ct) -> Wᵀ δ [c, B], of these `rows` of δ; of its first ones if empty.
+
+    W becomes as precise as the Jacobians; where each step has a copy of its own, one copy after the other.
+    """
+    precise = lambda a: a.astype(jacobians.preact.dtype)
+    W = precise(W) if W.ndim == 2 else W
     W_T, n = jnp.swapaxes(W, -1, -2), jacobians.preact.shape[-1]
     ordered = rows == tuple(range(len(rows)))
     chosen = lambda a, axis: (
@@ -86,7 +92,7 @@ def transposed_product(W: Any, jacobians: Jacobians, rows: tuple[int, ...] = ())
     def times(s, delta, ct):
         B, K, G = ct[0].shape[1], len(ct), W.shape[-2] // n
         layout = matmul_all_gates if B < MIN_FOLDED or K == G else _tuned(n)[1]
-        copy = lambda a: a if a.ndim == 2 else index_step(a, s)
+        copy = lambda a: a if a.ndim == 2 else precise(index_step(a, s))
         jac_preact = index_step(jacobians.preact, s)
         return layout(copy(W), copy(W_T), chosen(jac_preact, 1), chosen(delta, 0), ct)
 

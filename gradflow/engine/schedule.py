@@ -91,13 +91,20 @@ def blocks(
         yield low, result
 
 
+def _tape_of(fwd):
+    """(tape, whether JAX needs float64). The cell path, which multiplies no matrices, is swept in that precision."""
+    if fwd.cell_path_only:
+        return fwd.precise_tape, True
+    return fwd.tape, jax.config.jax_enable_x64  # type: ignore[attr-defined]
+
+
 def _by_threads(fwd, function, lows, arguments, static):
     """Each block gets a thread, which takes over its caller's settings, since JAX keeps them by thread.
 
     The first call of its kind compiles, alone. Small blocks stay with their caller: for them to hand over costs more
     of the processor than it saves time.
     """
-    tape, x64 = fwd.tape, jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    tape, x64 = _tape_of(fwd)
     device = next(iter(fwd.outputs.cost.devices()))
     shapes = [(a.shape, a.dtype) for a in (tape.weights.weight_hh, tape.factors["weight_ih"], tape.jacobians.preact)]
     kind = (function, *static.values(), device, *shapes)
@@ -118,11 +125,14 @@ def _by_threads(fwd, function, lows, arguments, static):
 
 def _by_devices(mesh, fwd, function, lows, arguments, static):
     """The devices of a mesh take a block each, then the next; every process that shares the mesh gets all results."""
-    shared = jax.device_put(jax.tree.map(np.asarray, (fwd.tape, *arguments)), _everywhere(mesh))
+    tape, x64 = _tape_of(fwd)
+    with jax.enable_x64(x64):
+        shared = jax.device_put(jax.tree.map(np.asarray, (tape, *arguments)), _everywhere(mesh))
     for i in range(0, len(lows), mesh.size):
         group = lows[i : i + mesh.size]
         padded = np.array(group + [0] * (mesh.size - len(group)))
-        results = _one_each(padded, *shared, function=function, mesh=mesh, static=tuple(static.items()))
+        with jax.enable_x64(x64):
+            results = _one_each(padded, *shared, function=function, mesh=mesh, static=tuple(static.items()))
         for j, low in enumerate(group):
             yield low, jax.tree.map(lambda a, j=j: np.asarray(a)[j], results)
 

@@ -59,18 +59,27 @@ def unroll(
     carry: Carry,
     starts: jax.Array | None = None,
 ) -> Trajectory:
-    """Run a cell over inputs [T, m] from an initial carry, afresh at `starts`. All a_x are one matrix product."""
+    """Run a cell over inputs [T, m] from an initial carry, afresh at `starts`. All a_x are one matrix product.
+
+    The weights become as precise as the inputs; where each step has a copy of its own, one copy after the other.
+    """
+    precise = lambda weights: Weights(*(field.astype(inputs.dtype) for field in weights))
+    weights = precise(weights) if weights.weight_hh.ndim == 2 else weights
+    at = lambda s: precise(copy_at(weights, s))
     steps = jnp.arange(len(inputs))
-    a_x = jax.vmap(lambda s, x: input_preact(copy_at(weights, s), x))(steps, inputs)
+    a_x = jax.vmap(lambda s, x: input_preact(at(s), x))(steps, inputs)
 
-    initial = carry
+    fresh = lambda start, first, state: jnp.where(start, first, state)
 
-    def one(carry, inputs):
+    def one(state, inputs):
         s, a_x, pin, start = inputs
         if start is not None:
-            carry = tuple(jnp.where(start, *states) for states in zip(initial, carry, strict=True))
-        a_h, after = step(cell, copy_at(weights, s), a_x, carry, pin)
-        return after, (a_h, carry, after)
+            state = tuple(fresh(start, *states) for states in zip(carry, state, strict=True))
+        a_h, after = step(cell, at(s), a_x, state, pin)
+        return after, (a_h, after)
 
-    _, (a_h, before, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
+    _, (a_h, after) = lax.scan(one, carry, (steps, a_x, pins, starts))
+    before = tuple(jnp.concatenate([first[None], states[:-1]]) for first, states in zip(carry, after, strict=True))
+    if starts is not None:
+        before = tuple(fresh(starts[:, None], *states) for states in zip(carry, before, strict=True))
     return Trajectory(a_x, a_h, before, after, pins)

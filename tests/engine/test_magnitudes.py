@@ -5,6 +5,7 @@ import pytest
 
 import gradflow as gf
 from support import oracle
+from support.plain_network import Network
 from support.problems import log_geometric, unit
 
 pytestmark = pytest.mark.slow
@@ -229,8 +230,62 @@ def test_a_saturated_gru_still_writes(z):
         log_new = np.log(pull * write / np.cosh(new) ** 2)
         log_update = np.log(np.abs(pull * keep * write * (h[t - u] - np.tanh(new))))
         np.testing.assert_allclose(gmap.log_terms("bias_ih", "new")[t, : t + 1], log_new, atol=1e-3)
-        away = np.abs(h[t - u] - np.tanh(new)) > 1e-3  # h − new cancels once the new state is reached
+        away = np.abs(h[t - u] - np.tanh(new)) > 1e-12  # h − new cancels once the new state is reached
         np.testing.assert_allclose(gmap.log_terms("bias_ih", "update")[t, : t + 1][away], log_update[away], atol=1e-3)
+
+
+def test_what_is_left_of_a_gru_between_its_state_and_the_new_one():
+    """h(s) − new = (h(−1) − new) z^{s+1} with z = ½, down to 1e-10: float32 has none of it from step 24 on."""
+    steps, new, z = 32, np.tanh(1.25), 0.5
+    weights = gf.Weights(*map(np.float32, (np.zeros((3, 1)), np.zeros((3, 1)), [0, 0, 1.25], np.zeros(3))))
+    _, _, *arrays = unit(0.0, steps)
+    log_terms = gf.gradient_map("gru", weights, *arrays).log_terms("bias_ih", "update")
+    t, u = np.tril_indices(steps)
+    log_pull = np.log(1 + new - new * z ** (t + 1)) + u * np.log(z)
+    expected = log_pull + np.log(z * (1 - z) * new) + (t - u) * np.log(z)
+    np.testing.assert_allclose(log_terms[t, u], expected, atol=1e-5)
+
+
+def growing_cell(steps, path):
+    """(the arguments of a map, log of dC/dc(t)): one unit, all gates open, c(s) = s + 1; its tanh′ is 1e-86 at 100.
+
+    The forget gate is learned at step 1 alone, σ(0) = ½, so that c(s) = s + ½ from there on.
+    """
+    pins = {"input": 1.0, "forget": np.where(np.arange(steps) == 1, np.nan, 1.0), "output": 1.0}
+    c = np.arange(steps) + np.where(np.arange(steps) == 0, 1, 0.5)
+    log_sech2 = np.log(4) - 2 * c - 2 * np.log1p(np.exp(-2 * c))
+    return (constant_lstm(steps, g=50.0), {"pins": pins, "cell_path_only": path}), np.log(np.tanh(c) + 1) + log_sech2
+
+
+def test_a_derivative_beneath_the_range_of_float32_on_the_cell_path():
+    (problem, options), log_pull = growing_cell(100, path=True)
+    gmap, t = gf.gradient_map(*problem, **options), np.arange(1, 100)
+    expected = log_pull[t] + np.log(0.25)
+    np.testing.assert_allclose(gmap.log_terms("bias_ih", "forget")[t, t - 1], expected, atol=1e-4)
+    np.testing.assert_allclose(gmap.log_sums("bias_ih", "forget")[t], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("path", [True, False])
+def test_a_derivative_beneath_the_range_of_float32_at_one_time(path):
+    (problem, options), log_pull = growing_cell(100, path)
+    for t in (20, 60, 99):
+        log_terms = gf.lag_terms(*problem, t, **options).log_terms("bias_ih", "forget")
+        assert log_terms[t - 1] == pytest.approx(log_pull[t] + np.log(0.25), abs=1e-4)
+        assert np.isneginf(np.delete(log_terms, t - 1)).all()
+
+
+def test_a_gate_whose_delta_is_far_beneath_the_others():
+    """Of the cell's gradient, W_hh hands 1e-20 to h; of that the output gate, σ(−60) at even steps, passes 1e-26."""
+    problem = list(constant_lstm(12, i=1.0, f=3.0, g=0.5, o=-60.0))
+    problem[1] = problem[1]._replace(weight_hh=np.full((4, 1), 1e-20, np.float32))
+    options = {"pins": {"output": np.where(np.arange(12) % 2, 1, np.nan)}}
+    gmap, network = gf.gradient_map(*problem, **options), Network(*problem, **options)
+    t, u = np.tril_indices(12)
+    odd = t % 2 == 1
+    for weight in ("bias_hh", "weight_hh"):
+        _, expected, expected_sums = network.measure(np.arange(12), weight, "output")
+        np.testing.assert_allclose(gmap.log_terms(weight, "output")[t, u][odd], expected[t, t - u][odd], atol=1e-4)
+        np.testing.assert_allclose(gmap.log_sums(weight, "output")[1::2], expected_sums[1::2], atol=1e-4)
 
 
 # overflow

@@ -24,14 +24,10 @@ def sigmoid(z):
     return np.where(z >= 0, 1, small) / (1 + small)
 
 
-def single(x):
-    """x, rounded to float32."""
-    return x.astype(np.float32).astype(float)
-
-
-def flushed(x):
-    """x, or zero below the range of float32."""
-    return np.where(np.abs(x) < np.finfo(np.float32).tiny, 0, x)
+def rounded_to(bits, x):
+    """x, its mantissa rounded to so many bits."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
 
 
 def sech2(z):
@@ -52,11 +48,9 @@ class Network:
     """The arguments of `gradient_map`, run forwards in float64 over the first `horizon` steps."""
 
     def __init__(self, cell, weights, inputs, readout, targets, *, pins=None, carry=None, cell_path_only=False,
-                 horizon=None, nudge=0.0, rounded=False):  # fmt: skip
+                 horizon=None, nudge=0.0, bits=None):  # fmt: skip
         array = lambda a: np.asarray(a, np.float64)
-        self.rounded = (
-            rounded  # pre-activations and states to float32, and to zero what its range loses on the way back
-        )
+        self.bits = bits  # that pre-activations and states are rounded to; None: all
         self.cell, self.path = getattr(cell, "name", cell), bool(cell_path_only)
         self.inputs = array(inputs)[:horizon]  # [T, m]
         self.T, self.n = len(self.inputs), np.shape(weights[1])[-1]
@@ -82,12 +76,11 @@ class Network:
         for s in range(self.T):
             a_x = self.at(self.w_ih, s) @ self.inputs[s] + self.at(self.b_ih, s)
             a_h = self.at(self.w_hh, s) @ carry[0] + self.at(self.b_hh, s)
-            if self.rounded:
-                a_x, a_h = single(a_x), single(a_h)
+            if self.bits is not None:
+                a_x, a_h = (rounded_to(self.bits, a) for a in (a_x, a_h))
             saved, carry = self._step(s, a_x, a_h, carry)
-            if self.rounded:
-                carry = list(map(single, carry))
-                saved = tuple(map(flushed, saved))
+            if self.bits is not None:
+                carry = [rounded_to(self.bits, a) for a in carry]
             self.saved.append(saved)
             self.h[s + 1] = carry[0]
             self.values.append((a_x, a_h, *carry))
@@ -172,8 +165,6 @@ class Network:
             largest = size if self.path else size.max(1, keepdims=True)
             shift = np.where(largest > 0, np.frexp(largest)[1], 0)
             ct_h, ct_c = (np.ldexp(ct, -shift) for ct in (ct_h, ct_c))
-            if self.rounded:
-                ct_h, ct_c = flushed(ct_h), flushed(ct_c)
             exponent = exponent + shift
             top = np.where(size > 0, exponent, -np.inf).max(1, keepdims=True)
             top = np.where(np.isfinite(top), top, 0)
