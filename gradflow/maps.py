@@ -50,6 +50,12 @@ class GradientMap:
     _mesh: jax.sharding.Mesh | None = field(repr=False)
     _cache: BlockCache = field(repr=False)
 
+    @property
+    def slopes(self) -> dict[str, np.ndarray]:
+        """∂h(s)/∂a_g(s) by the pre-activations of each gate, name -> f[T, n]; of a plain RNN φ′(a)."""
+        by_gate = np.asarray(self._fwd.tape.jacobians.preact)[:, 0]
+        return {gate: by_gate[:, k] for k, gate in enumerate(self._fwd.cell.gates)}
+
     def log_terms(
         self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
     ) -> np.ndarray:

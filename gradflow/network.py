@@ -55,6 +55,11 @@ class LayerMap(GradientMap):
         above = self._stack.passes[self.layer + 1 :]
         return self.direction == 0 and not (above and len(above[0]) > 1)
 
+    @property
+    def slopes(self) -> dict[str, np.ndarray]:
+        """As of a `GradientMap`, in the order of time."""
+        return {gate: _in_time(each, self.direction) for gate, each in super().slopes.items()}
+
     def log_terms(
         self, weight: str = "weight_hh", gate: str | None = None, *, horizon: int | None = None
     ) -> np.ndarray:

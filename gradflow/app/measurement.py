@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # lock, and all be late. A kind that is not compiled takes seconds, under a lock of its own: who asks for such a kind
 # waits for it. The others go on, except that the engine begins no block of times while it compiles one.
 _MEASURE_LOCK, _COMPILE_LOCK = Lock(), Lock()
+SLOPE = "slope"  # of the activation, where there are no gates
 TRUNCATED_AT = (1, 2, 3, 5, 8, 13, 20, 34, 55, 89, 144, 233)  # steps that truncation keeps, where it is measured
 MAX_COMPILED_KINDS = 16  # at about 10 MB each; then all go, and come again from the disk as they are asked for
 
@@ -63,6 +64,17 @@ class Measurement:
         """What is chosen, for what needs one field: weight_hh where all four are."""
         rows = self.scenario.rows
         return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
+
+    @cached_property
+    def strips(self) -> dict[str, np.ndarray]:
+        """What is drawn under the terms, in [0, 1], name -> f[T]: the gates, or of a plain RNN its mean slope.
+
+        The slope of the activation is what a step back multiplies by beside the weights.
+        """
+        if self.gates:
+            return self.gates
+        (slope,) = self.gmap.slopes.values()
+        return {SLOPE: slope[: len(self.cost)].mean(axis=1)}
 
     @cached_property
     def chaos_checked(self) -> "Reading":

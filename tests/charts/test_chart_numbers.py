@@ -574,3 +574,34 @@ def test_what_truncation_leaves_out_of_all_costs(case):
 def test_between_two_measured_k_truncation_is_a_straight_line():
     curve = lines(drawn("truncation", measured("lstm"), View())[0])["dashed", base.ORANGE]
     assert curve[6] == pytest.approx((2 * curve[5] + curve[8]) / 3, abs=1e-5) and np.isnan(curve[21:]).all()
+
+
+# ------------------------------------------------------------------------------------------------ under the terms
+
+
+@pytest.mark.parametrize(
+    ("cell", "slope"),
+    [
+        ("rnn-tanh", lambda h: 1 - h**2),
+        ("rnn-sigmoid", lambda h: h * (1 - h)),
+        ("rnn-relu", lambda h: np.float64(h > 0)),
+        ("rnn-linear", np.ones_like),
+    ],
+)
+def test_a_plain_rnn_has_the_slope_of_its_activation(cell, slope):
+    measurement = measured(cell)
+    problem = measurement.scenario.problem()
+    (h,) = gf.states(cell, problem["weights"], problem["inputs"])
+    assert [*measurement.strips] == ["slope"]
+    np.testing.assert_allclose(measurement.strips["slope"], slope(np.float64(h[:LENGTH])).mean(1), atol=1e-5)
+    frame = CHARTS["terms"].data(measurement, View(), None, (-10, 0))["frame"].to_pydict()
+    assert frame["name0"] == ["slope"] and frame["strips_title"] == ["Activation at step t−u: mean slope"]
+
+
+def test_a_gated_cell_has_its_gates():
+    assert measured("lstm").strips is measured("lstm").gates
+    (frame,) = CHARTS["terms"].data(measured("gru"), View(), None, (-10, 0))["frame"].to_pylist()
+    assert frame["strips_title"] == "Gates at step t−u: how open" and (frame["name0"], frame["name1"]) == (
+        "reset",
+        "keep",
+    )

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREEN, GREY, NARROW_WIDTH, ORANGE, PURPLE, RED, Domain, Tables, cut
 from gradflow.app.charts.heatmap import flushed, map_url, strips_url
-from gradflow.app.measurement import Measurement
+from gradflow.app.measurement import SLOPE, Measurement
 from gradflow.app.view import View
 from gradflow.cells import CELLS
 from gradflow.reading import number, per_step_factor
@@ -123,8 +123,8 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "note": "   ".join(seen),
         "alarm": base.overflowed(true),
         **(images(true, view, domain) if image else {}),
-        "gateless": "" if measurement.gates else "a plain RNN has none",
-        **_names(measurement.scenario.cell, measurement.gates),
+        "strips_title": "Gates at step t−u: how open" if measurement.gates else "Activation at step t−u: mean slope",
+        **_names(measurement.scenario.cell, measurement.strips),
         **_fit(true, domain),
         **_ending(measurement.log_partial[-1], domain),
         **_chain_words(measurement, view, domain),
@@ -157,7 +157,7 @@ def images(measurement: Measurement, view: View, domain: Domain, steps: int | No
     steps = steps or len(measurement.cost)
     shown = measurement.float32 if view.float32 else measurement
     return {
-        "strips": strips_url(measurement.gates, measurement.t, steps, len(BASELINES)),
+        "strips": strips_url(measurement.strips, measurement.t, steps, len(BASELINES)),
         "map": map_url(shown, domain, steps),
     }
 
@@ -196,7 +196,7 @@ def _odd(states, domain):
 
 def _names(cell, gates):
     """For each strip its name and the top of its track; nothing where there is no gate."""
-    names = [CELLS[cell].label(gate) for gate in gates] + len(BASELINES) * [""]
+    names = [gate if gate == SLOPE else CELLS[cell].label(gate) for gate in gates] + len(BASELINES) * [""]
     strips = list(zip(GATE_FIELDS, BASELINES, names, strict=False))
     tops = {field: base - 0.8 if name else None for field, base, name in strips}
     return {f"name{k}": name for k, (_, _, name) in enumerate(strips)} | tops
@@ -271,8 +271,8 @@ def _kept(measurement, kept, domain):
     """Terms, running sum and gates of what stays in grey, by lag; null where there is none."""
     t = kept.t if kept else -1
     lag = np.arange(min(t + 1, len(measurement.cost)), dtype=np.int16)
-    alike = kept and kept.gates.keys() == measurement.gates.keys()
-    gates = [gate[t::-1] for gate in kept.gates.values()] if alike else []
+    alike = kept and kept.strips.keys() == measurement.strips.keys()
+    gates = [gate[t::-1] for gate in kept.strips.values()] if alike else []
     gates += [np.full(len(lag), np.nan)] * len(BASELINES)
     return pa.table(
         {

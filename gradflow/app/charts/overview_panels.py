@@ -13,7 +13,7 @@ from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_L
 HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
 SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
-STRIPS = Panel("Gates at step t−u: how open", "zero", "right", "strips_top", "strips_bottom")
+STRIPS = Panel("", "zero", "right", "strips_top", "strips_bottom")
 MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
@@ -110,12 +110,12 @@ def _strips(image):
     return (
         drawing.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
         *([_image(STRIPS, "strips")] if image else []),
-        drawing.light(STRIPS, "column", "lit >= 0 && !data('frame')[0].gateless"),
+        drawing.light(STRIPS, "column"),
         *strips,
         LETTER.mark_text(fontSize=13, color=text_colour(GREY), opacity=alt.expr("letter")).encode(
             x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
         ),
-        words("0", at(f"{STRIPS.top} + 18"), "gateless", align="left"),
+        words("0", at(f"{STRIPS.top} - {STRIPS.head}"), "strips_title", align="left", baseline="bottom"),
         drawing.read_out("read_out - 6"),
     )
 
