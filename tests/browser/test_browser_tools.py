@@ -203,7 +203,7 @@ def test_exported_files_can_be_read_and_imported(visit, tmp_path):
     now = measurement(link(page))
     assert Image.open(io.BytesIO(taken(page, "Chart, PNG"))).width > 1000
     svg = taken(page, "Chart, SVG").decode()
-    assert svg.startswith("<svg") and "Their running sum" in svg and "<image" in svg
+    assert svg.startswith("<svg") and "Running sum" in svg and "<image" in svg
     with np.load(io.BytesIO(taken(page, "Numbers, NPZ"))) as numbers:
         np.testing.assert_array_equal(numbers["log_terms"], now.log_terms)
     saved = tmp_path / "scenario.json"

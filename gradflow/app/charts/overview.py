@@ -77,7 +77,7 @@ CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken 
 
 def domain(measurement: Measurement, view: View) -> Domain:
     """The frame that holds terms and sums at time t, or where there is nothing at t, the terms at other times."""
-    at_t = np.concatenate([measurement.log_row, measurement.log_partial])
+    at_t = np.concatenate([measurement.log_row, measurement.log_partial, _sizes(measurement.log_row)])
     if not np.isfinite(at_t).any():
         return base.decades(measurement.log_terms)
     return base.decades(at_t, *(measurement.chains.values() if view.chains else ()))
@@ -101,8 +101,8 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     """
     true, measurement = measurement, measurement.float32 if view.float32 else measurement
     t, overflow, log_row = measurement.t, measurement.overflow, measurement.log_row
-    with np.errstate(invalid="ignore"):
-        norms = np.logaddexp.accumulate(log_row)
+    norms = _sizes(log_row)
+    norms = np.where(norms <= domain[1] * np.log(10), norms, np.nan)  # else it would seem to come to rest at the edge
     lag = np.arange(t + 1, dtype=np.int16)
     states = _states(true, measurement, domain)
     plain = states == ""
@@ -150,6 +150,12 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "front": _front(measurement, kept, domain),
         "chains": _chains(measurement, view, domain),
     }
+
+
+def _sizes(log_row):
+    """log Σ_{u'≤u} ‖term(u')‖ by lag."""
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp.accumulate(log_row)
 
 
 def images(measurement: Measurement, view: View, domain: Domain, steps: int | None = None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_L
 
 HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
-SUMS = Panel("Their running sum (dotted: of their sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
+SUMS = Panel("Running sum (dotted: of sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
 STRIPS = Panel("", "zero", "right", "strips_top", "strips_bottom")
 MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")

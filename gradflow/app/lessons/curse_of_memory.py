@@ -164,7 +164,7 @@ def descend(target: float, rate: float, modern: bool) -> tuple[int | None, float
 def _ends(found: Sequence[tuple[int | None, float]]) -> str:
     """What became of descents, one for each of `TARGETS`."""
     return ", ".join(
-        f"{target:g} {f'learned in {step} steps' if step else f'lost: a step led to {plain(rho)}'}"
+        f"{target:g} {f'learned in {step} steps' if step else f'lost: a step led to ρ = {plain(rho)}'}"
         for target, (step, rho) in zip(TARGETS, found, strict=True)
     )
 
@@ -188,8 +188,8 @@ def _one_rate_for_all():
 def _prose(scenario):
     rho = scenario.gain
     if rho < 1:
-        ends = f"With $\\rho$ = {rho:g} every term is smaller than the error by $\\rho^u$, so their **running sum** "
-        ends += "(right) comes to rest."
+        ends = f"With $\\rho$ = {rho:g} the error is down to $\\rho^u$ of itself, so the terms vanish, and their "
+        ends += "**running sum** (right) comes to rest."
     else:
         ends = f"With $\\rho$ = {rho:g} nothing vanishes: lesson 3 is about that."
     return (
@@ -270,7 +270,7 @@ HARD = Lesson(
     ),
     try_this=(
         "Type 0.97 into the gain and read how large the sum tends to be over draws. Which input gain takes it down to "
-        "24 times the error? It is √(1−ρ²)."
+        "24 times the error?"
     ),
     sources=(
         (ZUCCHET, "the curse of memory: the formula, and what normalising and writing ρ otherwise do about it"),

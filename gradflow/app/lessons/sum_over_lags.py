@@ -154,8 +154,8 @@ SUM = Lesson(
         Example(
             "Show it unrolled",
             PLAIN,
-            "The same network drawn step by step: the copies of W, and what C(t) sends back to each.",
-            View(closer=True, show="unrolled"),
+            "The same network step by step: the copies of W, and what C(t) sends back to each, all entries together.",
+            replace(LOOK, show="unrolled"),
         ),
         stops(
             CHAOS,

@@ -184,7 +184,7 @@ TRAINED = Lesson(
         ("About ten, as before its training", "About forty", "More than a hundred"),
         why=(
             "That is what the same layers have when they are freshly drawn; training has changed it.",
-            "That would be a loss of six per cent a step, and it is less than one.",
+            "Forty would be a loss of six per cent a step, and it is less than one.",
             "",
         ),
     ),

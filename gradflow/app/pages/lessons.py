@@ -36,8 +36,10 @@ def page() -> None:
     number, unknown = chosen()
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
-    if not session.state().address.keys() & {*session.names()}:
-        session.dispatch(begun(lesson))
+    address = session.state().address
+    if not address.keys() & {*session.names()} - {"stage"}:
+        view = replace(lesson.view, stage=address.get("stage") == "true")
+        session.dispatch(Replaced(lesson.scenario, view, undoable=False))
     notices = [*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)]
     stage = session.state().view.stage
     inject_css(stage)
