@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gradflow.app.charts import laws as law_chart
 from gradflow.app.charts import turning
 from gradflow.app.charts.draws import Draws, say
 from gradflow.app.lessons import LESSONS
@@ -14,7 +15,7 @@ from gradflow.app.lessons.clipping_bias import STEPS, batches, by_gain, clipped
 from gradflow.app.lessons.depth import LAYERS, shares
 from gradflow.app.lessons.evidence import drawn, pace
 from gradflow.app.lessons.forget_gate import AS_DRAWN, CELL_PATH, EXPLODING
-from gradflow.app.lessons.growing_sum import ORTHOGONAL, TWO_UNITS, laws, ratio, turned
+from gradflow.app.lessons.growing_sum import ORTHOGONAL, TWO_UNITS, laws, ratio, sums_at_one, turned
 from gradflow.app.lessons.sum_over_lags import CHAOS, LOOK, PLAIN, added_up, along_one_run
 from gradflow.app.lessons.vanishing_terms import (
     FED_ONCE,
@@ -198,6 +199,18 @@ def test_the_three_laws_at_the_border():
     for values, (power, twice), expected in zip(simulated, laws().values(), powers, strict=True):
         assert power == pytest.approx(expected, abs=0.1)
         assert twice == pytest.approx(values[255] / values[127], rel=0.15)
+
+
+def test_the_picture_of_the_three_laws_says_what_doubling_multiplies_by():
+    said = law_chart.say(sums_at_one())
+    factors = [float(number) for number in re.findall(r"×(\d+\.\d+)", said)]
+    assert factors == pytest.approx([twice for _, twice in laws().values()], rel=5e-3)
+    x = np.random.default_rng(1).standard_normal((256, 20_000))
+    h, slopes, grown = np.zeros(20_000), np.zeros(20_000), []
+    for now in x:
+        h, slopes = h + now, h + slopes
+        grown.append(np.sqrt(np.mean(slopes**2)))
+    assert np.exp(sums_at_one()["weight_hh"][255]) == pytest.approx(grown[255], rel=0.35)  # 48 draws
 
 
 def test_the_text_says_the_pace_of_the_picture():

@@ -9,10 +9,10 @@ import pytest
 
 import gradflow as gf
 from gradflow.app import charts
-from gradflow.app.charts import CHARTS, draws, layers, learning, turning
+from gradflow.app.charts import CHARTS, draws, laws, layers, learning, turning
 from gradflow.app.charts.base import HIGHLIGHT_OPACITY, ORANGE
 from gradflow.app.lessons import LESSONS
-from gradflow.app.lessons.growing_sum import TWO_UNITS
+from gradflow.app.lessons.growing_sum import TWO_UNITS, sums_at_one
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import RECALL_LAG, Scenario
@@ -96,6 +96,7 @@ CASES_OF_DRAWS = [
 BESIDE = {  # what stands under a lesson: its specification -> its data
     "layers": lambda: layers.data(gf.layer_gradients("sigmoid", 20, 4)),
     "learning": lambda: learning.data(LOSSES, 1.0, 24),
+    "laws": lambda: laws.data(sums_at_one()),
     "turning": lambda: turning.data(*map(measure, TWO_UNITS)),
     "draws": lambda: draws.data(
         CASES_OF_DRAWS, title="How much the sum grows", axis="‖Σ(256)‖ / ‖Σ(128)‖", reference=1

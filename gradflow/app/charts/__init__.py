@@ -2,7 +2,7 @@
 
 Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`,
 `shares`, `totals`, `truncation`; a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own
-as well: `clipping`, `layers`, `learning`, `draws`, `turning`, `trained`, `trained_map`, and under a network of
+as well: `clipping`, `layers`, `learning`, `draws`, `laws`, `turning`, `trained`, `trained_map`, and under a network of
 one's own `stack`. Altair, in which `drawing` and the specifications are written, is imported only where `specs` builds
 them.
 """

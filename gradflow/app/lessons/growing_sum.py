@@ -36,16 +36,22 @@ def ratio(measurement: Measurement) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
+def sums_at_one() -> dict[str, np.ndarray]:
+    """Weight -> log of its ‖Σ‖ / ‖dC/dh‖ at ρ = 1, the root mean square over `MANY` draws of the noise, f64[256]."""
+    with np.errstate(divide="ignore"):  # before the first step there is no state
+        return {weight: np.log(rms_by_error(replace(LONG, weight=weight), MANY)) for weight in LAWS}
+
+
+@lru_cache(maxsize=1)
 def laws() -> dict[str, tuple[float, float]]:
     """Weight -> (power of T, what doubling 128 steps multiplies by) of its sum by its error at ρ = 1.
 
     Read from root mean squares over `MANY` draws of the noise that a linear unit takes in.
     """
     steps, found = np.arange(1, 257), {}
-    for weight in LAWS:
-        values = rms_by_error(replace(LONG, weight=weight), MANY)
-        power, _ = np.polyfit(np.log(steps[64:]), np.log(values[64:]), 1)
-        found[weight] = float(power), float(values[255] / values[127])
+    for weight, logs in sums_at_one().items():
+        power, _ = np.polyfit(np.log(steps[64:]), logs[64:], 1)
+        found[weight] = float(power), math.exp(logs[255] - logs[127])
     return found
 
 
@@ -247,5 +253,5 @@ GROWTH = Lesson(
             mean_step(8.0),
         ),
     ),
-    curves=("clipping", "turning"),
+    curves=("laws", "clipping", "turning"),
 )

@@ -98,7 +98,7 @@ class Lesson:
     try_this: str
     sources: tuple[tuple[str, str], ...]  # (what, what was taken from it)
     remedies: tuple[Verdict, ...] = ()  # what people do about it, and the bias it costs
-    # beside the remedies, what these change in the gradient: "clipping", "truncation"; under the draws: "turning"
+    # "clipping", "truncation": what these change, beside the remedies; "laws", "turning": beside the draws
     curves: tuple[str, ...] = ()
     draws: Dots | None = None
     reveal_in_chaos: Callable[[Measurement, View], str] | None = (

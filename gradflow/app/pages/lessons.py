@@ -339,6 +339,8 @@ def conclude(lesson: Lesson) -> DeltaGenerator | None:
         rows, remedies, groups = verdicts(lesson.title, lesson.trial is None or lesson.trial.done())
     words = st.container()
     tell(rows)
+    if "laws" in lesson.curves:
+        laws()
     if groups and lesson.draws:
         dots(lesson.draws, groups, f"draws_{LESSONS.index(lesson) + 1}")
     if "turning" in lesson.curves:
@@ -412,6 +414,15 @@ def clipping() -> None:
     from gradflow.app.charts import clipping
 
     draw_chart("clipping", clipping.data())
+
+
+def laws() -> None:
+    """How three sums grow where the state is kept."""
+    from gradflow.app.charts import laws
+    from gradflow.app.lessons.growing_sum import sums_at_one
+
+    draw_chart("laws", laws.data(sums_at_one()))
+    st.markdown(laws.say(sums_at_one()))
 
 
 def turning() -> None:
