@@ -2,7 +2,8 @@
 
 A request reads no cookie, no session and no secret, and changes nothing. It costs a measurement, so it is bounded: its
 origin, its size, how many wait, and by kinds of scenario that are compiled; one thread beside the event loop computes,
-since measurements take turns anyway.
+since measurements take turns anyway. They are answered in the order in which they come, and a page has at most two on
+the way: so each visitor who drags has the same share.
 """
 
 import asyncio

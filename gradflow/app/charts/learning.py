@@ -25,7 +25,7 @@ def data(losses: dict[str, np.ndarray], chance: float, points: int) -> Tables:
         points: of a whole training.
     """
     logs = lambda values: np.log(np.maximum(np.asarray(values, float), 1e-30))
-    drawn = [("chance", logs([chance] * points), GREY, "dotted")]
+    drawn = [("chance", logs([chance] * points), GREY, "thin")]
     for (name, values), (colour, style) in zip(losses.items(), STYLES, strict=False):
         drawn.append((name, logs(values), colour, style))
     return line.tables(

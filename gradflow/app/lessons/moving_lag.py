@@ -83,7 +83,7 @@ def _twelfth():
 def _reappears():
     later = [float(mean_shares(one)[EVERY:].sum()) for one in drawn(replace(STRIPE, cell_path_only=False))]
     return Evidence(
-        min(later) > 0, f"full path, eight sequences: {three(np.median(later), min(later), max(later))} beyond"
+        min(later) > 0, f"full path, eight sequences: lags beyond 11 hold {three(np.median(later), min(later), max(later))}"
     )
 
 
@@ -153,7 +153,7 @@ IGNORES = Lesson(
     reveal=_reveal_stripe,
     conclusion=(
         "Each lag takes its turn: $1/12$ each up to lag 11, nothing beyond. It averages out because a write wipes the "
-        "state. What the output ignores, the state need not; and sizes alone do not say what the output depends on."
+        "state. A state may hold what the output ignores; and sizes alone do not say what the output depends on."
     ),
     verdicts=(
         Verdict("holds", "on the cell path: 1/12 for each lag up to 11, then nothing", _twelfth),
