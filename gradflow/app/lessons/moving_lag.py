@@ -83,7 +83,8 @@ def _twelfth():
 def _reappears():
     later = [float(mean_shares(one)[EVERY:].sum()) for one in drawn(replace(STRIPE, cell_path_only=False))]
     return Evidence(
-        min(later) > 0, f"full path, eight sequences: lags beyond 11 hold {three(np.median(later), min(later), max(later))}"
+        min(later) > 0,
+        f"full path, eight sequences: lags beyond 11 hold {three(np.median(later), min(later), max(later))}",
     )
 
 
