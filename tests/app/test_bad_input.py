@@ -262,6 +262,8 @@ def test_a_link_to_a_lesson_with_a_preset_or_a_look_shows_them():
     assert shown(at) == PRESETS["GRU"] and not notices(at)
     at = open_lessons(lesson="2", stage="yes")
     assert "stage “yes”" in notices(at)[0]
+    at = open_lessons(lesson="2", stage="true")
+    assert shown(at) == LESSONS[1].scenario and view_of(at).stage and not notices(at)
 
 
 def test_the_strategies_cover_every_field_of_a_link():

@@ -38,6 +38,7 @@ def record(log_terms, t=None, *, cell="lstm", gates=None, labels=None, overflow=
         log_partial=partial,
         cost=np.ones(horizon),
         gates=gates or {},
+        strips=gates or {"slope": np.ones(horizon)},
         labels=labels or ("",) * horizon,
         overflow=overflow,
         underflow=underflow,

@@ -37,7 +37,10 @@ def page() -> None:
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
     address = session.state().address
-    if not address.keys() & {*session.names()} - {"stage"}:
+    if {(name, address[name]) for name in address.keys() & {*session.names()}} <= {
+        ("stage", "true"),
+        ("stage", "false"),
+    }:
         view = replace(lesson.view, stage=address.get("stage") == "true")
         session.dispatch(Replaced(lesson.scenario, view, undoable=False))
     notices = [*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)]
