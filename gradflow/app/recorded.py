@@ -91,13 +91,13 @@ def measure_layer(
 
 def terms_by_layer(recording: Recording, sequence: int, time: int, weight: str) -> dict[str, np.ndarray]:
     """Natural logs of the terms of every layer with lags, at one time by lag: "layer 1" -> f64[t+1]."""
-    rows = {}
-    for k, directions in enumerate(recording.maps(sequence)):
-        for gmap in directions:
-            if gmap.causal:
-                name = f"layer {k + 1}" + (", backward" if gmap.direction else "")
-                rows[name] = gmap.log_terms(weight)[time, : time + 1]
-    return rows
+    name = lambda gmap: f"layer {gmap.layer + 1}" + (", backward" if gmap.direction else "")
+    return {name(gmap): gmap.log_terms(weight)[time, : time + 1] for gmap in _with_lags(recording, sequence)}
+
+
+def _with_lags(recording, sequence):
+    """The maps of every layer and direction whose terms have lags."""
+    return [gmap for layer in recording.maps(sequence) for gmap in layer if gmap.causal]
 
 
 def cell_of(recording: Recording) -> str:
@@ -109,13 +109,11 @@ def cell_of(recording: Recording) -> str:
 def by_layer(recording: Recording, sequence: int, time: int, weight: str) -> list[tuple[str, str, str, str, str]]:
     """(layer, pace, lags that hold 90 %, share of the far half, gradient) of every layer with lags, as words."""
     told = []
-    for k, directions in enumerate(recording.maps(sequence)):
-        for gmap in directions:
-            if gmap.causal:
-                reading = gmap.read(time, weight)
-                pace = f"×{number(np.log(reading.pace))}" if np.isfinite(reading.pace) else "none"
-                if not reading.pace_steady:
-                    pace = f"{pace}, not steady"
-                far = f"{100 * reading.far_share:.2g} %"
-                told.append((str(k + 1), pace, str(reading.memory), far, number(reading.log_sum)))
+    for gmap in _with_lags(recording, sequence):
+        reading = gmap.read(time, weight)
+        pace = f"×{number(np.log(reading.pace))}" if np.isfinite(reading.pace) else "none"
+        if not reading.pace_steady:
+            pace = f"{pace}, not steady"
+        far = f"{100 * reading.far_share:.2g} %"
+        told.append((str(gmap.layer + 1), pace, str(reading.memory), far, number(reading.log_sum)))
     return told

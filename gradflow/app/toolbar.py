@@ -19,7 +19,8 @@ from gradflow.app.state import Kept, Replaced, Stepped, Undone
 from gradflow.app.view import CHOICES, SHOWN
 from gradflow.cells import CELLS
 
-COMPARE_WIDTH = 152  # pixels
+# of both buttons, pixels: else those after them would move away under a mouse that is pressed
+COMPARING: dict[str, Any] = {"width": 152}
 Files = dict[str, tuple[str, str, Callable[[], bytes | str]]]  # label -> (name, media type, what makes it)
 
 
@@ -76,18 +77,15 @@ def _switches(scenario):
 
 
 def _comparing(view, scenario):
-    same: dict[str, Any] = {
-        "width": COMPARE_WIDTH
-    }  # else the buttons after it would move away under a mouse that is pressed
     if view.kept is None:
         st.button(
             "Keep to compare",
             on_click=session.callback(_keep),
             help="Leaves this in grey, to compare with what comes.",
-            **same,
+            **COMPARING,
         )
     else:
-        st.button("Stop comparing", on_click=session.on(Kept(None)), help="Takes the grey picture away.", **same)
+        st.button("Stop comparing", on_click=session.on(Kept(None)), help="Takes the grey picture away.", **COMPARING)
     st.button("Show the opposite", on_click=session.callback(_oppose), help="Keeps this in grey beside its opposite.")
     st.button(
         "Undo",

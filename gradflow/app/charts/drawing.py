@@ -149,6 +149,18 @@ def headings() -> tuple[Marks, ...]:
     )
 
 
+def image(source: Marks, where: Panel, field: str) -> Marks:
+    """The image of a field, a URL, that fills a panel."""
+    return source.mark_image(
+        width=alt.expr(f"{where.right} - {where.left}"),
+        height=alt.expr(f"{where.bottom} - {where.top}"),
+        align="left",
+        baseline="top",
+        aspect=False,
+        smooth=False,
+    ).encode(x=at(where.left), y=at(where.top), url=f"{field}:N")
+
+
 def read_out(y: str) -> Marks:
     """The words of what is lit, at the right."""
     return FRAME.mark_text(

@@ -109,7 +109,7 @@ def _strips(image):
     ]
     return (
         drawing.panel(STRIPS, [len(BASELINES), 0], x_title=None, values=BASELINES, grid=False, **names),
-        *([_image(STRIPS, "strips")] if image else []),
+        *([drawing.image(FRAME, STRIPS, "strips")] if image else []),
         drawing.light(STRIPS, "column"),
         *strips,
         LETTER.mark_text(fontSize=13, color=text_colour(GREY), opacity=alt.expr("letter")).encode(
@@ -118,17 +118,6 @@ def _strips(image):
         words("0", at(f"{STRIPS.top} - {STRIPS.head}"), "strips_title", align="left", baseline="bottom"),
         drawing.read_out("read_out - 6"),
     )
-
-
-def _image(panel, field):
-    return FRAME.mark_image(
-        width=alt.expr(f"{panel.right} - {panel.left}"),
-        height=alt.expr(f"{panel.bottom} - {panel.top}"),
-        align="left",
-        baseline="top",
-        aspect=False,
-        smooth=False,
-    ).encode(x=at(panel.left), y=at(panel.top), url=f"{field}:N")
 
 
 def _map(image):
@@ -147,7 +136,7 @@ def _map(image):
     scales = drawing.panel(MAP, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
     return (
         scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)),
-        *([_image(MAP, "map")] if image else []),
+        *([drawing.image(FRAME, MAP, "map")] if image else []),
         drawing.light(MAP, "column"),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),

@@ -94,18 +94,7 @@ def specification() -> dict[str, Any]:
     (drawn,), groups = drawing.marks("maps"), []
     for panel, case in zip(panels, SHOWN, strict=True):
         scales = drawing.panel(panel, [alt.expr("horizon - 0.5"), -0.5], tickMinStep=1, tickCount=4, grid=False)
-        image = (
-            drawn.transform_filter(f"datum.case == '{case}'")
-            .mark_image(
-                width=alt.expr(f"{panel.right} - {panel.left}"),
-                height=alt.expr(f"{panel.bottom} - {panel.top}"),
-                align="left",
-                baseline="top",
-                aspect=False,
-                smooth=False,
-            )
-            .encode(x=at(panel.left), y=at(panel.top), url="image:N")
-        )
+        image = drawing.image(drawn.transform_filter(f"datum.case == '{case}'"), panel, "image")
         keyed = case == SHOWN[-1]
         groups.append(
             (scales.encode(color=alt.Color("low:Q", scale=colours, legend=legend)) if keyed else scales, image)

@@ -36,13 +36,9 @@ def page() -> None:
     number, unknown = chosen()
     answers, unread = read_answers()
     lesson = LESSONS[number - 1]
-    address = session.state().address
-    if {(name, address[name]) for name in address.keys() & {*session.names()}} <= {
-        ("stage", "true"),
-        ("stage", "false"),
-    }:
-        view = replace(lesson.view, stage=address.get("stage") == "true")
-        session.dispatch(Replaced(lesson.scenario, view, undoable=False))
+    asked = {name: text for name, text in session.state().address.items() if name in session.names()}
+    if asked in ({}, {"stage": "true"}, {"stage": "false"}):
+        session.dispatch(begun(lesson, stage=asked.get("stage") == "true"))
     notices = [*unknown, *unread, *session.read_link("lesson", "answers", *FIELDS)]
     stage = session.state().view.stage
     inject_css(stage)
@@ -195,14 +191,14 @@ def open_lesson(number: int) -> None:
     session.dispatch(begun(LESSONS[number - 1]))
 
 
-def begun(lesson: Lesson) -> Replaced:
-    """What puts a lesson's own scenario and view in place of the present ones."""
-    return Replaced(lesson.scenario, seen(lesson.view), undoable=False)
+def begun(lesson: Lesson, stage: bool | None = None) -> Replaced:
+    """What puts a lesson's own scenario and view in place of the present ones; stage: as in `seen`."""
+    return Replaced(lesson.scenario, seen(lesson.view, stage), undoable=False)
 
 
-def seen(view: View) -> View:
-    """A view of a lesson, on a stage where the present one is."""
-    return replace(view, stage=session.state().view.stage)
+def seen(view: View, stage: bool | None = None) -> View:
+    """A view of a lesson, on a stage or not; None: as the present one."""
+    return replace(view, stage=session.state().view.stage if stage is None else stage)
 
 
 def path(number: int, answers: Answers) -> Callable[[], None]:

@@ -93,9 +93,9 @@ def draw(
 
     with st.spinner("Measuring every layer. For these sizes this compiles once."):
         measured = recorded.measure_layer(recording, sequence, time=time, weight=weight, **which)
-        other, kept = recorded.freshly_drawn(recording) if fresh else None, None
-        if other is not None:
-            kept = recorded.measure_layer(other, sequence, time=time, weight=weight, called=recorded.FRESH, **which)
+        other = recorded.freshly_drawn(recording) if fresh else None
+        again = {"time": time, "weight": weight, "called": recorded.FRESH, **which}
+        kept = recorded.measure_layer(other, sequence, **again) if other else None
     view = View(closer=True, show=show)
     axes = CHARTS[show].frame(view, measured, kept)
     verdict = measured.reading.verdict
@@ -106,7 +106,7 @@ def draw(
     of = weight if weight != "all" else "weight_hh"
     layers = recorded.by_layer(recording, sequence, time, of)
     rows = recorded.terms_by_layer(recording, sequence, time, of)
-    beside = recorded.terms_by_layer(other, sequence, time, of) if other is not None else {}
+    beside = recorded.terms_by_layer(other, sequence, time, of) if other else {}
     draw_chart("stack", stack.data(rows, beside, time, len(measured.cost)))
     st.markdown(
         f"**The layers beside one another**, at t = {time}: what each step back multiplies the error by, how many of "
