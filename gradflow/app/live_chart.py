@@ -55,9 +55,10 @@ def draw_picture(
         overview,  # never from inside the package: see test_structure
     )
 
-    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()}</style>")
+    another = f".picture[data-drawn]:not([data-drawn*='/{specification(view)}.json'])"
+    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()} .st-key-picture {another} {{ opacity: 0.15 }}</style>")
     live_picture(ranges, also, lesson, revealed)
-    message.empty()  # it stays until the new picture is there: the old one is greyed as long
+    message.empty()  # what it was for is on its way; an old picture is greyed until that is drawn
 
 
 @st.fragment
@@ -85,12 +86,16 @@ def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool)
         record = frame.frame(request)
         last = last | record | {"show": view.show, "playing": moves.playing}
         session.visit()["frame"] = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
-        spec = f"{view.show}_on_stage" if view.stage else view.show
-        picture("flow", spec, record, request.params(last["axes"], last["overflowed"]))
+        picture("flow", specification(view), record, request.params(last["axes"], last["overflowed"]))
         also(measure(scenario), view)
         ranges(target(view, last["steps"]))  # the last, since what it hands back invites the next report
         freeze_when_compiled(measured_kinds())
         freeze_per_visitor()
+
+
+def specification(view: View) -> str:
+    """The name of the picture's, a file of `charts.built`."""
+    return f"{view.show}_on_stage" if view.stage else view.show
 
 
 def draw_chart(name: str, tables: "Tables", key: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """What a person sees while cells are compiled that nobody has asked for before."""
 
 import re
+import time
 
 from support.chromium import wait_until_at_rest
 from support.page_driver import texts
@@ -20,8 +21,15 @@ WATCH = """() => {  // of every frame of the screen: the message, whether the pi
 }"""
 
 
+def slowly(route):
+    """Like a host that is far away: the message is gone before the new chart's specification is there."""
+    time.sleep(0.5)
+    route.continue_()
+
+
 def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(visit):
     page = visit({"closer": "true", "hidden": "2"})
+    page.route("**/cells.json*", slowly)
     page.evaluate(WATCH % TITLE)
     page.get_by_role("radio", name="Cells").click()
     page.wait_for_function("title => ink().some(({ text }) => text === title)", arg=TITLE)

@@ -118,6 +118,7 @@ async function build(picture, spec, vega, tables) {
   Object.assign(picture, { spec, view, finalize, width: whole.width });
   picture.drawn = Object.fromEntries(Object.entries(tables).map(([name, [mark]]) => [name, mark]));
   await view.runAsync();
+  picture.root.dataset.drawn = spec; // the page greys another one
   resize(picture);
 }
 
