@@ -12,7 +12,7 @@ from gradflow.app.scenario import CHOICES, RANGES, Scenario
 from support.memory import resident
 from support.ws_client import Visitor, foreign, wait_for
 
-RELEASE = 4  # each fourth move is let go: it goes to the address bar
+RELEASE = 4  # each fourth move is let go: it goes to the address bar; not all let go at once
 
 
 class Load(NamedTuple):
@@ -72,7 +72,7 @@ async def _load(server, sessions, seconds, every):
             for turn in range(int(seconds / every)):
                 due = begin + every * (turn + 1 + rng.uniform(-0.5, 0.5))
                 await asyncio.sleep(max(0, due - time.perf_counter()))
-                held = None if turn % RELEASE == RELEASE - 1 else "gain"
+                held = None if (turn + k) % RELEASE == RELEASE - 1 else "gain"
                 run = await visitors[k].move(held=held, gain=RANGES["gain"].snap(rng.uniform(0.2, 1.6)))
                 moved.append((visitors[k].scenario, run))
         except Exception as error:
