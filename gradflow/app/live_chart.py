@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable
 from functools import cache, lru_cache
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from gradflow.app.charts.base import Tables
 
 HERE = Path(__file__).parent
-_VISITORS = count(1)
 Ranges = Callable[[dict[str, Any] | None], None]  # draws the ranges, for a click on this target
 Also = Callable[[Measurement, View], None]
 
@@ -90,7 +88,6 @@ def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool)
         also(measure(scenario), view)
         ranges(target(view, last["steps"]))  # the last, since what it hands back invites the next report
         freeze_when_compiled(measured_kinds())
-        freeze_per_visitor()
 
 
 def specification(view: View) -> str:
@@ -175,13 +172,6 @@ def freeze_when_compiled(kinds: frozenset) -> None:
         kinds: of scenarios that are compiled; each leaves much that stays.
     """
     freeze_garbage()
-
-
-def freeze_per_visitor() -> None:
-    """Once a visitor: take out what the visit keeps, too; now and then look for what those who left have left."""
-    if session.visit().setdefault("settled", False) is False:
-        session.visit()["settled"] = True
-        freeze_garbage() if next(_VISITORS) % 16 == 0 else gc.freeze()
 
 
 def freeze_garbage() -> None:
