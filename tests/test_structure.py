@@ -41,6 +41,7 @@ LIBRARY = (
     "feedforward",
 )
 APPLICATION = (
+    "palette",
     "plot",
     "ranges",
     "scenario",

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from gradflow.app import first_view, session
 from gradflow.app.components import range_slider
-from gradflow.app.components.picture import picture
+from gradflow.app.components.picture import picture, style
 from gradflow.app.counterexample import needed
 from gradflow.app.errors import error_boundary
 from gradflow.app.measurement import Measurement, measure, measured_kinds
@@ -53,8 +53,7 @@ def draw_picture(
         overview,  # never from inside the package: see test_structure
     )
 
-    another = f".picture[data-drawn]:not([data-drawn*='/{specification(view)}.json'])"
-    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()} .st-key-picture {another} {{ opacity: 0.15 }}</style>")
+    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()} {style(specification(view))}</style>")
     live_picture(ranges, also, lesson, revealed)
     message.empty()  # what it was for is on its way; an old picture is greyed until that is drawn
 

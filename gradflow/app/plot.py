@@ -3,16 +3,14 @@
 The page's charts are built beforehand and redrawn in the page; these are plain Altair, which is all they need.
 """
 
-import base64
 import math
-import struct
 import textwrap
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradflow.app.palette import BLUE, GREY, ORANGE, POWER, RED, VIRIDIS, palette, png_url, ramp
 from gradflow.maps import GradientMap
 from gradflow.network import LayerMap
 from gradflow.problem import check_time
@@ -25,19 +23,11 @@ if TYPE_CHECKING:
 
 SPAN = 20  # decades, from the top of an axis; what lies lower is cut off
 ROOM = 0.05  # decades, from the ends of an axis, so that no dot lies on them
-# As on the page, whose modules need more than Altair.
-BLUE, ORANGE, GREY, RED, DARK = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#575b63"
-VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
-_DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
-POWER = (  # a whole exponent as 10⁻²⁰
-    "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
-    f" + (abs(datum.value) > 99 ? {_DIGITS}[floor(abs(datum.value) / 100)] : '')"
-    f" + (abs(datum.value) > 9 ? {_DIGITS}[floor(abs(datum.value) / 10) % 10] : '')"
-    f" + {_DIGITS}[abs(datum.value) % 10]"
-)
 COLOURS = 250  # of the map, from low to high, before those of the states
 BLANK, ZERO, BROKEN = range(COLOURS, COLOURS + 3)
+_MAP_PALETTE = palette([*ramp(COLOURS), "#ffffff", "#d5d8dd", RED], [255] * COLOURS + [0, 255, 255])
 TERMS, SUM, LINE, NOTHING = "terms", "their running sum", "line through the terms", "exact zero"
+DARK = "#575b63"
 CURVES = {TERMS: BLUE, SUM: ORANGE, LINE: DARK, NOTHING: GREY}
 CELLS = 24  # a side, at most, of the coarse grid that the pointer meets on the map
 
@@ -248,9 +238,8 @@ def _map(alt, row, t, shades, height):
     x = x.scale(domain=[-0.5, steps - 0.5], nice=False).axis(tickMinStep=1, grid=False, tickCount=ticks)
     y = alt.Y("top:Q", title="time t").scale(domain=[-0.5, steps - 0.5], nice=False, reverse=True)
     y = y.axis(tickMinStep=1, grid=False, tickCount=ticks)
-    whole = alt.InlineData(
-        values=[{"url": _png(pixels), "left": -0.5, "right": steps - 0.5, "top": -0.5, "end": steps - 0.5}]
-    )
+    url, end = png_url(pixels, _MAP_PALETTE, level=9), steps - 0.5
+    whole = alt.InlineData(values=[{"url": url, "left": -0.5, "right": end, "top": -0.5, "end": end}])
     image = alt.Chart(whole).mark_image(aspect=False, smooth=False, align="left", baseline="top")
     image = image.encode(x, y, x2="right:Q", y2="end:Q", url="url:N")
     scale = alt.Scale(domain=np.linspace(low, high, len(VIRIDIS)).tolist(), range=[*VIRIDIS], clamp=True)
@@ -289,21 +278,3 @@ def _cells(log10, side, causal):
                 }
             )
     return records
-
-
-def _png(pixels):
-    """Palette indices u8[height, width] as the data URL of a PNG."""
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    rgb = lambda colour: [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
-    stops, at = np.array([rgb(colour) for colour in VIRIDIS]), np.linspace(0, len(VIRIDIS) - 1, COLOURS)
-    ramp = np.stack([np.interp(at, np.arange(len(stops)), channel) for channel in stops.T], axis=1).round()
-    colours = np.concatenate([ramp, [rgb("#ffffff"), rgb("#d5d8dd"), rgb(RED)]]).astype(np.uint8)
-    opacity = bytes([255] * COLOURS + [0, 255, 255])
-    height, width = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    lines = zlib.compress(b"".join(b"\0" + line.tobytes() for line in pixels), 9)
-    chunks = ((b"IHDR", header), (b"PLTE", colours.tobytes()), (b"tRNS", opacity), (b"IDAT", lines), (b"IEND", b""))
-    return (
-        "data:image/png;base64,"
-        + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)).decode()
-    )

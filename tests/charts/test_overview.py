@@ -202,8 +202,8 @@ def test_the_image_decodes_to_the_pixels_in_colours_that_differ(measurement):
 
 
 def test_the_palette_brightens_evenly_and_keeps_its_states_apart():
-    colours, opacities = heatmap.palette()
-    colours = np.frombuffer(colours, np.uint8).reshape(-1, 3).astype(float)
+    image = image_of(record(np.zeros((2, 2))), (-1, 1))
+    colours, opacities = np.reshape(image.getpalette(), (-1, 3)).astype(float), image.info["transparency"]
     assert len(colours) == len(opacities) == heatmap.COLOURS + len(heatmap.STATES)
     lightness = (colours[: heatmap.COLOURS] / 255) ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(np.cbrt(lightness)) > 0).all()

@@ -13,8 +13,7 @@ import vl_convert
 from PIL import Image
 
 import gradflow as gf
-from gradflow.app import plot as module
-from gradflow.app.charts import base, drawing, heatmap
+from gradflow.app import palette
 from support.subprocesses import loaded
 
 pytestmark = pytest.mark.slow
@@ -140,7 +139,7 @@ def test_the_image_has_every_term_of_every_time():
     shades = 249 * (log10 - low) / (high - low)
     np.testing.assert_allclose(pixels[np.isfinite(log10)], shades[np.isfinite(log10)], atol=0.51)
     first, last = (np.asarray(image.getpalette()).reshape(-1, 3)[k] for k in (0, 249))
-    assert [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (first, last)] == [heatmap.VIRIDIS[0], heatmap.VIRIDIS[-1]]
+    assert [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (first, last)] == [palette.VIRIDIS[0], palette.VIRIDIS[-1]]
     zero = np.isneginf(log10) & ~future
     assert zero.any() and len({*pixels[zero]} | {*pixels[future]}) == 2
 
@@ -210,9 +209,3 @@ x = np.ones((9, 1), np.float32)
 gf.plot(gf.gradient_map("rnn-tanh", gf.Weights(x[:1], x[:1]), x, cotangents=x)).to_json()
 """
     assert not loaded({"streamlit", "pandas", "pyarrow", "PIL", "optax"}, code)
-
-
-def test_it_looks_like_the_page():
-    for name in ("BLUE", "ORANGE", "GREY", "RED"):
-        assert getattr(module, name) == getattr(base, name)
-    assert (module.VIRIDIS, module.POWER) == (heatmap.VIRIDIS, drawing.POWER)

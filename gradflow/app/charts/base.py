@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from gradflow.app.counterexample import difference
 from gradflow.app.measurement import Measurement
+from gradflow.app.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from gradflow.reading import number
 
 
@@ -44,8 +45,6 @@ HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 SPAN, ABOVE = 20, 10  # decades: of a frame that a sweep keeps, and over what does not explode in it
 SWEPT = "axis fixed for this sweep"
 
-BLUE, ORANGE, GREY, RED, GREEN = "#3d8bd9", "#e8710a", "#8a8f98", "#e0455e", "#2f9e62"
-PURPLE = "#a35bd0"
 TEXT_COLOURS = {  # of letters in a colour, AA: (on a light page, on a dark one), on the lit column too
     BLUE: ("#1e5c9a", "#77ade4"),
     ORANGE: ("#904606", "#f68e34"),

@@ -19,16 +19,10 @@ from gradflow.app.charts.base import (
     TEXT_COLOURS,
     Panel,
 )
+from gradflow.app.palette import POWER
 
 DASHES = {"solid": [1, 0], "dashed": [8, 4], "dotted": [2, 4]}
 MARGIN = 50  # px, left of every panel, before it is `enlarged`
-_DIGITS = "'⁰¹²³⁴⁵⁶⁷⁸⁹'"
-POWER = (  # a whole exponent as 10⁻²⁰
-    "datum.value == 0 ? '1' : '10' + (datum.value < 0 ? '⁻' : '')"
-    f" + (abs(datum.value) > 99 ? {_DIGITS}[floor(abs(datum.value) / 100)] : '')"
-    f" + (abs(datum.value) > 9 ? {_DIGITS}[floor(abs(datum.value) / 10) % 10] : '')"
-    f" + {_DIGITS}[abs(datum.value) % 10]"
-)
 
 
 class Marks(alt.Chart):

@@ -1,16 +1,13 @@
 """The map t × u and the gate strips as images: palette PNGs, drawn in a thousandth of the time of as many marks."""
 
-import base64
-import io
 from functools import cache
 
 import numpy as np
-from PIL import Image
 
-from gradflow.app.charts.base import BLUE, GREY, ORANGE, RED, Domain
+from gradflow.app.charts.base import Domain
 from gradflow.app.measurement import Measurement
+from gradflow.app.palette import BLUE, GREY, ORANGE, RED, palette, png_url, ramp
 
-VIRIDIS = ("#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725")
 COLOURS = 60  # palette entries from low to high, before those of the states; few, so that the image is small
 BLANK, ZERO, FLUSHED, BROKEN = range(COLOURS, COLOURS + 4)
 STRIP = 36  # pixels a strip, of which the gate fills up to four fifths
@@ -42,12 +39,12 @@ def pixels_of(
 
 def map_url(measurement: Measurement, domain: Domain, steps: int | None = None) -> str:
     """The map as the data URL of an 8-bit palette PNG: time downwards, lag to the right."""
-    return _url(map_pixels(measurement, domain, steps), *palette())
+    return png_url(map_pixels(measurement, domain, steps), _map_palette())
 
 
 def url_of(log_terms: np.ndarray, domain: Domain) -> str:
     """A map of any natural logs at [t, u], as `map_url`."""
-    return _url(pixels_of(log_terms, domain), *palette())
+    return png_url(pixels_of(log_terms, domain), _map_palette())
 
 
 def strip_pixels(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) -> np.ndarray:
@@ -63,30 +60,16 @@ def strip_pixels(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) 
 
 def strips_url(gates: dict[str, np.ndarray], t: int, steps: int, strips: int) -> str:
     """The strips as the data URL of a PNG; a column a lag."""
-    return _url(strip_pixels(gates, t, steps, strips), bytes([0, 0, 0, *_rgb(BLUE)]), bytes([0, 190]))
+    return png_url(strip_pixels(gates, t, steps, strips), _STRIP_PALETTE)
 
 
-def _url(pixels, colours, opacities):
-    buffer = io.BytesIO()
-    image = Image.fromarray(pixels)
-    image.putpalette(colours)
-    image.save(buffer, "PNG", transparency=opacities, compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+_STRIP_PALETTE = palette([BLUE, BLUE], [0, 190])
 
 
 @cache
-def palette() -> tuple[bytes, bytes]:
-    """(colours, opacities) of the palette, as bytes."""
-    stops = np.array([_rgb(colour) for colour in VIRIDIS])
-    at = np.linspace(0, len(stops) - 1, COLOURS)
-    ramp = np.stack([np.interp(at, np.arange(len(stops)), channel) for channel in stops.T], axis=1)
-    colours = np.concatenate([ramp, [_rgb(colour) for colour, _ in STATES.values()]])
-    opacities = COLOURS * [255] + [opacity for _, opacity in STATES.values()]
-    return colours.round().astype(np.uint8).tobytes(), bytes(opacities)
-
-
-def _rgb(colour):
-    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+def _map_palette():
+    colours, opacities = zip(*STATES.values(), strict=True)
+    return palette([*ramp(COLOURS), *colours], [255] * COLOURS + [*opacities])
 
 
 def flushed(step: np.ndarray, underflow: int | None) -> np.ndarray:

@@ -6,9 +6,9 @@ import altair as alt
 
 from gradflow.app.charts import drawing
 from gradflow.app.charts.base import BLUE, GREY, LIGHT, ORANGE, RED, Panel
-from gradflow.app.charts.drawing import FRAME, POWER, at, text_colour, words, words_over_lines
-from gradflow.app.charts.heatmap import VIRIDIS
+from gradflow.app.charts.drawing import FRAME, at, text_colour, words, words_over_lines
 from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_LAYOUTS, RIGHT
+from gradflow.app.palette import POWER, VIRIDIS
 
 HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)

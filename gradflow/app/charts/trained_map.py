@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import Panel, Tables
-from gradflow.app.charts.heatmap import VIRIDIS, url_of
+from gradflow.app.charts.heatmap import url_of
 from gradflow.app.lessons.trained import LOWEST, map_of
+from gradflow.app.palette import POWER, VIRIDIS
 from gradflow.reading import number
 
 SHOWN = ("trained", "drawn")
@@ -73,7 +74,7 @@ def specification() -> dict[str, Any]:
     import altair as alt
 
     from gradflow.app.charts import drawing
-    from gradflow.app.charts.drawing import FRAME, POWER, at, words
+    from gradflow.app.charts.drawing import FRAME, at, words
 
     panels = (
         Panel("trained: t", "zero", "width_of", "top", "bottom"),

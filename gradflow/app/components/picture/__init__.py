@@ -25,3 +25,8 @@ def picture(key: str, spec: str, record: dict[str, Any], request: dict[str, Any]
         data["run"] = next(_RUNS)  # else what is as it was before the frames would not be drawn again after them
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _picture(key=key, data=[data])
+
+
+def style(spec: str) -> str:
+    """The rule that greys a live picture of another specification until this one is drawn."""
+    return f".st-key-picture .picture[data-drawn]:not([data-drawn*='/{spec}.json']) {{ opacity: 0.15 }}"
