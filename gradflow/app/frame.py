@@ -165,4 +165,6 @@ def _columns(table):
 def _values(column):
     if not pa.types.is_floating(column.type):
         return column.to_pylist()
-    return [round(x, DIGITS) if math.isfinite(x) else None for x in column.to_numpy().tolist()]
+    values = column.to_numpy()
+    rounded = np.round(values.astype(float), DIGITS).tolist()
+    return rounded if np.isfinite(values).all() else [x if math.isfinite(x) else None for x in rounded]
