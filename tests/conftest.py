@@ -17,7 +17,7 @@ from support.server import PATIENCE, serve
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-measurement.MAX_COMPILED_KINDS = 100  # a server keeps 16 compiled; a process of tests asks for more, file after file
+measurement.MAX_COMPILED_KINDS = 100  # a server keeps 12 compiled; a process of tests asks for more, file after file
 expect.set_options(timeout=1000 * PATIENCE)
 
 

@@ -42,6 +42,7 @@ LIBRARY = (
 )
 APPLICATION = (
     "palette",
+    "memory",
     "plot",
     "ranges",
     "scenario",

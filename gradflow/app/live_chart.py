@@ -1,6 +1,5 @@
 """The live picture, for every page that has one: sentence, chart and ranges in one fragment, and what keeps it fast."""
 
-import gc
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,8 +14,9 @@ from gradflow.app.components.picture import picture, style
 from gradflow.app.counterexample import needed
 from gradflow.app.errors import error_boundary
 from gradflow.app.measurement import Measurement, measure, measured_kinds
+from gradflow.app.memory import freeze_garbage, limit_malloc_arenas
 from gradflow.app.scenario import Scenario
-from gradflow.app.streamlit_patches import disable_nagle, limit_malloc_arenas, patch_yield_points, release_memory
+from gradflow.app.streamlit_patches import disable_nagle, patch_yield_points
 from gradflow.app.view import View
 
 if TYPE_CHECKING:
@@ -113,11 +113,12 @@ def dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def get_ready(scenario: Scenario) -> DeltaGenerator:
+def get_ready(scenario: Scenario, key: str = "status") -> DeltaGenerator:
     """What lets people wait, with a message while they do: libraries, and the first measurement of a cell and size.
 
     Args:
         scenario: what is shown; the present view may show more: what is kept, or every cell.
+        key: of the message, another one where a page gets ready twice.
 
     Returns:
         the place of the message, to be emptied.
@@ -127,7 +128,7 @@ def get_ready(scenario: Scenario) -> DeltaGenerator:
     waiting = [each for kind, each in kinds.items() if kind not in measured_kinds()]
     if not waiting:
         return place
-    with place.container(key="status"):
+    with place.container(key=key):
         line = st.empty()
         for k, each in enumerate(waiting, 1):
             what = "this cell and size" if len(waiting) == 1 else f"{each.cell}, {k} of {len(waiting)} cells"
@@ -171,11 +172,3 @@ def freeze_when_compiled(kinds: frozenset) -> None:
         kinds: of scenarios that are compiled; each leaves much that stays.
     """
     freeze_garbage()
-
-
-def freeze_garbage() -> None:
-    """Collect all garbage; what is left is not looked at again until the next time."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    release_memory()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MEASURE_LOCK, _COMPILE_LOCK = Lock(), Lock()
 SLOPE = "slope"  # of the activation, where there are no gates
 TRUNCATED_AT = (1, 2, 3, 5, 8, 13, 20, 34, 55, 89, 144, 233)  # steps that truncation keeps, where it is measured
-MAX_COMPILED_KINDS = 16  # at about 10 MB each; then all go, and come again from the disk as they are asked for
+MAX_COMPILED_KINDS = 12  # at about 15 MB each; then all go, and come again from the disk as they are asked for
 
 
 def measured_kinds() -> frozenset[tuple[str, int, bool]]:

@@ -1,7 +1,6 @@
-"""What the whole process is told, once: no change is left half done, small messages leave at once, memory goes back."""
+"""What Streamlit is told otherwise, once a process: no change is left half done, small messages leave at once."""
 
 import contextlib
-import ctypes
 import os
 import socket
 from functools import cache
@@ -11,7 +10,6 @@ import streamlit
 from streamlit.runtime.state.safe_session_state import SafeSessionState
 
 STATIC = Path(streamlit.__file__).parent / "static" / "static" / "js"
-M_ARENA_MAX = -8  # malloc.h
 
 
 def patch_yield_points() -> None:
@@ -54,15 +52,3 @@ def disable_nagle() -> None:
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             finally:
                 each.detach()  # it stays its owner's
-
-
-def limit_malloc_arenas() -> None:
-    """Let all threads share two pools of memory, not eight a core: what is free in them is used again (glibc)."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-
-
-def release_memory() -> None:
-    """Give memory that compiling took and left free back to the system, where the C library can (glibc)."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

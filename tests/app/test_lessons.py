@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 
 import gradflow as gf
-from gradflow.app import feedforward_demo, live_chart, live_training, measurement, training
+from gradflow.app import feedforward_demo, live_chart, live_training, measurement, memory, training
 from gradflow.app.charts import clipping, draws, truncation
 from gradflow.app.charts import layers as net
 from gradflow.app.charts.draws import Draws
@@ -192,6 +192,20 @@ def test_compiled_code_is_kept_from_the_first_measurement_on(monkeypatch):
     monkeypatch.setattr(measurement, "COMPILED", set())
     assert not open_lessons(lesson=5, answers="5:2").exception
     assert order[:2] == ["keep", "measure"]
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, False), (1e6, True)])
+def test_where_the_process_holds_too_much_a_lesson_gives_up_what_it_compiled(monkeypatch, room, kept):
+    """And draws its picture all the same: what that needs is compiled once more."""
+    other = Scenario(cell="rnn-linear", hidden=2)
+    measure(other)
+    st.cache_resource.clear()
+    monkeypatch.setattr(memory, "ROOM", room)
+    app = open_lessons(lesson=5, answers="5:2")
+    assert not app.exception and not app.error and shown(app) == LESSONS[4].scenario and sentence_of(app)
+    assert (other.kind in measurement.measured_kinds()) == kept and LESSONS[
+        4
+    ].scenario.kind in measurement.measured_kinds()
 
 
 def test_the_lessons_lead_from_first_to_last():

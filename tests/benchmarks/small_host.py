@@ -1,4 +1,4 @@
-"""The app on a small host: so much memory and so little processor, through every cell and size.
+"""The app on a small host: so much memory and so little processor, through every cell, size and lesson.
 
     python tests/benchmarks/small_host.py             # start at a tenth of a processor, then the walk at a whole one
     python tests/benchmarks/small_host.py --patient   # the walk at a tenth as well: about an hour
@@ -19,6 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from gradflow.app.first_view import NOTE
+from gradflow.app.lessons import LESSONS
 from gradflow.app.scenario import CHOICES, Scenario
 from support.memory import resident
 from support.paths import ROOT
@@ -78,10 +80,14 @@ async def visit(server, cage, patient):
     start = time.perf_counter()
     await first.connect(server.url)
     run = await first.open()
-    waits = [at for at, raw in zip(run.times, run.raw, strict=True) if b"Getting ready" in raw]
+    waits, pictures = (
+        [at for at, raw in zip(run.times, run.raw, strict=True) if words in raw]
+        for words in (b"Getting ready", NOTE.encode())
+    )
     yield "page opened → something to read, s", f"{run.times[0] - start:.1f}", ""
     yield "page opened → “Getting ready …” is shown, s", f"{waits[0] - start:.1f}" if waits else "not shown", ""
-    yield "page opened → all charts, s", f"{run.finished - start:.0f}", ""
+    yield "page opened → its picture, measured beforehand, s", f"{pictures[0] - start:.1f}", ""
+    yield "page opened → all charts, measured, s", f"{run.finished - start:.0f}", "≤ 30"
     yield "then a move, s", f"{(await first.move(gain=1.1)).seconds:.1f}", ""
     yield "memory by then, MB", f"{resident(server.pid):.0f}", f"≤ {MEMORY}"
     await first.leave()
@@ -99,6 +105,15 @@ async def visit(server, cage, patient):
             walked += 1
             print(f"{cell} {hidden}: {resident(server.pid):.0f} MB", file=sys.stderr, flush=True)
     yield f"walk over {walked} cells and sizes, s", f"{time.perf_counter() - start:.0f}", ""
+    yield "memory after it, MB", f"{resident(server.pid):.0f}", f"≤ {MEMORY}"
+    start = time.perf_counter()
+    for number, lesson in enumerate(LESSONS, 1):
+        visitor = Visitor(Scenario(), "lessons", lesson=number, answers=f"{number}:{lesson.guess.limits[0]:g}")
+        await visitor.connect(server.url)
+        errors += (await visitor.open()).errors()
+        await visitor.leave()
+        print(f"lesson {number}: {resident(server.pid):.0f} MB", file=sys.stderr, flush=True)
+    yield f"then {len(LESSONS)} lessons, each with what it measures, s", f"{time.perf_counter() - start:.0f}", ""
     yield "errors", f"{len(errors)}", "0"
     yield "memory after it, MB", f"{resident(server.pid):.0f}", f"≤ {MEMORY}"
     yield "most memory at any time, MB", f"{resident(server.pid, 'VmHWM'):.0f}", f"≤ {MEMORY}"

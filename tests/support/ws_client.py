@@ -91,9 +91,9 @@ def tables(answer):
 class Visitor:
     """One session: opens a link, then moves the live ranges."""
 
-    def __init__(self, scenario):
-        self.scenario = scenario
-        self.query = urlencode(to_params(scenario))  # in the address bar
+    def __init__(self, scenario, page="", **query):
+        self.scenario, self.page = scenario, page
+        self.query = urlencode(query or to_params(scenario))  # in the address bar
         self.turn = 0
 
     async def connect(self, url):
@@ -102,8 +102,10 @@ class Visitor:
         self.socket = await websockets.connect(stream, subprotocols=["streamlit"], max_size=None, ping_interval=None)
 
     async def open(self):
-        """Open the link of the scenario; the `Run` that draws the page."""
-        run = await self._run(BackMsg())
+        """Open the link of the scenario, or another page's; the `Run` that draws the page."""
+        message = BackMsg()
+        message.rerun_script.page_name = self.page
+        run = await self._run(message)
         panels = [each for each in run.elements("bidi_component") if each[1].id.endswith("-ranges")]
         if not panels:
             raise RuntimeError(f"the page has no ranges: {run.errors()}")

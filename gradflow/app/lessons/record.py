@@ -29,6 +29,11 @@ class Guess(NamedTuple):
     near: float = 0.0  # a number this close counts as right
     why: tuple[str, ...] = ()  # one sentence an option on why it is not so; "" for the right one
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest that can be predicted."""
+        return self.range[:2] if self.range else (0, len(self.options) - 1)
+
 
 class Evidence(NamedTuple):
     """Whether a verdict is true, and the numbers it rests on."""

@@ -21,6 +21,7 @@ from gradflow.app.lessons.words import explained
 from gradflow.app.live_chart import draw_chart, draw_picture, get_ready, inject_css
 from gradflow.app.live_training import TURN, learning, visitor
 from gradflow.app.measurement import Measurement, measure
+from gradflow.app.memory import make_room
 from gradflow.app.navigation import carrier
 from gradflow.app.scenario import Scenario
 from gradflow.app.state import Replaced
@@ -52,7 +53,7 @@ def page() -> None:
         st.markdown(f"> :{BADGES[lesson.stance]}-badge[{STANCES[lesson.stance]}] {lesson.claim}")
     revealed = number in answers
     if revealed:
-        get_ready(session.state().scenario).empty()  # what follows measures before the picture does
+        get_ready(session.state().scenario, "status_before").empty()  # what follows measures before the picture does
     left, right = st.columns([2, 1], gap="medium")
     handout(number)
     with right:
@@ -160,7 +161,7 @@ def read_answers() -> tuple[Answers, list[str]]:
         if number not in range(1, len(LESSONS) + 1) or number in answers:
             wrong.append(f"“{short(part)}” is not a lesson from 1 to {len(LESSONS)}, once, a colon and a number")
         elif not valid(LESSONS[number - 1].guess, value):
-            low, high = limits(LESSONS[number - 1].guess)
+            low, high = LESSONS[number - 1].guess.limits
             wrong.append(f"“{short(part)}” is not between {low:g} and {high:g}")
         else:
             answers[number] = value
@@ -169,12 +170,8 @@ def read_answers() -> tuple[Answers, list[str]]:
     return answers, [f"answers: {wrong[0]}; {len(wrong)} left out."] if wrong else []
 
 
-def limits(guess: Guess) -> tuple[float, float]:
-    return guess.range[:2] if guess.range else (0, len(guess.options) - 1)
-
-
 def valid(guess: Guess, value: float) -> bool:
-    low, high = limits(guess)
+    low, high = guess.limits
     return low <= value <= high and (not guess.options or value == int(value))
 
 
@@ -459,7 +456,9 @@ def verdicts(title: str, all_done: bool = True) -> tuple[list, list, list]:
 
     now = [verdict for verdict in lesson.verdicts if all_done or not verdict.waits]
     groups = list(lesson.draws.groups()) if lesson.draws and (all_done or not lesson.draws.waits) else []
-    return [*map(found, now)], [*map(found, lesson.remedies)], groups
+    measured = [*map(found, now)], [*map(found, lesson.remedies)], groups
+    make_room()
+    return measured
 
 
 page()
