@@ -42,6 +42,7 @@ LIBRARY = (
 )
 APPLICATION = (
     "plot",
+    "command_line",
     "ranges",
     "scenario",
     "presets",
