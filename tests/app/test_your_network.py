@@ -353,10 +353,10 @@ def test_the_names_of_the_steps_stand_at_their_lags(started):
     assert dict(zip(letters["lag"], letters["label"], strict=True)) == {
         9: "the", 8: "␣", 7: "␣", 6: "�", 5: "x", **dict.fromkeys(range(5), "antidis…"),
     }  # fmt: skip
-    assert letters["every"] == [2**14, 1, 2, 1, 4, 1, 2, 1, 8, 1]
+    assert letters["every"] == [2**14, 1, 2, 1, 4, 1, 2, 1, 8, 1][::-1]
     assert tables["columns"][1]["step"][3:6] == ["6 antidisestablishment", "5 antidisestablishment", "4 x"]
     tables = components(opened(sequence=1))["flow"]["record"]["tables"]
-    assert tables["letters"][1]["label"] == [*"abcdefghij"] and set(tables["letters"][1]["every"]) == {1}
+    assert tables["letters"][1]["label"] == [*"jihgfedcba"] and set(tables["letters"][1]["every"]) == {1}
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def _names(cell, gates):
 def _letters(labels, t, horizon):
     """What stands under the strips, and the pixels that it needs: every letter, round years only, or of longer words
     those of every step, every second, fourth … step, whichever has room; "every": that many steps."""
-    shown = [(t - s, s, label.strip()) for s, label in enumerate(labels[: t + 1]) if label.strip()]
+    shown = [(t - s, s, labels[s].strip()) for s in range(t, -1, -1) if labels[s].strip()]
     room, every = 6, lambda s: 1
     if all(label.isdecimal() and len(label) == 4 for _, _, label in shown):
         years = next(years for years in (1, 2, 5, 10, 20, 50) if years >= 0.12 * horizon)
