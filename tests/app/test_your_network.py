@@ -290,6 +290,31 @@ def test_other_cells_have_their_own_gates(started, cell, gates, said):
 
 
 @pytest.mark.slow
+def test_of_both_directions_the_forward_one_is_held(started):
+    made = recording(layers=2, directions=2)
+    started(made)
+    at = opened(forget=0.5)
+    held = [[None, None], [{"forget": 0.5}, None]]
+    top = gf.network_map(made.network, made.inputs[0], made.cotangents[0], pins=held)[1][0]
+    said = top.read(T - 1, chaos=True).verdict
+    changed = "With the forget gate of layer 2 (forward) held at 0.5, which is not how it was recorded"
+    assert verdict(at) == f"{changed}: {said[0].lower()}{said[1:]}"
+    assert [row[0] for row in table(at)] == ["2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cell", "gates", "names"), [("rnn-relu", 1, ["gain"]), ("mingru", 2, ["update"])])
+def test_a_sequence_of_one_step_has_neither_time_nor_lag(started, cell, gates, names):
+    made = recording(layers=1, cell=cell, gates=gates)
+    started(Recording(made.network, [made.inputs[0][:1]], [made.cotangents[0][:1]], labels=["a"]))
+    at = opened()
+    panel = components(at)["network_ranges"]
+    assert [each["name"] for each in panel["ranges"]] == names and panel["play"] and not notices(at)
+    move(at, **dict.fromkeys(names, 0.5))
+    assert verdict(at).startswith("With ") and link(at) == dict.fromkeys(names, "0.5")
+
+
+@pytest.mark.slow
 def test_what_is_freshly_drawn_stays_as_it_was_drawn(started):
     started(recording())
     at = opened(show="factors", fresh="true")

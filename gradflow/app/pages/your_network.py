@@ -41,6 +41,7 @@ def page() -> None:
     except ValueError as error:
         notice([f"{error}."])
         return
+    session.visit().pop("held", None)  # of a drag that was under way when the page was left
     look, notices = recorded.read_look(recording, session.state().address)
     for name in notices:
         session.put(name, recorded.link(recording, look).get(name))
@@ -169,7 +170,8 @@ def ranges(recording: Recording, look: Look, target: dict[str, Any] | None) -> N
         elif name == "lag":
             how = {"cap": look.time}
         drawn.append(range_slider.described(name, limits[name], words, value, **how))
-    range_slider.draw_ranges(RANGES, drawn, play=True, target=target)
+    swept = any(each["name"] != "lag" for each in drawn)
+    range_slider.draw_ranges(RANGES, drawn, play=swept, target=target)
 
 
 def every_layer(recording: Recording, look: Look, path: str) -> None:
