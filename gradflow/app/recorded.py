@@ -188,11 +188,12 @@ def maps(recording: Recording, look: Look) -> list[list[LayerMap]]:
     Raises:
         ValueError: the outputs that were recorded are not those of the weights as they were recorded.
     """
-    recorded = recording.maps(look.sequence)  # which compares the outputs, those of a changed network being others
-    if not look.changed:
-        return recorded
     place = look.layer - 1, DIRECTIONS.index(look.direction)
-    return _changed(recording, look.sequence, *place, tuple(look.pins.items()), look.gain)
+    with TURN:
+        recorded = recording.maps(look.sequence)  # which compares the outputs, those of a changed network being others
+        if not look.changed:
+            return recorded
+        return _changed(recording, look.sequence, *place, tuple(look.pins.items()), look.gain)
 
 
 def layer_map(recording: Recording, look: Look) -> LayerMap:
@@ -249,8 +250,7 @@ def labels(recording: Recording, sequence: int) -> tuple[str, ...]:
 
 def openness(recording: Recording, look: Look) -> dict[str, float]:
     """How open each gate of the layer is as it was recorded, over all steps and units."""
-    with TURN:
-        gmap = layer_map(recording, look.unchanged)
+    gmap = layer_map(recording, look.unchanged)
     return {gate: float(np.mean(value)) for gate, value in gmap.gates.items()}
 
 
@@ -262,17 +262,23 @@ def terms_by_layer(recording: Recording, look: Look) -> dict[str, np.ndarray]:
         return {name(gmap): of(gmap) for gmap in _with_lags(recording, look)}
 
 
-def by_layer(recording: Recording, look: Look) -> list[tuple[str, str, str, str, str]]:
-    """(layer, pace, lags that hold 90 %, share of the far half, gradient) of every layer with lags, as words."""
+def by_layer(recording: Recording, look: Look, at_rest: bool = True) -> list[tuple[str, str, str, str, str]]:
+    """(layer, pace, lags that hold 90 %, share of the far half, gradient) of every layer with lags, as words.
+
+    At rest it is asked whether the network is chaotic: then the pace alone is told, and near chaos all is "about".
+    """
     told = []
     with TURN:
-        readings = [(gmap.layer + 1, gmap.read(look.time, _one_field(look))) for gmap in _with_lags(recording, look)]
+        of = lambda gmap: gmap.read(look.time, _one_field(look), chaos=at_rest)
+        readings = [(gmap.layer + 1, of(gmap)) for gmap in _with_lags(recording, look)]
     for layer, reading in readings:
         pace = f"×{number(np.log(reading.pace))}" if np.isfinite(reading.pace) else "none"
         if not reading.pace_steady:
             pace = f"{pace}, not steady"
-        far = f"{100 * reading.far_share:.2g} %"
-        told.append((str(layer), pace, str(reading.memory), far, number(reading.log_sum)))
+        numbers = str(reading.memory), f"{100 * reading.far_share:.2g} %", number(reading.log_sum)
+        about = "about " if reading.near_chaos else ""
+        memory, far, gradient = ["chaotic"] * 3 if reading.chaotic else [f"{about}{each}" for each in numbers]
+        told.append((str(layer), pace, memory, far, gradient))
     return told
 
 

@@ -397,6 +397,7 @@ def test_the_page_says_at_rest_that_a_network_is_chaotic(started):
     started(Recording(Network(wild.network.cell, layers), [draw(steps, 2)], [draw(steps, n)]))
     at = opened()
     assert verdict(at).startswith("On your recording: chaotic: ")
+    assert [row[2:] for row in table(at)] == [["chaotic"] * 3] * 2, "no number but the pace, as in the sentence"
     assert "haotic" not in " ".join(asked(at)["sentence"])
     move(at, held="time", time=100)
     assert "haotic" not in verdict(at)

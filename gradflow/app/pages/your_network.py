@@ -125,7 +125,7 @@ def live(recording: Recording, path: str, place: DeltaGenerator) -> None:
         with st.container(key="picture"):
             request = lambda **how: recorded.ask(recording, look, **how)
             steps = draw_frame(moves, look.view, request, recorded.draw_frame)
-        every_layer(recording, look, path)
+        every_layer(recording, look, path, not moves.held)
         with place:
             ranges(recording, look, target(look.view, steps))
 
@@ -174,7 +174,7 @@ def ranges(recording: Recording, look: Look, target: dict[str, Any] | None) -> N
     range_slider.draw_ranges(RANGES, drawn, play=swept, target=target)
 
 
-def every_layer(recording: Recording, look: Look, path: str) -> None:
+def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> None:
     """The terms of all layers in one chart, their numbers in a table, and what it is that is measured."""
     from gradflow.app.charts import stack
 
@@ -191,7 +191,7 @@ def every_layer(recording: Recording, look: Look, path: str) -> None:
         "the lags holds, and the gradient."
     )
     head = "| layer | a step back | 90 % within | far half | gradient |\n| ---: | ---: | ---: | ---: | ---: |\n"
-    st.markdown(head + "\n".join(f"| {' | '.join(row)} |" for row in recorded.by_layer(recording, look)))
+    st.markdown(head + "\n".join(f"| {' | '.join(row)} |" for row in recorded.by_layer(recording, look, at_rest)))
     count = "1 sequence" if len(recording.inputs) == 1 else f"{len(recording.inputs)} sequences"
     st.caption(
         f"{count}, read from {path}. What is measured is the gradient of the recorded loss, "
