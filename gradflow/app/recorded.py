@@ -15,7 +15,7 @@ from gradflow.app.charts import base
 from gradflow.app.measurement import Measurement, measurement_of
 from gradflow.app.ranges import Range
 from gradflow.app.scenario import GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates, weight_names
-from gradflow.app.url_codec import INITIAL, write
+from gradflow.app.url_codec import INITIAL, left_out, write
 from gradflow.app.url_codec import read as read_field
 from gradflow.app.view import View
 from gradflow.caching import COMPILED
@@ -109,14 +109,15 @@ def limits(recording: Recording, sequence: int = 0) -> dict[str, Any]:
 
 
 def read_look(recording: Recording, params: Mapping[str, str]) -> tuple[Look, dict[str, str]]:
-    """Read a link; other names are left alone. Never raises.
+    """Read a link. Never raises.
 
     Returns:
-        (Look, notices): field -> a sentence on what could not be taken as it was given.
+        (Look, notices): name -> a sentence on what could not be taken as it was given.
     """
     values: dict[str, Any] = {}
-    notices: dict[str, str] = {}
     look, allowed = first_look(recording), limits(recording)
+    unknown = {name: text for name, text in params.items() if name not in allowed}
+    notices = dict.fromkeys(unknown, left_out(unknown, allowed)) if unknown else {}
     for name in allowed:
         if name in params:
             values[name], notice = read_field(

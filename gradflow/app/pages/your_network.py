@@ -46,7 +46,7 @@ def page() -> None:
     for name in notices:
         session.put(name, recorded.link(recording, look).get(name))
     session.send_address()
-    notice([*notices.values()])
+    notice([*dict.fromkeys(notices.values())])
     place = choose(recording, look)
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
