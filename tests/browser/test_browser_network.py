@@ -53,8 +53,9 @@ def server(path):
 
 
 @pytest.fixture
-def page(visit):
+def page(monkeypatch, visit):
     """The page as it opens, and `answers`: (status, what was asked for) of each frame."""
+    monkeypatch.delenv("GRADFLOW_WITHOUT_FRAMES", raising=False)
     page = visit()
     page.answers = []
     note = lambda answer: page.answers.append((answer.status, json.loads(answer.request.post_data)))
