@@ -1,6 +1,6 @@
 """A person's own network: recurrent layers above one another, in one direction or in both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from gradflow.cells import Cell
 from gradflow.engine.contractions import block_sums
-from gradflow.engine.forward import ForwardPass, forward_layer
+from gradflow.engine.forward import ForwardPass, divergence, forward_layer
 from gradflow.engine.losses import Cotangents, cotangents_of
 from gradflow.engine.recurrent_product import choose_block_size
 from gradflow.engine.scaling import LN2, log_norm
@@ -54,6 +54,14 @@ class LayerMap(GradientMap):
         """Whether C(t) depends on this direction's steps s ≤ t alone."""
         above = self._stack.passes[self.layer + 1 :]
         return self.direction == 0 and not (above and len(above[0]) > 1)
+
+    @property
+    def divergence(self) -> np.ndarray:
+        """As of a `GradientMap`, the largest of any layer and direction, f64[T]: a term goes through several.
+
+        What a layer sends up moves no layer below it, so that a network is chaotic where one of its layers is.
+        """
+        return self._stack.divergence
 
     @property
     def slopes(self) -> dict[str, np.ndarray]:
@@ -151,6 +159,7 @@ class _Stack:
     cache: BlockCache
     block_size: int
     kept: dict[bytes, list] = field(default_factory=dict)  # the last totals, of all layers
+    last: dict[int, list] = field(default_factory=dict)  # the δ of the last t that was asked for, likewise
 
     @property
     def one_way(self):
@@ -170,8 +179,18 @@ class _Stack:
             self.kept[key] = stack_totals(self.tapes, self.cotangents, starts, rows=self.rows)
         return self.kept[key]
 
+    @cached_property
+    def divergence(self):
+        every = [_in_time(divergence(each), d) for layer in self.passes for d, each in enumerate(layer)]
+        return np.maximum.reduce(every)
+
     def deltas(self, t):
-        return stack_deltas(self.tapes, self.cotangents, t, rows=self.rows)
+        deltas = self.last.get(t)
+        if deltas is None:
+            deltas = stack_deltas(self.tapes, self.cotangents, t, rows=self.rows)
+            self.last.clear()
+            self.last[t] = deltas
+        return deltas
 
     def blocks(self, question, function, steps, block_size):
         """(low, results [layer][direction]) of every block, kept for the other layers."""
@@ -187,6 +206,7 @@ def network_map(
     cotangents: ArrayLike,
     *,
     carry: Sequence[Sequence[Sequence[ArrayLike] | None]] | None = None,
+    pins: Sequence[Sequence[Mapping[str, ArrayLike] | None]] | None = None,
 ) -> list[list[LayerMap]]:
     """Compute every dC(t)/dW(s) of all layers and directions of a network, for all t and all steps s.
 
@@ -199,6 +219,8 @@ def network_map(
         cotangents: f[T, n], dC(t)/dy(t) of any cost by the top layer's outputs; in both directions f[T, 2n], those of
             the forward one first.
         carry: [layer][direction], each the initial (h,) or (h, c), or None for zeros.
+        pins: [layer][direction], each sigmoid gate -> its value in [0, 1], one number or [T] in the order of time, NaN
+            where the network decides; or None. The cotangents stay as they are given.
 
     Returns:
         [layer][direction] of `LayerMap`; direction 0 is forward, 1 backward.
@@ -212,17 +234,16 @@ def network_map(
     of_weights = lambda layer: listed(layer) and (len(layer) > 2 or all(map(listed, layer)))
     if not listed(network.layers) or not all(map(of_weights, network.layers)):
         raise ValueError("layers must be [layer][direction] of Weights; a single layer in one direction is [[weights]]")
-    inputs, cotangents = check_network(network.cell, network.layers, inputs, cotangents, carry)
+    inputs, cotangents, held = check_network(network.cell, network.layers, inputs, cotangents, carry, pins)
     passes: list[list[ForwardPass]] = []
     x = inputs
     for k, layer in enumerate(network.layers):
         passes.append([])
         for d, weights in enumerate(layer):
-            own = _in_time(x, d)
+            own = {gate: _in_time(value, d) if value.ndim else value for gate, value in held[k][d].items()}
+            given: dict[str, Any] = {"carry": None if carry is None else carry[k][d], "pins": own}
             try:
-                passes[-1].append(
-                    forward_layer(network.cell, weights, own, carry=None if carry is None else carry[k][d])
-                )
+                passes[-1].append(forward_layer(network.cell, weights, _in_time(x, d), **given))
             except ValueError as error:
                 raise ValueError(f"layers[{k}][{d}]: {error}") from error
         x = np.concatenate([_outputs(each, d) for d, each in enumerate(passes[-1])], axis=1)

@@ -118,26 +118,32 @@ def check_network(
     inputs: ArrayLike,
     cotangents: ArrayLike,
     carry: Sequence[Sequence[Any]] | None,
-) -> tuple[np.ndarray, np.ndarray]:
+    pins: Sequence[Sequence[Any]] | None,
+) -> tuple[np.ndarray, np.ndarray, list[list[dict[str, np.ndarray]]]]:
     """Check what the layers of a network have in common (see `network_map`), and give the inputs and cotangents in
-    the result type of all arrays."""
-    _cell(cell)
+    the result type of all arrays, and the pins [layer][direction] as arrays."""
+    cell = _cell(cell)
     directions = [len(layer) for layer in layers]
     if not directions or any(count not in (1, 2) or count != directions[0] for count in directions):
         raise ValueError(
             f"layers have {', '.join(map(str, directions)) or 'no'} directions; each must be (Weights,), or each "
             "(Weights, backward Weights)"
         )
-    if carry is not None and [len(layer) for layer in carry] != directions:
-        raise ValueError(
-            f"carry is of {[len(layer) for layer in carry]} directions; the layers are of {directions}, each with a "
-            "carry or None"
-        )
+    for name, given, one in (("carry", carry, "a carry"), ("pins", pins, "a mapping of gates")):
+        of = [len(layer) if hasattr(layer, "__len__") else 0 for layer in given or ()]
+        if given is not None and of != directions:
+            raise ValueError(f"{name} is of {of} directions; the layers are of {directions}, each with {one} or None")
+    pins = [count * [None] for count in directions] if pins is None else pins
+    held = [
+        [{gate: _array(f"pins[{gate!r}]", x) for gate, x in _check_pinned(cell, each).items()} for each in layer]
+        for layer in pins
+    ]
     inputs, cotangents = _array("inputs", inputs), _array("cotangents", cotangents)
     _check_finite("cotangents", cotangents)
     fields = [each for layer in layers for weights in layer for each in _fields(weights)]
-    dtype = _dtype(*fields, inputs, cotangents)
-    return np.asarray(inputs, dtype), np.asarray(cotangents, dtype)
+    values = [value for layer in held for each in layer for value in each.values()]
+    dtype = _dtype(*fields, inputs, cotangents, *values)
+    return np.asarray(inputs, dtype), np.asarray(cotangents, dtype), held
 
 
 def check_time(t: int | None, steps: int) -> int:

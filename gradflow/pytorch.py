@@ -1,5 +1,7 @@
 """Watches a PyTorch layer during one backward pass, and records it. PyTorch itself is never imported here."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -97,9 +99,14 @@ class Watch:
         """As `Recording.read`."""
         return self.recording.read(t, weight, gate, layer=layer, direction=direction)
 
-    def save(self, path: str) -> None:
-        """As `Recording.save`."""
-        self.recording.save(path)
+    def save(self, path: str, labels: Sequence[Sequence[str]] | None = None) -> None:
+        """As `Recording.save`.
+
+        Args:
+            path: of the file.
+            labels: of each sequence of the last pass, what each step reads, as in `Recording`.
+        """
+        replace(self.recording, labels=labels).save(path)
 
     def _called(self, module, args, kwargs, output):
         """After each call of the module: copies, and hooks on what gradients may come to."""

@@ -22,6 +22,7 @@ from gradflow.weights import Weights
 FORMAT = "gradflow recording 1"
 ROOM = 2**30  # bytes of a file's arrays
 KEPT = 4  # sequences whose maps are kept: of a large network each takes tens of megabytes
+LABEL = 32  # characters of the name of a step
 ALIKE = 1e-4  # by which outputs may differ from ours, where they are of size one
 
 
@@ -49,6 +50,8 @@ class Recording:
         cotangents: of each sequence, dL/dy(t) of the top layer's outputs, f[T, n], in both directions f[T, 2n].
         outputs: of each sequence, y(t) as the framework had it, which ours are compared with; None: not known.
         carry: of each sequence, [layer][direction] of (h,) or (h, c); None: zeros.
+        labels: of each sequence, what each step reads as a text of at most 32 characters, T of them: letters, tokens;
+            None: steps have no names.
     """
 
     network: Network
@@ -56,21 +59,24 @@ class Recording:
     cotangents: Sequence[np.ndarray]
     outputs: Sequence[np.ndarray] | None = None
     carry: Sequence[Sequence[Sequence[Sequence[np.ndarray]]]] | None = None
+    labels: Sequence[Sequence[str]] | None = None
     _maps: dict[int, list[list[LayerMap]]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError: not as many sequences of the one as of the other, or one that is no [T, …]."""
-        for name in ("inputs", "cotangents", "outputs"):
+        """Raises ValueError: not as many sequences of the one as of the other, one that is no [T, …], or bad labels."""
+        for name in ("inputs", "cotangents", "outputs", "labels"):
             given = getattr(self, name)
             if given is not None and len(given) != len(self.inputs):
                 raise ValueError(
                     f"{name} is of {len(given)} sequences, and inputs of {len(self.inputs)}; there must be as many"
                 )
-            shapes = [] if given is None else [np.shape(each) for each in given]
+            shapes = [np.shape(each) for each in given] if given is not None and name != "labels" else []
             if wrong := [list(shape) for shape in shapes if len(shape) != 2]:
                 raise ValueError(
                     f"{name} has a sequence of shape {wrong[0]}; each must be [T, …], a single one in a list"
                 )
+        for b, own in enumerate(() if self.labels is None else self.labels):
+            _check_labels(b, own, len(self.inputs[b]))
 
     def maps(self, sequence: int = 0) -> list[list[LayerMap]]:
         """Compute every dC(t)/dW(s) of one sequence, where C(t) stands for the part of the loss that enters at t.
@@ -146,6 +152,8 @@ class Recording:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as NPZ, without pickle: layers.{l}.{d}.weight_ih …, inputs and cotangents [B, T, …], lengths [B].
 
+        With labels [B, T], where there are any.
+
         Raises:
             ValueError: a cell of one's own, which no file can hold.
         """
@@ -167,6 +175,9 @@ class Recording:
         for name in ("inputs", "cotangents", "outputs"):
             if getattr(self, name) is not None:
                 arrays[name] = _padded(getattr(self, name))
+        if self.labels is not None:
+            longest = max(map(len, self.labels))
+            arrays["labels"] = np.array([[*own, *[""] * (longest - len(own))] for own in self.labels], str)
         with open(path, "wb") as file:
             np.savez(file, **arrays)
 
@@ -182,6 +193,18 @@ def load(path: str | os.PathLike[str]) -> Recording:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0] or "it is cut short"
         raise ValueError(f"{os.fspath(path)} is no recording: {reason}; Recording.save writes one") from error
+
+
+def _check_labels(sequence, labels, steps):
+    if len(labels) != steps:
+        raise ValueError(f"labels of sequence {sequence} are {len(labels)}; there must be one a step, {steps}")
+    for s, label in enumerate(labels):
+        if not isinstance(label, str) or len(label) > LABEL:
+            given = f"{label!r:.40}" if not isinstance(label, str) else f"a text of {len(label)} characters"
+            raise ValueError(
+                f"labels of sequence {sequence} hold {given} at step {s}; each must be a text of at most {LABEL} "
+                "characters"
+            )
 
 
 def _compare(sequence, outputs, top):
@@ -229,6 +252,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         if dtype.kind not in "fiU" or size != there:
             raise ValueError(f"{member.filename} is {dtype} {list(shape)}, of {size} bytes; there are {there}")
         data = np.frombuffer(file.read(size), dtype) if size else np.zeros(0, dtype)
+        if dtype.kind == "U" and size and data.view(np.dtype("u4").newbyteorder(dtype.byteorder)).max() > 0x10FFFF:
+            raise ValueError(f"{member.filename} holds what is no character")
         return data.reshape(shape, order="F" if by_columns else "C")
 
 
@@ -256,9 +281,21 @@ def _recording(arrays):
     cut = lambda name: [each[:length] for each, length in zip(arrays[name], lengths, strict=True)]
     layers = _layers(arrays)
     outputs = cut("outputs") if "outputs" in arrays else None
-    return Recording(
-        Network(cell, layers), cut("inputs"), cut("cotangents"), outputs, _carry(arrays, layers, len(lengths))
-    )
+    carry, labels = _carry(arrays, layers, len(lengths)), _labels(arrays, lengths, steps)
+    return Recording(Network(cell, layers), cut("inputs"), cut("cotangents"), outputs, carry, labels)
+
+
+def _labels(arrays, lengths, steps):
+    """Of each sequence its texts, None where there are none."""
+    if (labels := arrays.get("labels")) is None:
+        return None
+    if labels.dtype.kind != "U" or labels.shape != (len(lengths), steps):
+        raise ValueError(
+            f"labels are {labels.dtype} {list(labels.shape)}; they must be texts [{len(lengths)}, {steps}]"
+        )
+    if labels.dtype.itemsize > 4 * LABEL:
+        raise ValueError(f"labels have room for {labels.dtype.itemsize // 4} characters; at most {LABEL} are read")
+    return [own[:length].tolist() for own, length in zip(labels, lengths, strict=True)]
 
 
 def _layers(arrays):

@@ -94,7 +94,7 @@ def _sentence(length, inputs, seed, lag, text):
     letters = [text[s % len(text)] for s in range(length + 1)]
     code = {letter: _code(letter, inputs, seed) for letter in set(letters)}
     x = np.stack([code[letter] for letter in letters])
-    return x[:-1], x[1:, 0], tuple(map(_label, letters[:-1]))
+    return x[:-1], x[1:, 0], tuple(map(drawn, letters[:-1]))
 
 
 def _normal(length, inputs, seed):
@@ -105,7 +105,7 @@ def _code(letter, inputs, seed):
     return np.random.default_rng([seed, 2, *map(ord, letter.casefold())]).standard_normal(inputs)
 
 
-def _label(letter):
+def drawn(letter: str) -> str:
     """A letter that can be drawn: "␣" for white space, "�" for what has no shape of its own."""
     return "␣" if letter.isspace() else letter if letter.isprintable() else "�"
 

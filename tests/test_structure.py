@@ -44,6 +44,7 @@ APPLICATION = (
     "palette",
     "memory",
     "plot",
+    "command_line",
     "ranges",
     "scenario",
     "presets",

@@ -15,7 +15,8 @@ import pyarrow as pa
 from gradflow.app.charts import CHARTS, Chart, base, overview
 from gradflow.app.counterexample import needed
 from gradflow.app.lessons import LESSONS
-from gradflow.app.measurement import Measurement, measure
+from gradflow.app.measurement import Measurement, measure, measured_kinds
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import CHOICES, MAX_HORIZON, RANGES, Scenario
 from gradflow.app.url_codec import link_params, parse, parse_view
 from gradflow.app.view import View
@@ -27,7 +28,7 @@ DIGITS = 5  # of a number in a table, after the point; a thousandth of a decade 
 
 @dataclass(frozen=True)
 class Request:
-    """What a frame is asked for."""
+    """What a frame is asked for: of a scenario; of a recording, `recorded.Request`."""
 
     scenario: Scenario
     view: View
@@ -38,6 +39,31 @@ class Request:
     playing: str | None = None  # the range that is swept
     axes: base.Domain | None = None  # that stand; None: those that fit
     overflowed: bool = True  # the picture that stands shows an overflow, or there is none
+
+    @property
+    def compiled(self) -> bool:
+        """Whether all that it takes is compiled."""
+        return {each.kind for each in needed(self.scenario, self.view)} <= measured_kinds()
+
+    @property
+    def limits(self) -> Mapping[str, Range]:
+        """The ranges that can be swept."""
+        return RANGES
+
+    def measured(self, **changes: Any) -> Measurement:
+        """The measurement, with other values of what moves."""
+        return measure(replace(self.scenario, **changes))
+
+    @property
+    def kept(self) -> Measurement | None:
+        """What stays in grey."""
+        return measure(self.view.kept) if self.view.kept else None
+
+    def said(self, measurement: Measurement) -> str:
+        """The sentence over the picture; at rest it is asked whether the network is chaotic."""
+        if self.lesson is None:
+            return measurement.said(not self.moving)
+        return LESSONS[self.lesson - 1].headline(measurement, self.view, not self.moving)
 
     def params(self, axes: base.Domain, overflowed: bool) -> dict[str, Any]:
         """The same as JSON for `read`, for the next frame in the same axes; what moves comes with that."""
@@ -58,20 +84,22 @@ def read(given: Mapping[str, Any]) -> Request:
         ValueError, LookupError, TypeError, AttributeError: it is not what a page of ours sends.
     """
     link = {str(name): str(text) for name, text in given["link"].items()}
-    axes, playing, lesson = given["axes"], given.get("playing"), given["lesson"]
+    if (lesson := given["lesson"]) not in (None, *range(1, len(LESSONS) + 1)):
+        raise ValueError(f"lesson is {lesson!r}")
+    moving = read_moving(given, "revealed", "dark", "overflowed")
+    return Request(parse(link)[0], parse_view(link)[0], lesson, **moving)
+
+
+def read_moving(given: Mapping[str, Any], *flags: str) -> dict[str, Any]:
+    """What every frame is asked for while something moves, for `Request`; raises as `read` does."""
+    axes, playing = given["axes"], given.get("playing")
     if axes is not None:
         axes = tuple(axes)
         if len(axes) not in (2, 3) or not all(map(math.isfinite, axes)):
             raise ValueError(f"axes are {axes}; they must be two or three finite numbers")
-    if playing not in (None, *RANGES) or lesson not in (None, *range(1, len(LESSONS) + 1)):
-        raise ValueError(f"playing is {playing!r} and lesson {lesson!r}")
-    flags = {name: bool(given[name]) for name in ("revealed", "dark", "overflowed")}
-    return Request(parse(link)[0], parse_view(link)[0], lesson, moving=True, playing=playing, axes=axes, **flags)
-
-
-def kinds(request: Request) -> set[tuple[str, int, bool]]:
-    """The kinds of scenario that its frame needs."""
-    return {each.kind for each in needed(request.scenario, request.view)}
+    if playing not in (None, *RANGES):
+        raise ValueError(f"playing is {playing!r}")
+    return {"moving": True, "playing": playing, "axes": axes} | {name: bool(given[name]) for name in flags}
 
 
 def frame(request: Request) -> dict[str, Any]:
@@ -84,42 +112,22 @@ def frame(request: Request) -> dict[str, Any]:
         name -> URL; "axes"; "steps" of the lag axis; "overflowed", whether the picture is of an overflow.
     """
     view, chart = request.view, CHARTS[request.view.show]
-    kept = measure(view.kept) if view.kept else None
-    measurement = measure(request.scenario)
+    kept, measurement = request.kept, request.measured()
     if request.moving and not request.overflowed and measurement.overflow is not None:
         sentence = f"The network overflows at step {measurement.overflow}; this was just before."
         return {"broken": measurement.overflow, "sentence": [sentence if request.revealed else "", ""], "said": ""}
     axes = _axes(request, chart, measurement, kept)
     # a sweep of the horizon draws into its widest frame
     steps = MAX_HORIZON if request.playing == "horizon" else len(measurement.cost)
-    sentence = _sentence(request, measurement)
-    return drawn(
-        measurement, view, kept, axes, sentence, request.dark, steps, request.revealed, request.playing is not None
-    )
-
-
-def drawn(
-    measurement: Measurement,
-    view: View,
-    kept: Measurement | None,
-    axes: base.Domain,
-    sentence: str,
-    dark: bool,
-    steps: int,
-    revealed: bool = True,
-    swept: bool = False,
-) -> dict[str, Any]:
-    """A measurement as `frame` returns it; steps: of the lag axis; swept: its frame is that of a whole sweep."""
-    chart = CHARTS[view.show]
-    fields = {"dark": dark, "horizon": steps} | ({} if revealed else HIDDEN_TEXT)
+    fields = {"dark": request.dark, "horizon": steps} | ({} if request.revealed else HIDDEN_TEXT)
     tables = base.framed(chart.data(measurement, view, kept, axes), **fields)
-    head, stop, rest = sentence.partition(". ")
+    head, stop, rest = (request.said(measurement) if request.revealed else "").partition(". ")
     return {
         "broken": None,
         "sentence": [head + stop.strip(), rest],
-        "said": chart.say(measurement, view) if revealed else "",
+        "said": chart.say(measurement, view) if request.revealed else "",
         "unseen": not view.closer or (view.stage and view.show == "terms"),
-        "tables": packed(base.swept(tables) if swept else tables),
+        "tables": packed(base.swept(tables) if request.playing else tables),
         "images": overview.images(measurement, view, axes, steps) if view.show == "terms" else {},
         "axes": axes,
         "steps": steps,
@@ -127,23 +135,14 @@ def drawn(
     }
 
 
-def _sentence(request, measurement):
-    if not request.revealed:
-        return ""
-    if request.lesson is None:
-        return measurement.said(not request.moving)
-    return LESSONS[request.lesson - 1].headline(measurement, request.view, not request.moving)
-
-
 def _axes(request: Request, chart: Chart, measurement: Measurement, kept: Measurement | None) -> base.Domain:
     """The axes that stand; for a sweep that begins, one pair for all of it, bounded."""
     if request.axes is not None:
         return request.axes
     if request.playing:
-        limits = RANGES[request.playing]
+        limits = request.limits[request.playing]
         values = map(limits.snap, np.linspace(limits.low, limits.high, SAMPLES).tolist())
-        changes: list[dict[str, Any]] = [{request.playing: value} for value in values]
-        sweep = [measure(replace(request.scenario, **changed)) for changed in changes]
+        sweep = [request.measured(**{request.playing: value}) for value in values]
         return chart.sweep_frame(request.view, measurement, kept, *sweep)
     return chart.frame(request.view, measurement, kept)
 

@@ -1,9 +1,9 @@
 """Frames past the script's run: POST /gradflow/frame, stateless; the same record as `frame.frame`, as JSON.
 
 A request reads no cookie, no session and no secret, and changes nothing. It costs a measurement, so it is bounded: its
-origin, its size, how many wait, and by kinds of scenario that are compiled; one thread beside the event loop computes,
-since measurements take turns anyway. They are answered in the order in which they come, and a page has at most two on
-the way: so each visitor who drags has the same share.
+origin, its size, how many wait, and by what is compiled; one thread beside the event loop computes, since measurements
+take turns anyway. They are answered in the order in which they come, and a page has at most two on the way: so each
+visitor who drags has the same share.
 """
 
 import asyncio
@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-
-from gradflow.app.measurement import measured_kinds
 
 PATH = "gradflow/frame"
 LONGEST = 8192  # bytes of a request
@@ -68,13 +66,17 @@ def _same_origin(request: Request) -> bool:
 
 
 def _answer(body: bytes) -> str:
-    """A frame as JSON; nothing where a kind of scenario would have to be compiled."""
-    from gradflow.app.frame import frame, kinds, read
+    """A frame as JSON; nothing where something would have to be compiled."""
+    given = json.loads(body)
+    if given.get("page") == "network":
+        from gradflow.app import recorded
 
-    asked = read(json.loads(body))
-    if not kinds(asked) <= measured_kinds():
-        return ""
-    return to_json(frame(asked))
+        own = recorded.read(given)
+        return to_json(recorded.draw_frame(own)) if own.compiled else ""
+    from gradflow.app.frame import frame, read
+
+    asked = read(given)
+    return to_json(frame(asked)) if asked.compiled else ""
 
 
 def to_json(record: dict[str, Any]) -> str:

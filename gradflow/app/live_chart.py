@@ -21,6 +21,7 @@ from gradflow.app.view import View
 
 if TYPE_CHECKING:
     from gradflow.app.charts.base import Tables
+    from gradflow.app.frame import Request
 
 HERE = Path(__file__).parent
 Ranges = Callable[[dict[str, Any] | None], None]  # draws the ranges, for a click on this target
@@ -73,25 +74,44 @@ def live_picture(ranges: Ranges, also: Also, lesson: int | None, revealed: bool)
 
         moves = range_slider.read_reports()
         scenario, view = session.state().scenario, session.state().view
-        last: dict[str, Any] = session.visit().get("frame", {})
-        if last.get("show") != view.show:
-            last = {}
-        moving = bool(moves.held or moves.playing)
-        keeps = last.get("axes") if moving and last.get("playing") == moves.playing else None
-        flags = {"moving": moving, "playing": moves.playing, "overflowed": last.get("overflowed", True)}
-        request = frame.Request(scenario, view, lesson, revealed, dark(), axes=keeps, **flags)
-        record = frame.frame(request)
-        last = last | record | {"show": view.show, "playing": moves.playing}
-        session.visit()["frame"] = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
-        picture("flow", specification(view), record, request.params(last["axes"], last["overflowed"]))
+        request = lambda **how: frame.Request(scenario, view, lesson, revealed, **how)
+        steps = draw_frame(moves, view, request, frame.frame)
         also(measure(scenario), view)
-        ranges(target(view, last["steps"]))  # the last, since what it hands back invites the next report
+        ranges(target(view, steps))  # the last, since what it hands back invites the next report
         freeze_when_compiled(measured_kinds())
 
 
 def specification(view: View) -> str:
     """The name of the picture's, a file of `charts.built`."""
     return f"{view.show}_on_stage" if view.stage else view.show
+
+
+def draw_frame(
+    moves: range_slider.Interaction, view: View, request: Callable[..., "Request"], frame: Callable[..., dict[str, Any]]
+) -> int:
+    """Draw the picture of this moment, in the axes that stand while something moves.
+
+    Args:
+        moves: what the ranges say.
+        view: how it is looked at.
+        request: what is asked for, given its dark, moving, playing, axes and overflowed.
+        frame: (request) -> its record.
+
+    Returns:
+        the steps of its lag axis.
+    """
+    last: dict[str, Any] = session.visit().get("frame", {})
+    if last.get("show") != view.show:
+        last = {}
+    moving = bool(moves.held or moves.playing)
+    keeps = last.get("axes") if moving and last.get("playing") == moves.playing else None
+    flags = {"moving": moving, "playing": moves.playing, "overflowed": last.get("overflowed", True)}
+    asked = request(dark=dark(), axes=keeps, **flags)
+    record = frame(asked)
+    last = last | record | {"show": view.show, "playing": moves.playing}
+    session.visit()["frame"] = {name: last[name] for name in ("show", "playing", "axes", "overflowed", "steps")}
+    picture("flow", specification(view), record, asked.params(last["axes"], last["overflowed"]))
+    return last["steps"]
 
 
 def draw_chart(name: str, tables: "Tables", key: str | None = None) -> None:

@@ -191,13 +191,27 @@ def _plain_logs(values):
 
 @lru_cache(maxsize=8)
 def _measure(scenario):
-    from gradflow.reading import read
-
     horizon, t = scenario.horizon, min(scenario.time, scenario.horizon - 1)
     rows = scenario.rows
     base = replace(scenario, horizon=MAX_HORIZON, time=MAX_HORIZON - 1, weight="weight_hh", gate="all")
     gmap, (log_terms, log_sums) = _gradient_map(base), _all_times(base, horizon, **rows)
-    lags = _lag_terms(base, t)
+    return measurement_of(scenario, t, gmap, _lag_terms(base, t), log_terms, log_sums, base.data().labels[:horizon])
+
+
+def measurement_of(
+    scenario: Scenario,
+    t: int,
+    gmap: "GradientMap",
+    lags: "LagTerms",
+    log_terms: np.ndarray,
+    log_sums: np.ndarray,
+    labels: tuple[str, ...],
+    called: str = "",
+) -> Measurement:
+    """A map at one time, up to as many steps as there are labels; the fields are those of `Measurement`."""
+    from gradflow.reading import read
+
+    horizon, rows = len(labels), scenario.rows
     before = lambda step: step if step is not None and step < horizon else None
     overflow, underflow = before(gmap.overflow), before(gmap.underflow)
     log_residual = gmap.log_residual[:horizon]
@@ -212,12 +226,13 @@ def _measure(scenario):
         log_row=log_row,
         log_partial=log_partial,
         gates={name: gate[:horizon].mean(axis=1) for name, gate in gmap.gates.items()},
-        labels=base.data().labels[:horizon],
+        labels=labels,
         overflow=overflow,
         underflow=underflow,
         reading=read(log_row, lags.log_delta(**rows), log_partial, log_sums, log_residual, overflow, underflow, t),
         lags=lags,
         gmap=gmap,
+        called=called,
     )
 
 

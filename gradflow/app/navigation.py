@@ -1,13 +1,12 @@
 """The ways between the pages: links that bring along what a person has left on the other page."""
 
-import sys
 from collections.abc import Callable
 from html import escape
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from gradflow.app import session
+from gradflow.app import command_line, session
 from gradflow.app.lessons import LESSONS as ALL
 from gradflow.app.url_codec import link_params
 
@@ -15,17 +14,12 @@ EXPLORE, LESSONS = "gradflow/app/pages/explore.py", "gradflow/app/pages/lessons.
 NETWORK = "gradflow/app/pages/your_network.py"
 
 
-def recording() -> str | None:
-    """The file after `streamlit run app.py --`, which opens one page more; None where there is none."""
-    return next((each for each in sys.argv[1:] if not each.startswith("-")), None)
-
-
 def ways(here: str) -> None:
     """The name of the app, its pages, of which the open one is no link, and on the first view where to begin."""
     with st.container(horizontal=True, vertical_alignment="center", key="ways"):
         st.html("<b>gradflow</b>", width="content")
         pages = [("Explore", EXPLORE, _explore), ("Lessons", LESSONS, _lessons)]
-        if recording():
+        if command_line.recording() or here == "Your network":
             pages.append(("Your network", NETWORK, _network))
         for title, script, link in pages:
             if title == here:

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 from gradflow.app.presets import CUSTOM, DEFAULT_PRESET, PRESETS, preset_of
 from gradflow.app.scenario import RANGES, Scenario, with_init
-from gradflow.app.url_codec import link_params, parse, parse_view, short, to_params, write
+from gradflow.app.url_codec import left_out, link_params, parse, parse_view, short, to_params, write
 from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.app.view import View
 
 KNOWN = 50  # addresses that a late report is recognised by
 PAST = 50  # scenarios that can be gone back to
-MENTIONED = 5  # unknown names that a notice repeats
 Params = Mapping[str, str]  # an address bar: name -> text
 
 
@@ -262,9 +261,7 @@ def _adopted(state, own, repeated):
         f"{short(name)} is there more than once; the last one counts, “{short(given[name])}”." for name in repeated
     ]
     if unknown:
-        named = ", ".join(f"“{short(f'{name}={given[name]}')}”" for name in unknown[:MENTIONED])
-        others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
-        said.append(f"A link here has no {named}{others}, only {', '.join(known)}; the rest is left out.")
+        said.append(left_out({name: given[name] for name in unknown}, known))
     return replace(state, notices=tuple(said))
 
 

@@ -1,7 +1,7 @@
 """What a field of a link may hold, and how its text is read: one value, or one sentence on why not."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -23,6 +23,7 @@ from gradflow.app.view import RANGES as VIEW_RANGES
 from gradflow.cells import CELLS
 
 INITIAL = "initial"  # the text of None: as initialised
+MENTIONED = 5  # unknown names that a notice repeats
 
 
 def write(value: object) -> str:
@@ -77,6 +78,13 @@ def short(text: str) -> str:
     """At most 40 characters of a text, all of which can be drawn, for a notice."""
     drawn = "".join(letter if letter.isprintable() else "�" for letter in text[:40])
     return drawn if len(text) <= 40 else drawn + "…"
+
+
+def left_out(unknown: Mapping[str, str], known: Iterable[str]) -> str:
+    """The notice on names in a link that the page does not have."""
+    named = ", ".join(f"“{short(f'{name}={text}')}”" for name, text in [*unknown.items()][:MENTIONED])
+    others = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
+    return f"A link here has no {named}{others}, only {', '.join(known)}; the rest is left out."
 
 
 def to_params(scenario: Scenario, preset: str | None = None) -> dict[str, str]:

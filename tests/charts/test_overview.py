@@ -301,9 +301,19 @@ def test_the_images_lie_under_their_panels():
 
 def test_letters_stand_under_their_lag_and_years_only_where_round():
     letters = drawn(RECORDS["letters"])["letters"]
-    assert letters == {"lag": [0, 1, 3, 5], "label": ["😀", "é", "b", "a"]}
+    assert letters == {"lag": [0, 1, 3, 5], "label": ["😀", "é", "b", "a"], "every": [1] * 4}
     years = drawn(RECORDS["years"])["letters"]
-    assert years == {"lag": [19, 39, 59, 79, 99], "label": ["1780", "1760", "1740", "1720", "1700"]}
+    assert years == {"lag": [19, 39, 59, 79, 99], "label": ["1780", "1760", "1740", "1720", "1700"], "every": [1] * 5}
+
+
+def test_words_under_the_lags_are_those_of_as_many_steps_as_there_is_room_for():
+    """Those of every step, every second, every fourth …; a word keeps its step when t moves on."""
+    words = ["the", "cat", "", "sat", *["on"] * 4, "the", "dishwasher"]
+    data = drawn(record(geometric(10, -0.1), labels=tuple(words)))
+    letters = data["letters"]
+    assert letters["label"] == ["dishwas…", "the", "on", "on", "on", "on", "sat", "cat", "the"]
+    assert letters["every"] == [1, 8, 1, 2, 1, 4, 1, 1, 2**14]
+    assert data["frame"]["room"] == [8 * 8 + 4], "px of a word that is cut"
 
 
 def test_the_words_of_a_lag_are_its_numbers():

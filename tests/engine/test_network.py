@@ -68,6 +68,93 @@ def assert_truncated(gmap, weight, by_step, k=4):
         assert cosine == pytest.approx(total @ part / np.linalg.norm(total) / np.linalg.norm(part), abs=1e-9)
 
 
+PINNED = [
+    ("lstm", (3, 2), 1, [[{"forget": 0.9, "output": 0.4}], [None]]),
+    pytest.param("lstm", (3, 2), 2, [[None, None], [{"input": 0.3}, {"forget": "varies"}]], marks=pytest.mark.slow),
+    pytest.param(
+        "gru", (3, 4, 2), 1, [[None], [{"update": "varies", "reset": 0.6}], [{"update": 0.2}]], marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize(("cell", "sizes", "directions", "pins"), PINNED)
+def test_gates_that_are_held(torch, cell, sizes, directions, pins, float64):
+    """Against cells written by hand, one value for all steps or one a step, NaN where the network decides."""
+    network, inputs, carry = draw(cell, sizes, directions)
+    values = np.linspace(0, 1, STEPS)
+    values[3] = np.nan
+    given = [[each and {g: values if v == "varies" else v for g, v in each.items()} for each in of] for of in pins]
+    at = lambda each, s: {g: v if np.ndim(v) == 0 else v[s] for g, v in (each or {}).items()}
+    free = lambda held: {g: v for g, v in held.items() if not np.isnan(v)}
+    by_step = [[each and [free(at(each, s)) for s in range(STEPS)] for each in layer] for layer in given]
+    answer = pytorch_layer.NetworkAnswer(torch, network, inputs, carry, costs, pins=by_step)
+    maps = gf.network_map(network, inputs, answer.cotangents, carry=carry, pins=given)
+    top = np.concatenate([gmap.outputs for gmap in maps[-1]], axis=1)
+    np.testing.assert_allclose(top, torch.stack(answer.outputs).detach().numpy(), rtol=1e-12)
+    for k, d, gmap in each_of(maps):
+        by_field = answer.terms(k, d)
+        for weight in gf.Weights._fields:
+            assert_logs(gmap.log_terms_by_copy(weight), oracle.log_norm(by_field[weight]))
+            assert_logs(gmap.log_sums(weight), oracle.log_norm(by_field[weight].sum(1)))
+        for gate, value in (given[k][d] or {}).items():
+            held = np.broadcast_to(value, STEPS)
+            there = ~np.isnan(held)
+            assert (gmap.gates[gate][there] == held[there, None]).all()
+
+
+def test_one_layer_with_gates_held_is_a_gradient_map(float64):
+    network, inputs, carry = draw("lstm", (4,), 1)
+    cotangents, pins = np.random.default_rng(5).normal(size=(STEPS, 4)), {"forget": 0.95, "input": np.full(STEPS, 0.1)}
+    ((gmap,),) = gf.network_map(network, inputs, cotangents, carry=carry, pins=[[pins]])
+    given = {"weights": network.layers[0][0], "inputs": inputs, "cotangents": cotangents, "carry": carry[0][0]}
+    alone = gf.gradient_map("lstm", **given, pins=pins)
+    assert_logs(gmap.log_terms("all"), alone.log_terms("all"))
+    assert_logs(gmap.lags(STEPS - 1).log_partial_sums("weight_ih"), alone.lags(STEPS - 1).log_partial_sums("weight_ih"))
+
+
+def test_pins_keep_the_precision(float64):
+    """Plain numbers do not widen what is float32."""
+    network, inputs, _ = draw("gru", (2, 2), 1)
+    single = lambda a: np.asarray(a, np.float32)
+    layers = [tuple(gf.Weights(*map(single, w)) for w in layer) for layer in network.layers]
+    maps = gf.network_map(
+        gf.Network("gru", layers), single(inputs), single(np.ones((STEPS, 2))), pins=[[{"reset": 0.5}], [None]]
+    )
+    assert {gmap.outputs.dtype for _, _, gmap in each_of(maps)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gains", [(0.4, 0.4), (8.0, 0.4), (0.4, 8.0)], ids=["calm", "chaos below", "chaos above"])
+def test_a_chaotic_layer_makes_the_network_chaotic(gains):
+    """By plain NumPy in float64: both layers again, with weights that differ by 1e-10 of themselves."""
+    steps, n, rng = 150, 24, np.random.default_rng(0)
+    inputs = 0.1 * rng.normal(size=(steps, 2))
+    own = [
+        (rng.normal(size=(n, m)), gain / np.sqrt(n) * rng.normal(size=(n, n)))
+        for m, gain in zip((2, n), gains, strict=True)
+    ]
+
+    def top(by):
+        x = inputs
+        for weight_ih, weight_hh in own:
+            h, states = np.zeros(n), []
+            for each in x:
+                h = np.tanh(weight_ih @ each + weight_hh * (1 + by) @ h)
+                states.append(h)
+            x = np.array(states)
+        return x
+
+    moved = np.linalg.norm(top(1e-10) - top(0.0), axis=1) / np.linalg.norm(top(0.0), axis=1)
+    chaotic = max(gains) > 1
+    assert (moved[-1] > 0.05) == chaotic and (moved[-1] < 1e-6) != chaotic
+    single = lambda a: np.asarray(a, np.float32)
+    network = gf.Network("rnn-tanh", [[gf.Weights(*map(single, each))] for each in own])
+    maps = gf.network_map(network, single(inputs), np.ones((steps, n), np.float32))
+    for _, _, gmap in each_of(maps):
+        assert gmap.read(steps - 1, chaos=True).chaotic == chaotic
+    assert gmap.read(steps - 1).chaotic is None
+
+
 def each_of(maps):
     return [(k, d, gmap) for k, layer in enumerate(maps) for d, gmap in enumerate(layer)]
 
@@ -205,6 +292,11 @@ def test_an_overflow_below_ends_what_is_above():
     ({"cotangents": np.full((STEPS, 4), np.nan)}, ("cotangents[0, 0]", "nan", "finite")),
     ({"carry": [[None]]}, ("carry", "[1]", "[1, 1]")),
     ({"carry": [[None], [(np.zeros(4),)]]}, ("layers[1][0]", "carry", "[4]", "(h, c)")),
+    ({"pins": [[None]]}, ("pins", "[1]", "[1, 1]")),
+    ({"pins": [None, None]}, ("pins", "[0, 0]", "[1, 1]")),
+    ({"pins": [{"forget": 0.9}, [None]]}, ("pins", "'forget'", "map gate names")),
+    ({"pins": [[None], [{"reset": 0.9}]]}, ("pins", "'reset'", "forget, output")),
+    ({"pins": [[None], [{"forget": 1.1}]]}, ("layers[1][0]", "pins['forget']", "1.1", "between 0 and 1")),
 ])  # fmt: skip
 def test_a_bad_network_is_explained(change, parts):
     network, inputs, _ = draw("lstm", (4, 4), 1)

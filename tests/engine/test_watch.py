@@ -151,6 +151,7 @@ def test_every_layout(torch, name):
 def test_a_training_loop_keeps_the_last_pass_and_its_weights(torch, tmp_path):
     """What the optimiser and an evaluation do afterwards changes nothing; a file holds the same."""
     case = Case(torch, "LSTM", num_layers=2, given_carry=True)
+    names = [[f"{b}{s}" for s in range(len(x))] for b, x in enumerate(case.x)]
     optimiser = torch.optim.SGD(case.module.parameters(), lr=0.1)
     with gf.watch(case.module) as seen:
         for _ in range(2):
@@ -167,6 +168,9 @@ def test_a_training_loop_keeps_the_last_pass_and_its_weights(torch, tmp_path):
     kept = gf.load(tmp_path / "seen.npz")
     np.testing.assert_array_equal(kept.maps(2)[0][0].log_terms_by_copy(), before.log_terms_by_copy())
     assert repr(kept.read()) == repr(seen.read())  # NaN too
+    assert kept.labels is None
+    seen.save(tmp_path / "named.npz", labels=names)
+    assert gf.load(tmp_path / "named.npz").labels == names
     totals = [each.sum_of_terms("weight_hh") for each in (kept.maps(b)[0][0]._total for b in range(3))]
     summed = sum(np.ldexp(value, exponent[:, None, None]) for value, exponent in totals)
     np.testing.assert_allclose(summed.reshape(-1, HIDDEN), gradient.numpy(), rtol=1e-9, atol=1e-14)
@@ -305,6 +309,12 @@ def written(tmp_path, **changes):
     ({"layers.0.0.weight_hh": np.full((9, 3), np.inf)}, "layers.0.0.weight_hh holds inf"),
     ({"carry.0.0": np.zeros((2, 3))}, "carry.0.0 is not there, or not [2, states, n]"),
     ({"cell": np.array(["a"], object)}, "cell.npy is object"),
+    ({"labels": np.zeros((2, 4))}, "labels are float64 [2, 4]; they must be texts [2, 4]"),
+    ({"labels": np.array([list("abcd")])}, "labels are <U1 [1, 4]; they must be texts [2, 4]"),
+    ({"labels": np.full((2, 4), 33 * "a")}, "labels have room for 33 characters; at most 32 are read"),
+    ({"labels": np.full(8, 2**21, np.uint32).view("U1").reshape(2, 4)}, "labels.npy holds what is no character"),
+    ({"cell": np.full(1, 2**21, np.uint32).view("U1")[0:1]}, "cell.npy holds what is no character"),
+    ({"labels": np.array(["a"], object)}, "labels.npy is object"),
 ])  # fmt: skip
 def test_a_file_that_is_no_recording_is_explained(tmp_path, changes, part):
     assert gf.load(written(tmp_path)).maps()[0][0].log_terms().shape == (4, 4)
@@ -354,3 +364,35 @@ def test_arrays_of_any_framework_make_a_recording(tmp_path):
     for recording in (made, gf.load(tmp_path / "made.npz")):
         assert_logs(recording.maps()[0][0].log_terms("all"), expected.log_terms("all"), atol=1e-5)
         assert repr(recording.read(5).readings) == repr((recording.maps()[0][0].read(5),))  # NaN too
+
+
+def recorded_with(labels):
+    draw = np.random.default_rng(1).normal
+    weights = gf.Weights(draw(size=(3, 2)), draw(size=(3, 3)))
+    inputs, cotangents = ([draw(size=(length, k)) for length in (5, 3)] for k in (2, 3))
+    return gf.Recording(gf.Network("rnn-tanh", [[weights]]), inputs, cotangents, labels=labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [["hello", "the"], [["Ġtoken", "", "\n", 32 * "a", "é𝄞"], np.array(["a", "b", "c"])], None]
+)
+def test_labels_are_kept_in_the_file(tmp_path, labels):
+    """A text is a sequence of letters; of sequences of unequal length each has its own."""
+    recorded_with(labels).save(tmp_path / "a.npz")
+    kept = gf.load(tmp_path / "a.npz").labels
+    assert kept == (None if labels is None else [list(each) for each in labels])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["hello"], "labels is of 1 sequences, and inputs of 2"),
+        (["hello", "them"], "labels of sequence 1 are 4; there must be one a step, 3"),
+        ([[0, 1, 2, 3, 4], "the"], "labels of sequence 0 hold 0 at step 0; each must be a text of at most 32"),
+        (["hello", ["a", "b", 33 * "c"]], "labels of sequence 1 hold a text of 33 characters at step 2"),
+    ],
+)
+def test_labels_that_are_none_are_explained(labels, said):
+    with pytest.raises(ValueError) as error:
+        recorded_with(labels)
+    assert str(error.value).startswith(said) and "\n" not in str(error.value)

@@ -169,7 +169,8 @@ importlib.import_module("gradflow.app.export").to_json = broken
 importlib.import_module("gradflow.app.export").from_json = broken
 importlib.import_module("gradflow.app.toolbar")._oppose = broken
 ways = importlib.import_module("gradflow.app.navigation")
-ways.EXPLORE, ways.LESSONS = ({str(ROOT)!r} + f"/gradflow/app/pages/{{page}}.py" for page in ("explore", "lessons"))
+pages = ("explore", "lessons", "your_network")
+ways.EXPLORE, ways.LESSONS, ways.NETWORK = ({str(ROOT)!r} + f"/gradflow/app/pages/{{page}}.py" for page in pages)
 exec(open({str(ROOT / "app.py")!r}).read())
 """
 

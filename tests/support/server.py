@@ -35,7 +35,7 @@ def free_port():
 
 
 @contextlib.contextmanager
-def serve(script, port=None, prefix=(), folder=ROOT, base="", **environment):
+def serve(script, port=None, prefix=(), folder=ROOT, base="", arguments=(), **environment):
     """Run a Streamlit script on a free port, as `streamlit run` does, until the end of the block.
 
     Args:
@@ -44,6 +44,7 @@ def serve(script, port=None, prefix=(), folder=ROOT, base="", **environment):
         folder: where it runs, from which it has its configuration.
         prefix: a command that runs it, and its arguments.
         base: the path under which it serves.
+        arguments: of the script, after `--`.
         environment: variables that the server has beside those of this process.
 
     Raises:
@@ -56,6 +57,7 @@ def serve(script, port=None, prefix=(), folder=ROOT, base="", **environment):
     command = [*prefix, sys.executable, "-m", "streamlit", "run", str(script)]
     for name, value in options.items():
         command += [f"--server.{name}", value]
+    command += ["--", *map(str, arguments)] if arguments else []
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log"
         run = {"cwd": folder, "env": os.environ | environment}

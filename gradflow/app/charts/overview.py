@@ -28,6 +28,7 @@ MARKS = {  # a term that is no number on the axis: its mark, colour and words
 
 GATE_FIELDS = ("gate0", "gate1", "gate2")  # a cell with fewer gates leaves strips blank
 BASELINES = (0.9, 1.9, 2.9)
+CUT = 8  # letters of a word under the strips
 
 
 class ImageLayout(NamedTuple):
@@ -106,7 +107,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     lag = np.arange(t + 1, dtype=np.int16)
     states = _states(true, measurement, domain)
     plain = states == ""
-    letters, room = _letters([measurement.labels[s] for s in range(t, -1, -1)], len(measurement.cost))
+    letters, room = _letters(measurement.labels, t, len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
     if measurement.scenario.weight == "weight_hh" and states[t] == "zero" and (states == "zero").sum() == 1:
         seen = [f"{each}: no state before the first step" if each.endswith("exact zero") else each for each in seen]
@@ -208,14 +209,20 @@ def _names(cell, gates):
     return {f"name{k}": name for k, (_, _, name) in enumerate(strips)} | tops
 
 
-def _letters(inputs, horizon):
-    """What stands under the strips, and the pixels a lag needs for it: every letter, or round years only."""
-    room, shown = 6, [(u, label) for u, label in enumerate(inputs) if label.strip()]
-    if shown and len(shown[0][1]) > 1:
-        every = next(years for years in (1, 2, 5, 10, 20, 50) if years >= 0.12 * horizon)
-        room, shown = 0, [(u, label) for u, label in shown if int(label) % every == 0]
-    lags, labels = [u for u, _ in shown], [label for _, label in shown]
-    return pa.table({"lag": pa.array(lags, pa.int16()), "label": pa.array(labels, pa.string())}), room
+def _letters(labels, t, horizon):
+    """What stands under the strips, and the pixels that it needs: every letter, round years only, or of longer words
+    those of every step, every second, fourth … step, whichever has room; "every": that many steps."""
+    shown = [(t - s, s, labels[s].strip()) for s in range(t, -1, -1) if labels[s].strip()]
+    room, every = 6, lambda s: 1
+    if all(label.isdecimal() and len(label) == 4 for _, _, label in shown):
+        years = next(years for years in (1, 2, 5, 10, 20, 50) if years >= 0.12 * horizon)
+        room, shown = 0, [each for each in shown if int(each[2]) % years == 0]
+    elif (longest := max(len(label) for _, _, label in shown)) > 1:
+        shown = [(u, s, label if len(label) <= CUT else f"{label[: CUT - 1]}…") for u, s, label in shown]
+        room, every = 8 * min(longest, CUT) + 4, lambda s: s & -s or 2**14
+    lags, words = [u for u, _, _ in shown], [label for _, _, label in shown]
+    steps = pa.array([every(s) for _, s, _ in shown], pa.int16())
+    return pa.table({"lag": pa.array(lags, pa.int16()), "label": pa.array(words, pa.string()), "every": steps}), room
 
 
 def _fit(measurement, domain):

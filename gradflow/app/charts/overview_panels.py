@@ -37,7 +37,6 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "chain_y": "data('frame')[0].chain_low ? terms_bottom - 58 : terms_top + 14",
     "dot": "clamp(4500 / horizon, 16, 80)",
     "glyph": "clamp(900 / horizon, 8, 14)",
-    "letter": "column > room ? 1 : 0",
 }
 LARGE = {  # what moves to make room for larger letters
     "terms_bottom": "170",
@@ -112,9 +111,9 @@ def _strips(image):
         *([drawing.image(FRAME, STRIPS, "strips")] if image else []),
         drawing.light(STRIPS, "column"),
         *strips,
-        LETTER.mark_text(fontSize=13, color=text_colour(GREY), opacity=alt.expr("letter")).encode(
-            x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"
-        ),
+        LETTER.mark_text(
+            fontSize=13, color=text_colour(GREY), opacity=alt.expr("column * datum.every > room ? 1 : 0")
+        ).encode(x="lag:Q", y=at(f"{STRIPS.bottom} + 9"), text="label:N"),
         words("0", at(f"{STRIPS.top} - {STRIPS.head}"), "strips_title", align="left", baseline="bottom"),
         drawing.read_out("read_out - 6"),
     )

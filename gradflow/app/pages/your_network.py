@@ -1,122 +1,203 @@
 """Your network: the recording that the app was started with, on the map."""
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from gradflow.app import navigation, recorded, session
-from gradflow.app.components.picture import picture
+from gradflow.app import command_line, recorded, session
+from gradflow.app.components import range_slider
+from gradflow.app.components.picture import style
 from gradflow.app.errors import error_boundary, notice
-from gradflow.app.live_chart import dark, draw_chart, inject_css
-from gradflow.app.ranges import Range
-from gradflow.app.scenario import gate_names, weight_names
-from gradflow.app.view import View
+from gradflow.app.labels import LABELS
+from gradflow.app.live_chart import dark, draw_chart, draw_frame, inject_css, target
+from gradflow.app.recorded import Look
+from gradflow.app.scenario import GATE_FIELDS
+from gradflow.app.view import SHOWN
+from gradflow.cells import CELLS
 from gradflow.recording import Recording
 
-SHOWN = ("terms", "factors", "shares", "totals", "truncation")
+RANGES = "network_ranges"
+TRAINED = "as trained"
+# A sentence that says what was changed takes a line more, and the words under it have a line less: the chart stays.
+LONGER = """<style>
+.st-key-picture h2 { min-height: 4.95em; } .st-key-picture p { min-height: 1.5em; }
+@media (max-width: 640px) { .st-key-picture h2 { min-height: 9em; } .st-key-picture p { min-height: 3.5em; } }
+</style>"""
+MISSING = (
+    "“Your network” shows a recording, and this server was started without one; where the file is, "
+    "“streamlit run app.py -- seen.npz” opens it, and this link with it."
+)
 
 
 def page() -> None:
     inject_css()
-    st.header("Your network", anchor=False)
-    path = navigation.recording()
+    path = command_line.recording()
+    if path is None:
+        notice([MISSING])
+        return
     try:
-        recording = recorded.opened(path or "")
+        recording = recorded.opened(path)
     except ValueError as error:
         notice([f"{error}."])
         return
-    network(recording, path or "")
+    session.visit().pop("held", None)  # of a drag that was under way when the page was left
+    look, notices = recorded.read_look(recording, session.state().address)
+    for name in notices:
+        session.put(name, recorded.link(recording, look).get(name))
+    session.send_address()
+    notice([*dict.fromkeys(notices.values())])
+    place = choose(recording, look)
+    with st.container(horizontal=True, vertical_alignment="center", key="views"):
+        how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
+        choice(recording, look, "show", st.segmented_control, "Chart", default=look.show, **how)
+        choice(recording, look, "fresh", st.toggle, "Beside the same sizes, freshly drawn", value=look.fresh)
+    message = st.empty()
+    if refused := get_ready(recording, look, message):
+        message.empty()
+        notice([refused])
+        return
+    from gradflow.app.charts import overview
+
+    st.html(f"<style>{overview.IMAGE_LAYOUTS[False].style()} {style(look.show)}</style>")
+    live(recording, path, place)
+    message.empty()
+
+
+def get_ready(recording: Recording, look: Look, message: DeltaGenerator) -> str:
+    """Draw for the first time, which compiles, with a message meanwhile; why there is no picture, or ""."""
+    asked = recorded.ask(recording, look, dark=dark())
+    if asked.compiled:
+        return ""
+    with message.container(key="status"), st.spinner("Measuring every layer. For these sizes this compiles once."):
+        try:
+            if not recorded.layer_map(recording, look).causal:
+                return "A cost reaches later steps of this layer too, so its terms have no lag: choose another one."
+            recorded.draw_frame(asked)
+        except ValueError as error:
+            return f"{error}."
+    return ""
+
+
+def choose(recording: Recording, look: Look) -> DeltaGenerator:
+    """What is chosen from a list, in the sidebar; the place of the ranges, under it."""
+    top = len(recording.network.layers)
+    words = {
+        "sequence": ("Example", str),
+        "layer": ("Layer", lambda layer: f"{layer}, the top" if layer == top else str(layer)),
+        "direction": ("Direction", str),
+        "weight": (LABELS["weight"][0], str),
+        "gate": (LABELS["gate"][0], CELLS[recorded.cell_of(recording)].label),
+    }
+    allowed = recorded.limits(recording, look.sequence)
+    options = {name: allowed[name] for name in words} | {"sequence": range(len(recording.inputs))}
+    offered = [name for name in words if len(options[name]) > 1]
+    with st.sidebar:
+        columns = st.columns(2)
+        for k, name in enumerate(offered):
+            label, told = words[name]
+            how = {"options": options[name], "index": options[name].index(getattr(look, name)), "format_func": told}
+            with columns[k % 2]:
+                choice(recording, look, name, st.selectbox, label, **how)
+        return st.container()
+
+
+def choice(recording: Recording, look: Look, name: str, widget: Any, label: str, **how: Any) -> None:
+    """A widget of a field, whose value the address holds where it is not the default."""
+    if widget is st.segmented_control:
+        how["options"] = recorded.SHOWN
+
+    def chosen(name, value):
+        session.put(name, recorded.link(recording, replace(look, **{name: value})).get(name))
+        if name == "sequence":  # which may be of another length
+            session.put("time", None)
+            session.put("lag", None)
+
+    widget(label, **how, **session.keyed(name, getattr(look, name), chosen))
 
 
 @st.fragment
-def network(recording: Recording, path: str) -> None:
-    """What is chosen, the picture, and every layer beside the others."""
-    with error_boundary(session.link):
-        session.receive_address()
-        chosen, refused = choose(recording)
+def live(recording: Recording, path: str, place: DeltaGenerator) -> None:
+    """The picture, the layers beside one another, and in their place the ranges that move both."""
+    with error_boundary(lambda: dict(session.state().address)):
+        look, moves = moved(recording)
+        st.html(LONGER if look.changed else "<style></style>")
+        with st.container(key="picture"):
+            request = lambda **how: recorded.ask(recording, look, **how)
+            steps = draw_frame(moves, look.view, request, recorded.draw_frame)
+        every_layer(recording, look, path, not moves.held)
+        with place:
+            ranges(recording, look, target(look.view, steps))
+
+
+def moved(recording: Recording) -> tuple[Look, range_slider.Interaction]:
+    """What is shown now, with what the ranges report; what has come to rest goes to the address bar."""
+    held = session.visit().setdefault("held", {})
+    values, moves = range_slider.read_own(RANGES)
+    held |= values
+    address = dict(session.state().address)
+    for name in recorded.LIVE:
+        if name in held:
+            address.pop(name, None)
+            address |= {} if held[name] is None else {name: str(held[name])}
+    look, _ = recorded.read_look(recording, address)
+    if not moves.held:
+        for name in [name for name in recorded.LIVE if name in held]:
+            session.put(name, recorded.link(recording, look).get(name))
+        held.clear()
         session.send_address()
-        if refused:
-            notice([refused])
-            return
-        draw(recording, path, **chosen)
+    return look, moves
 
 
-def choose(recording: Recording) -> tuple[dict[str, Any], str]:
-    """The widgets, in two rows; the values they have, and why there is no picture."""
-    cell = recorded.cell_of(recording)
-    layers = recording.network.layers
-    chosen: dict[str, Any] = {}
-    with st.container(horizontal=True):
-        if len(recording.inputs) > 1:
-            chosen["sequence"] = _control("sequence", "Example", 0, Range(0, len(recording.inputs) - 1, 1))
-        if len(layers) > 1:
-            chosen["layer"] = _control("layer", "Layer", len(layers), tuple(range(1, len(layers) + 1))) - 1
-        if len(layers[0]) > 1:
-            way = _control("direction", "Direction", "forward", ("forward", "backward"))
-            chosen["direction"] = ("forward", "backward").index(way)
-        chosen["weight"] = _control("weight", "Weight", "weight_hh", weight_names(cell))
-        if len(gate_names(cell)) > 1:
-            chosen["gate"] = _control("gate", "Gate", "all", ("all", *gate_names(cell)))
-        chosen["show"] = _control("show", "Chart", "terms", SHOWN)
-        value, keyed = session.page_field("fresh", False, None)
-        chosen["fresh"] = st.toggle("Beside the same sizes, freshly drawn", value, **keyed)
-    defaults: dict[str, Any] = {"sequence": 0, "layer": len(layers) - 1, "direction": 0, "gate": "all"}
-    chosen = defaults | chosen
-    try:
-        gmap = recording.maps(chosen["sequence"])[chosen["layer"]][chosen["direction"]]
-    except ValueError as error:
-        return chosen, f"{error}."
-    if not gmap.causal:
-        return chosen, "A cost reaches later steps of this layer too, so its terms have no lag: choose another one."
-    steps = len(recording.inputs[chosen["sequence"]])
-    last = recording.last_time(chosen["sequence"])
-    if steps > 1:
-        chosen["time"] = _control("time", "Time t", last, Range(0, steps - 1, 1))
-    return {"time": 0} | chosen, ""
+def ranges(recording: Recording, look: Look, target: dict[str, Any] | None) -> None:
+    """The gates of the layer and the gain of its W_hh, as trained or what if; the time and the lag."""
+    limits, rest = recorded.limits(recording, look.sequence), recorded.openness(recording, look)
+    one = f", layer {look.layer}" if len(recording.network.layers) > 1 else ""
+    drawn = []
+    for name in ("time", "lag", *GATE_FIELDS, "gain"):
+        if name not in limits or limits[name].high == 0:
+            continue
+        value, how = getattr(look, name), {}
+        words = LABELS[name]
+        if name in rest:
+            words = f"{words[0]}{one}", "Held at this value at every step, in every unit; ↺ leaves it as trained."
+            how = {"initial": value is None, "unset": {"words": TRAINED, "value": rest[name], "told": True}}
+            value = rest[name] if value is None else value
+        elif name == "gain":
+            words = f"Gain × trained{one}", "Multiplies W_hh of this layer; 1 is as trained."
+            unset = {"words": TRAINED, "value": 1, "told": False}
+            how = {"unset": unset, "curve": range_slider.CURVES["factor"]}
+        elif name == "lag":
+            how = {"cap": look.time}
+        drawn.append(range_slider.described(name, limits[name], words, value, **how))
+    swept = any(each["name"] != "lag" for each in drawn)
+    range_slider.draw_ranges(RANGES, drawn, play=swept, target=target)
 
 
-def _control(name: str, label: str, default: Any, allowed: Any) -> Any:
-    """The widget of a field; its value, which the address bar holds where it is not the default."""
-    value, keyed = session.page_field(name, default, allowed)
-    how: dict[str, Any] = {"label": label, **keyed}
-    if isinstance(allowed, Range):
-        how |= {"min_value": allowed.low, "max_value": allowed.high, "step": allowed.step}
-        return st.slider(value=value, width="stretch" if name == "time" else 260, **how)
-    return st.selectbox(options=allowed, index=allowed.index(value), width=180, **how)
+def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> None:
+    """The terms of all layers in one chart, their numbers in a table, and what it is that is measured."""
+    from gradflow.app.charts import stack
 
-
-def draw(
-    recording: Recording, path: str, show: str, sequence: int, time: int, weight: str, fresh: bool, **which: Any
-) -> None:
-    from gradflow.app import frame
-    from gradflow.app.charts import CHARTS, overview, stack
-
-    with st.spinner("Measuring every layer. For these sizes this compiles once."):
-        measured = recorded.measure_layer(recording, sequence, time=time, weight=weight, **which)
-        other = recorded.freshly_drawn(recording) if fresh else None
-        again = {"time": time, "weight": weight, "called": recorded.FRESH, **which}
-        kept = recorded.measure_layer(other, sequence, **again) if other else None
-    view = View(closer=True, show=show)
-    axes = CHARTS[show].frame(view, measured, kept)
-    verdict = measured.reading.verdict
-    sentence = f"On your recording: {verdict[0].lower()}{verdict[1:]}"
-    st.html(f"<style>{overview.IMAGE_LAYOUTS[False].style()}</style>")
-    with st.container(key="picture"):
-        picture("flow", show, frame.drawn(measured, view, kept, axes, sentence, dark(), len(measured.cost)))
-    of = weight if weight != "all" else "weight_hh"
-    layers = recorded.by_layer(recording, sequence, time, of)
-    rows = recorded.terms_by_layer(recording, sequence, time, of)
-    beside = recorded.terms_by_layer(other, sequence, time, of) if other else {}
-    draw_chart("stack", stack.data(rows, beside, time, len(measured.cost)))
+    other = recorded.freshly_drawn(recording) if look.fresh else None
+    names = recorded.labels(recording, look.sequence)
+    rows = recorded.terms_by_layer(recording, look)
+    beside = recorded.terms_by_layer(other, look.unchanged) if other else {}
+    draw_chart("stack", stack.data(rows, beside, look.time, names))
+    changed = recorded.changes(recording, look)
+    with_it = f", with {changed}" if changed else ""
     st.markdown(
-        f"**The layers beside one another**, at t = {time}: what each step back multiplies the error by, how many of "
-        "the nearest lags hold 90 % of the terms' size, what the far half of the lags holds, and the gradient."
+        f"**The layers beside one another**, at t = {look.time}{with_it}: what each step "
+        "back multiplies the error by, how many of the nearest lags hold 90 % of the terms' size, what the far half of "
+        "the lags holds, and the gradient."
     )
     head = "| layer | a step back | 90 % within | far half | gradient |\n| ---: | ---: | ---: | ---: | ---: |\n"
-    st.markdown(head + "\n".join(f"| {' | '.join(row)} |" for row in layers))
+    st.markdown(head + "\n".join(f"| {' | '.join(row)} |" for row in recorded.by_layer(recording, look, at_rest)))
+    count = "1 sequence" if len(recording.inputs) == 1 else f"{len(recording.inputs)} sequences"
     st.caption(
-        f"{len(recording.inputs)} sequences, read from {path}. What is measured is the gradient of the recorded loss, "
+        f"{count}, read from {path}. What is measured is the gradient of the recorded loss, "
         "as it enters at t, by each copy of the weights; every layer in its network."
+        + (" dL/dy(t) stays as it was recorded, though the outputs are others now." if changed else "")
     )
 
 

@@ -1,10 +1,12 @@
 // Sliders that report while they are dragged or played, numbers that can be typed, and clicks on the map.
 //
-// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, curve, value, initial }], turn, play, target }]
+// in   data: [{ ranges: [{ name, label, help, low, high, step, digits, cap, curve, value, initial, unset }], turn, play, target }]
+//      unset: { words, value, told } of a range that a person may leave as it is otherwise, which is null in a report: what
+//      that is called and where it stands, and whether its number says so; or null
 //      cap: the largest value that means something now, or null; a value beyond it is kept until the range is moved
 //      curve: the track in pieces from left to right, [[its share of the track, its last value, the step of a drag]],
 //      or null: a track that is even
-// out  state "moved": { values: { name: number }, held: name | null, playing: name | null, turn }
+// out  state "moved": { values: { name: number | null }, held: name | null, playing: name | null, turn }
 //
 // While something moves, its picture is asked for as a frame, and nothing is reported until it is let go; see frames.js.
 // Every report has a new turn, and Python hands back the last one it has seen. A report holds what was moved since and
@@ -52,6 +54,7 @@ export default function ({ parentElement, data: [data], setStateValue }) {
   for (const range of data.ranges) {
     const row = live.rows.get(range.name);
     row.range = range;
+    name(row);
     if (!live.moves.has(range.name)) Object.assign(row, { value: range.value, initial: range.initial });
     show(row);
   }
@@ -113,15 +116,21 @@ function createRow(live, range) {
   const id = "range-" + range.name;
   element.innerHTML = `<label for="${id}"></label><button class="help" type="button" tabindex="-1" aria-hidden="true">?</button>
     <input class="number" enterkeyhint="done" autocomplete="off" spellcheck="false" aria-describedby="${id}-help ${id}-wrong">
-    <input type="range" id="${id}" aria-describedby="${id}-help">
+    <input type="range" id="${id}" aria-describedby="${id}-help">${range.unset ? `<button class="unset" type="button">↺</button>` : ""}
     <div class="wrong" id="${id}-wrong" role="alert" hidden></div><p id="${id}-help" role="tooltip"></p>`;
   const find = (selector) => element.querySelector(selector);
   const row = { element, range, input: find("[type=range]"), number: find(".number"), wrong: find(".wrong") };
-  find("label").textContent = range.label;
-  find("p").textContent = range.help;
+  if (range.unset) find(".unset").onclick = () => [stop(live), unset(live, row)];
   track(live, row);
   type(live, row);
   return row;
+}
+
+function name({ element, number, range }) {
+  element.querySelector("label").textContent = range.label;
+  element.querySelector("p").textContent = range.help;
+  number.setAttribute("aria-label", `${range.label}, number`);
+  element.querySelector(".unset")?.setAttribute("aria-label", `${range.label} ${range.unset.words}`);
 }
 
 function track(live, row) {
@@ -181,7 +190,6 @@ function type(live, row) {
   const { number, range } = row;
   number.title = "Type a number";
   number.inputMode = Number.isInteger(range.step) ? "numeric" : "decimal";
-  number.setAttribute("aria-label", `${range.label}, number`);
   number.onfocus = () => {
     stop(live);
     row.entered = true;
@@ -264,7 +272,8 @@ const pieces = (range) => range.curve ?? [[1, top(range), range.step]];
 function show(row) {
   const { element, range, input, number } = row;
   const value = shown(row), place = share(range, value);
-  const text = row.initial ? "as initialised" : value.toFixed(range.digits);
+  const text = row.initial ? (range.unset?.words ?? "as initialised") : value.toFixed(range.digits);
+  element.classList.toggle("set", !row.initial && value !== range.unset?.value);
   if (!range.curve) input.max = top(range);
   input.value = range.curve ? place : value;
   if (!row.typing && number.value !== text) number.value = text;
@@ -280,6 +289,13 @@ function move(live, row, value) {
   live.moved = true;
   set(live, row.range.name, value);
   live.frame ||= requestAnimationFrame(() => tell(live));
+}
+
+function unset(live, row) {
+  Object.assign(row, { value: row.range.unset.value, initial: row.range.unset.told });
+  restore(row);
+  set(live, row.range.name, null);
+  report(live);
 }
 
 function set(live, name, value) {
@@ -345,7 +361,7 @@ function createPlayer(live, ranges) {
 function play(live) {
   const name = live.player.sweep.value;
   const row = live.rows.get(name);
-  const start = snap(row.range, row.value);
+  const start = snap(row.range, row.value), left = row.range.unset && !row.element.matches(".set");
   const begin = share(row.range, start);
   let way = 0; // of the two lengths of a sweep
   live.player.button.textContent = "❚❚ Pause";
@@ -354,8 +370,10 @@ function play(live) {
   live.ticker = setInterval(() => {
     way = Math.min(2, way + (TICK / SWEEP) * live.player.speed.value);
     const place = (begin + way) % 2; // up from 0 to 1, down from 1 to 2
-    move(live, row, way === 2 ? start : at(row.range, place < 1 ? place : 2 - place));
-    if (way === 2) stop(live);
+    if (way < 2) return move(live, row, at(row.range, place < 1 ? place : 2 - place));
+    if (left) unset(live, row);
+    else move(live, row, start);
+    stop(live);
   }, TICK);
 }
 

@@ -1,6 +1,6 @@
 """Sliders that report while they are dragged or played, with numbers to type, and clicks on the map: one component."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from gradflow.app import session
 from gradflow.app.components import component
 from gradflow.app.labels import LABELS
 from gradflow.app.presets import preset_of
+from gradflow.app.ranges import Range
 from gradflow.app.scenario import INPUTS, RANGES, gate_names
 from gradflow.app.state import Brought, Moved, Rested
 from gradflow.app.view import RANGES as VIEW_RANGES
@@ -19,6 +20,7 @@ _panel = component("range_slider", '<div class="ranges"></div>', _style)
 CURVES = {  # ranges whose track is in pieces: (share of the track, last value, step of a drag)
     "gain": ((0.2, 0.8, 0.01), (0.5, 1.2, 0.001), (0.3, 12.0, 0.01)),
     "input_gain": ((0.3, 0.1, 0.002), (0.7, 4.0, 0.01)),
+    "factor": tuple((0.25, end, 0.01) for end in (0.5, 1.0, 2.0, 4.0)),  # an octave each
 }
 PANELS = ("ranges", "more_ranges")  # where each keeps its last report, read by the next run
 
@@ -41,6 +43,19 @@ def read_reports() -> Interaction:
         if session.widget_value("preset") not in (None, preset) or session.widget_value("away"):
             st.rerun()  # the preset box and what can be taken away, which are not in the fragment
     return Interaction(held, playing)
+
+
+def read_own(key: str) -> tuple[dict[str, Any], Interaction]:
+    """The values of a page's own ranges that its newest report holds, once, and what that says.
+
+    A value of None is what the range was without a person's hand.
+    """
+    session.receive_address()
+    report, values, interaction = _newest_report(key)
+    if report == session.state().reports.get(key, 0):
+        return {}, interaction
+    session.dispatch(Moved(key, report, {}))  # the values are the page's
+    return values, interaction
 
 
 def _read_report(key):
@@ -78,21 +93,34 @@ def live_ranges(key: str, fields: Iterable[str], *, play: bool = False, target: 
     }
     ranges = []
     for name in fields:
-        limits = RANGES.get(name) or VIEW_RANGES[name]
         value = getattr(view if name in VIEW_RANGES else scenario, name)
-        ranges.append(
-            {
-                "name": name,
-                "label": LABELS[name][0],
-                "help": LABELS[name][1],
-                **limits._asdict(),
-                "digits": len(f"{limits.step:g}".partition(".")[2]),
-                "cap": caps.get(name),
-                "curve": CURVES.get(name),
-                "value": scenario.at_rest(name) if value is None else value,
-                "initial": value is None,
-            }
-        )
+        how = {"cap": caps.get(name), "curve": CURVES.get(name), "initial": value is None}
+        value = scenario.at_rest(name) if value is None else value
+        ranges.append(described(name, RANGES.get(name) or VIEW_RANGES[name], LABELS[name], value, **how))
+    draw_ranges(key, ranges, play=play, target=target)
+
+
+def described(name: str, limits: Range, words: tuple[str, str], value: float, **how: Any) -> dict[str, Any]:
+    """A range as the component is given it.
+
+    Args:
+        name: of its field.
+        limits: its values.
+        words: its label, and a sentence.
+        value: where it stands.
+        how: "cap", "curve" and "initial" as in range_slider.js, and "unset", what a person can go back to.
+    """
+    label, sentence = words
+    digits = len(f"{limits.step:g}".partition(".")[2])
+    given = {"name": name, "label": label, "help": sentence, **limits._asdict(), "digits": digits, "value": value}
+    return given | {"cap": None, "curve": None, "initial": False, "unset": None} | how
+
+
+def draw_ranges(
+    key: str, ranges: list[dict[str, Any]], *, play: bool = False, target: Mapping[str, Any] | None = None
+) -> None:
+    """Draw ranges as `described` gives them; key, play and target as in `live_ranges`."""
+    now = session.state()
     data = {"ranges": ranges, "turn": now.reports.get(key, 0), "play": play, "target": target}
     # In a list: in a dict Streamlit would look for data frames, and load pandas for it.
     _panel(key=key, data=[data], on_moved_change=lambda: None)
