@@ -1,6 +1,7 @@
 """Your network: the recording that the app was started with, on the map."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,13 +19,9 @@ from gradflow.app.view import SHOWN
 from gradflow.cells import CELLS
 from gradflow.recording import Recording
 
+HERE = Path(__file__).parent
 RANGES = "network_ranges"
 TRAINED = "as trained"
-# A sentence that says what was changed takes a line more, and the words under it have a line less: the chart stays.
-LONGER = """<style>
-.st-key-picture h2 { min-height: 4.95em; } .st-key-picture p { min-height: 1.5em; }
-@media (max-width: 640px) { .st-key-picture h2 { min-height: 9em; } .st-key-picture p { min-height: 3.5em; } }
-</style>"""
 MISSING = (
     "“Your network” shows a recording, and this server was started without one; where the file is, "
     "“streamlit run app.py -- seen.npz” opens it, and this link with it."
@@ -122,7 +119,10 @@ def live(recording: Recording, path: str, place: DeltaGenerator) -> None:
     """The picture, the layers beside one another, and in their place the ranges that move both."""
     with error_boundary(lambda: dict(session.state().address)):
         look, moves = moved(recording)
-        st.html(LONGER if look.changed else "<style></style>")
+        if look.changed:
+            st.html(HERE / "changed_network.css")
+        else:
+            st.html("<style></style>")
         with st.container(key="picture"):
             request = lambda **how: recorded.ask(recording, look, **how)
             steps = draw_frame(moves, look.view, request, recorded.draw_frame)
