@@ -87,6 +87,36 @@ def block_sums(
     return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0], *(a[:steps] for a in ct[states:])
 
 
+def lower_factor(z: jax.Array) -> jax.Array:
+    """L [T, c], lower triangular, that may stand for z: ‖Σ_s δ(s) L(s)ᵀ‖ = ‖Σ_s δ(s) z(s)ᵀ‖, as L Lᵀ = z zᵀ.
+
+        L = cholesky(z @ z.T)
+
+    Step s has s + 1 columns in place of c. It is z itself where those are too few to save time.
+    """
+    if z.shape[1] <= SUM_COLUMNS:
+        return z
+    with jax.enable_x64(True):
+        return _lower_factor(z)
+
+
+@jax.jit
+def _lower_factor(z):
+    """L by Householder's reflections of the columns of zᵀ, in float64; z where L overflows."""
+    mantissa, exponent = normalise(z.astype(jnp.float64), axis=1)
+    rows = jnp.arange(z.shape[1])
+
+    def reflect(j, rest):  # [c, T]
+        x = jnp.where(rows >= j, lax.dynamic_index_in_dim(rest, j, 1, keepdims=False), 0)
+        v = x + jnp.where(rows == j, jnp.where(x[j] < 0, -1, 1) * jnp.sqrt(jnp.sum(x**2)), 0)
+        size = jnp.sum(v**2)
+        return rest - jnp.where(size > 0, 2 / size, 0) * v[:, None] * dot(v, rest)[None]
+
+    lower = jnp.tril(lax.fori_loop(0, min(len(z), z.shape[1] - 1), reflect, mantissa.T).T)
+    lower = (lower * power_of_two(exponent, lower.dtype)).astype(z.dtype)
+    return jnp.where(jnp.isfinite(lower).all(), lower, z)
+
+
 def largest_divisor(n: int, most: int) -> int:
     """The largest divisor of n up to `most`, at least 1."""
     return max(d for d in range(1, n + 1) if n % d == 0 and d <= max(most, 1))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import gradflow as gf
+from gradflow.engine.contractions import lower_factor
 from gradflow.engine.reference import all_terms, whole_gradient
 from support import oracle
 
@@ -73,3 +74,18 @@ def test_sums_of_many_units_and_steps_are_the_gradient(gain):
         gradient = whole_gradient("rnn-linear", *jax.tree.map(np.float64, arrays), t)
         for field, mine in sums.items():
             np.testing.assert_allclose(mine[k], np.log(np.linalg.norm(getattr(gradient, field))), atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", (50, 150))
+def test_the_lower_factor_is_choleskys(steps):
+    z = np.random.default_rng(0).normal(size=(steps, 70))
+    z[:, 5] = z[:, 3] = 0
+    z *= np.logspace(-12, 12, steps)[:, None]
+    z = np.float32(z)
+    size = np.linalg.norm(np.float64(z), axis=1, keepdims=True)
+    lower, z = (np.asarray(a, np.float64) / size for a in (lower_factor(z), z))
+    assert (np.triu(lower, 1) == 0).all()
+    np.testing.assert_allclose(lower @ lower.T, z @ z.T, atol=1e-6)
+    independent = slice(min(steps, 68))  # as many rows as there are columns that are not zero
+    answer = np.linalg.cholesky(z[independent] @ z[independent].T)
+    np.testing.assert_allclose(np.abs(lower[independent, independent]), np.abs(answer), atol=1e-5)
