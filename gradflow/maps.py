@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gradflow.cells import Cell
-from gradflow.engine.contractions import block_sums
+from gradflow.engine.contractions import block_sums, lower_factor
 from gradflow.engine.emitters import block_norms, block_state_norms, norm_over_gates, total_deltas
 from gradflow.engine.forward import ForwardPass, divergence, forward, forward_all
 from gradflow.engine.forward import states as forward_states
@@ -123,7 +123,7 @@ class GradientMap:
 
         def by_row(name):
             sums = np.empty((len(self.cost[:horizon]), D))
-            factors = self._fwd.tape.factors[name]
+            factors = lower_factor(self._fwd.tape.factors[name])
             for low, (*norms, total, exponent) in self._blocks(name, block_sums, len(sums), block_size, factors):
                 times = slice(max(low, 0), min(low + block_size, len(sums)))
                 sums[times] = logs(total, exponent).T[times.start - low : times.stop - low]

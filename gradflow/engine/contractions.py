@@ -1,6 +1,7 @@
 """Sums of terms over lags, whose norm needs the matrices themselves."""
 
 from functools import partial
+from math import ceil
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jax import lax
 from gradflow.engine.backward import CotangentBlock, cotangent_block, sweep, vjp_step
 from gradflow.engine.emitters import emit_norms, emit_outflow, largest_exponent
 from gradflow.engine.forward import Tape
-from gradflow.engine.recurrent_product import CACHE_UNITS, STEPS_CHUNK, index_step
+from gradflow.engine.recurrent_product import CACHE_UNITS, SUM_COLUMNS, SUM_STEPS, index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
 
 
@@ -31,13 +32,13 @@ def block_sums(
         norm  = sqrt((total**2).sum((n, c)))                              # [D, B]
 
     Every term is scaled to the largest of its sum. The sweep leaves ct, and δ is made again where it is needed. The
-    contraction goes by some units and some steps at a time, so that what it works on stays in the cache.
+    contraction goes by some units, steps and columns of z at a time, so that what it works on stays in the cache;
+    columns that are zero, and steps whose terms lie beneath the digits of their sums, cost nothing.
     """
     steps, states, D, n = tape.jacobians.preact.shape
     block = block or cotangent_block(tape, low, block_size)
     units = largest_divisor(n, CACHE_UNITS // block_size)
-    chunk = min(max(STEPS_CHUNK[0], n // 2), STEPS_CHUNK[1])
-    padding = -steps % chunk
+    padding = -steps % SUM_STEPS
     pad = lambda a: jnp.pad(a, ((0, padding), *[(0, 0)] * (a.ndim - 1)))
 
     norms, outflow = emit_norms(tape, block), emit_outflow(tape, rows)
@@ -56,21 +57,64 @@ def block_sums(
     exponent = ct_exponent[:, None] + (z_exponent + gate_exponent)[:, :, None]
     scale = power_of_two(exponent - top, jac_preact.dtype)  # [T, D, B]
 
+    tiles = ceil(z.shape[1] / SUM_COLUMNS)
+    columns = jnp.pad(z, ((0, 0), (0, -z.shape[1] % tiles))).T.reshape(tiles, -1, len(z))  # [tiles, c / tiles, T]
+    counts = (mantissa > 0) & (size - top > -2 * jnp.finfo(z.dtype).nmant)
+    used = columns.any(1) & counts.any((1, 2))[None]  # [tiles, T]
+    needed = jnp.where(used, jnp.arange(1, tiles + 1)[:, None], 0)  # how many tiles: up to the last that is used
+    needed = needed.reshape(tiles, -1, SUM_STEPS).max((0, 2))  # by so many steps together
+    first = jnp.argmax(needed > 0).astype(block.times.dtype)
+
     def of_units(gate, unit):
         def add(i, total):
-            take = lambda a, start, size: lax.dynamic_slice(a, (i * chunk, *start), (chunk, *size))
-            jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(chunk, units, 1)
+            take = lambda a, start, size: lax.dynamic_slice(a, (i * SUM_STEPS, *start), (SUM_STEPS, *size))
+            jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(SUM_STEPS, units, 1)
             delta = sum(jacobian(k) * take(ct[k], (unit, 0), (units, block_size)) for k in range(states))
-            scaled = (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype)  # at most one
-            return total + dot(take(z, (0,), z.shape[1:]).T, scaled.reshape(chunk, -1))
+            scaled = (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype).reshape(SUM_STEPS, -1)  # ≤ 1
 
-        chunks = block.times[-1] // chunk + 1
-        total = lax.fori_loop(0, chunks, add, jnp.zeros((z.shape[1], units * block_size), z.dtype))
+            def add_tile(j, total):
+                tile = lax.dynamic_slice_in_dim(index_step(columns, j), i * SUM_STEPS, SUM_STEPS, axis=1)
+                return lax.dynamic_update_index_in_dim(total, index_step(total, j) + dot(tile, scaled), j, 0)
+
+            return lax.fori_loop(0, needed[i], add_tile, total)
+
+        total = jnp.zeros((*columns.shape[:2], units * block_size), z.dtype)
+        total = lax.fori_loop(first, block.times[-1] // SUM_STEPS + 1, add, total)
         return jnp.sum(total.reshape(-1, block_size) ** 2, axis=0)
 
     of_gate = lambda gate: lax.map(partial(of_units, gate), jnp.arange(0, n, units)).sum(0)
     squares = lax.map(of_gate, jnp.arange(D))
     return mantissa[:steps], norm_exponent[:steps], jnp.sqrt(squares), top[0], *(a[:steps] for a in ct[states:])
+
+
+def lower_factor(z: jax.Array) -> jax.Array:
+    """L [T, c], lower triangular, that may stand for z: ‖Σ_s δ(s) L(s)ᵀ‖ = ‖Σ_s δ(s) z(s)ᵀ‖, as L Lᵀ = z zᵀ.
+
+        L = cholesky(z @ z.T)
+
+    Step s has s + 1 columns in place of c. It is z itself where those are too few to save time.
+    """
+    if z.shape[1] <= SUM_COLUMNS:
+        return z
+    with jax.enable_x64(True):
+        return _lower_factor(z)
+
+
+@jax.jit
+def _lower_factor(z):
+    """L by Householder's reflections of the columns of zᵀ, in float64; z where L overflows."""
+    mantissa, exponent = normalise(z.astype(jnp.float64), axis=1)
+    rows = jnp.arange(z.shape[1])
+
+    def reflect(j, rest):  # [c, T]
+        x = jnp.where(rows >= j, lax.dynamic_index_in_dim(rest, j, 1, keepdims=False), 0)
+        v = x + jnp.where(rows == j, jnp.where(x[j] < 0, -1, 1) * jnp.sqrt(jnp.sum(x**2)), 0)
+        size = jnp.sum(v**2)
+        return rest - jnp.where(size > 0, 2 / size, 0) * v[:, None] * dot(v, rest)[None]
+
+    lower = jnp.tril(lax.fori_loop(0, min(len(z), z.shape[1] - 1), reflect, mantissa.T).T)
+    lower = (lower * power_of_two(exponent, lower.dtype)).astype(z.dtype)
+    return jnp.where(jnp.isfinite(lower).all(), lower, z)
 
 
 def largest_divisor(n: int, most: int) -> int:

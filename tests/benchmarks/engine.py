@@ -127,8 +127,8 @@ def by_plain_backprop(weights, inputs, readout, targets):
     return jax.grad(total)(weights)
 
 
-def pytorch_loop(weights, inputs, readout, targets, cell=CELL):
-    """A copy of W a step, one `autograd.grad` a t; norms of the terms and of their sum."""
+def pytorch_loop(weights, inputs, readout, targets, cell=CELL, each=1):
+    """A copy of W a step, one `autograd.grad` a t, or at one t in `each`; norms of the terms and of their sum."""
     import torch
 
     weight_ih, weight_hh, bias_ih, bias_hh, inputs, readout, targets = map(
@@ -146,6 +146,8 @@ def pytorch_loop(weights, inputs, readout, targets, cell=CELL):
                 h, c = step(x[None], (h, c), weight_ih, copies[t], bias_ih, bias_hh)
             else:
                 h = step(x[None], h, weight_ih, copies[t], bias_ih, bias_hh)
+            if t % each != each // 2:
+                continue
             cost = (h[0] @ readout - targets[t]) ** 2 / 2
             gradient = torch.stack(torch.autograd.grad(cost, copies[: t + 1], retain_graph=True))
             terms.append(torch.linalg.matrix_norm(gradient))
@@ -199,6 +201,34 @@ def terms_and_sums(rounds):
         )
         for name, each in seconds.items()
     ]
+
+
+def many_units(rounds):
+    """lstm, n = 256, T = 256 and 512: terms, then terms and sums, beside the PyTorch loop.
+
+    The loop takes minutes: it is timed without a gradient and with those of 8 t spread over T, which stand for T.
+    """
+    rows = []
+    for steps, goal in ((256, "≤ 0.35 s"), (512, "≤ 1.5 s")):
+        arrays = problem(256, steps)
+        sides = {
+            "terms": lambda arrays=arrays: gf.gradient_map(CELL, *arrays).log_terms(),
+            "terms and sums": lambda arrays=arrays: both(CELL, arrays),
+        }
+        if pytorch_is_here():
+            sides |= {
+                "forward": pytorch_loop(*arrays, each=2 * steps),
+                "8 of T": pytorch_loop(*arrays, each=steps // 8),
+            }
+        seconds = compete(sides, rounds)
+        mine, beside = seconds["terms and sums"], ""
+        if "forward" in seconds:
+            loop = seconds["forward"] + steps / 8 * (seconds["8 of T"] - seconds["forward"])
+            beside = f"{loop / mine:.0f}× PyTorch loop, {loop:.0f} s by 8 of its t"
+        size = f"n = 256, T = {steps}"
+        rows.append((f"{size}, terms", f"{1e3 * seconds['terms']:.0f} ms", "", ""))
+        rows.append((f"{size}, terms and sums", f"{1e3 * mine:.0f} ms", beside, goal))
+    return rows
 
 
 def fits(numbers):
@@ -371,23 +401,23 @@ def block_rows(rounds):
 
 
 def memory():
-    """Peak resident memory above idle at n = 64, T = 256, in a fresh process."""
-    done = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
-    warm, first = map(float, done.stdout.split())
-    return [
-        (
-            "n = 64, T = 256, terms and sums, peak memory above idle, compiled",
-            f"{warm:.0f} MB",
-            "",
-            "< 100 MB",
-        ),
-        ("the same with the compilation", f"{first:.0f} MB", "", ""),
-    ]
+    """Peak resident memory above idle at n = 64 and 256, each in a fresh process."""
+    rows = []
+    for hidden, steps, goal in ((64, 256, 100), (256, 256, 500), (256, 512, 500)):
+        command = [sys.executable, __file__, "--memory", str(hidden), str(steps)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        warm, first = map(float, done.stdout.split())
+        name = f"n = {hidden}, T = {steps}, terms and sums, peak memory above idle, compiled"
+        rows += [
+            (name, f"{warm:.0f} MB", "", f"< {goal} MB"),
+            ("the same with the compilation", f"{first:.0f} MB", "", ""),
+        ]
+    return rows
 
 
-def measure_memory():
+def measure_memory(hidden, steps):
     """Print the peak above idle in MB: of a second call, then of the first, which compiles."""
-    arrays = problem(64, 256)
+    arrays = problem(hidden, steps)
     gf.gradient_map(CELL, *problem(2, 3)).log_sums()  # what any first call brings in
     idle = resident()
 
@@ -406,10 +436,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--rows", action="store_true", help="how many times make a block")
-    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory", type=int, nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory:
-        return measure_memory()
+        return measure_memory(*asked.memory)
     rounds = 3 if asked.fast else 7
     print("| what | measured | ratio | goal |\n| --- | ---: | ---: | ---: |")
     parts = (
@@ -419,6 +449,7 @@ def main():
         partial(arithmetic, rounds),
         partial(batch, rounds),
         partial(every_cell, rounds),
+        partial(many_units, min(rounds, 5)),
         memory,
     )
     for part in (partial(block_rows, rounds),) if asked.rows else parts:
