@@ -19,6 +19,7 @@ from gradflow.engine.stack import stack_block, stack_deltas, stack_totals
 from gradflow.lags import LagTerms, lag_terms_from
 from gradflow.maps import GradientMap
 from gradflow.problem import GivenCotangents, check_network, check_time
+from gradflow.reading import Reading
 from gradflow.weights import Weights
 
 MAX_BLOCK = 64  # costs that go back together: what comes in and goes out of a layer is T · n numbers for each
@@ -93,6 +94,11 @@ class LayerMap(GradientMap):
         """As in `GradientMap`."""
         total = super().log_total_by_copy(weight, gate)
         return total[::-1] if self.direction else total
+
+    def read(self, t: int, weight: str = "weight_hh", gate: str | None = None, *, chaos: bool = False) -> Reading:
+        """As in `GradientMap`; refused as `log_terms` is."""
+        self._check_causal("read")
+        return super().read(t, weight, gate, chaos=chaos)
 
     def lags(self, t: int) -> LagTerms:
         """As in `GradientMap`; refused as `log_terms` is, and without unscaled terms, which are NaN."""

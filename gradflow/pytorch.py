@@ -46,7 +46,9 @@ class Watch:
     def __init__(self, module: Any) -> None:
         kind = type(module).__name__
         if getattr(module, "mode", None) not in CELLS or not hasattr(module, "register_forward_hook"):
-            raise ValueError(f"module is {kind}; it must be an nn.RNN, nn.LSTM or nn.GRU")
+            inside = [name for name, each in _modules(module) if name and getattr(each, "mode", None) in CELLS]
+            within = f"; its .{' and .'.join(inside)} can be watched" if inside else ""
+            raise ValueError(f"module is {kind}; it must be an nn.RNN, nn.LSTM or nn.GRU{within}")
         if getattr(module, "proj_size", 0):
             raise ValueError(f"module has proj_size = {module.proj_size}; a projected lstm has no elementwise cell")
         for name in _names(module)[0][0]:
@@ -117,7 +119,7 @@ class Watch:
         if module.training and module.dropout and module.num_layers > 1:
             raise ValueError(
                 f"module is training with dropout = {module.dropout} between its layers, which a second pass draws "
-                "anew; watch it after module.eval() or with dropout = 0"
+                "anew; watch it with dropout = 0, or after module.eval()"
             )
         if data.element_size() < 4:
             raise ValueError(
@@ -191,6 +193,12 @@ class _Call:
     def _by_state(self, a):
         """[layers · directions, B, n]."""
         return a if a.ndim == 3 else a[:, None]
+
+
+def _modules(module):
+    """(name, module) of everything inside a module of PyTorch; of anything else nothing."""
+    named = getattr(module, "named_modules", None)
+    return named() if callable(named) else ()
 
 
 def _names(module):

@@ -130,7 +130,7 @@ class Reading:
     verdict: str = ""
 
     def asdict(self) -> dict[str, float | int | str | bool | None]:
-        """Every field by name, for a logger; of the growths each part: {"pace": …, "growth_rate": …, …}."""
+        """Every field by name, for a logger; of the growths each part: {"pace": …, "growth_slope": …, …}."""
         told = {name: value for name, value in vars(self).items() if not isinstance(value, tuple)}
         for name in ("growth", "growth_by_error"):
             told |= {f"{name}_{part}": value for part, value in getattr(self, name)._asdict().items()}

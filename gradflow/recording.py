@@ -78,6 +78,16 @@ class Recording:
         for b, own in enumerate(() if self.labels is None else self.labels):
             _check_labels(b, own, len(self.inputs[b]))
 
+    def __repr__(self) -> str:
+        layers, cell = self.network.layers, self.network.cell
+        units = np.shape(layers[-1][0][1])[1]
+        ways = ", both directions" if len(layers[0]) > 1 else ""
+        longest = max(map(len, self.inputs), default=0)
+        return (
+            f"Recording of {len(self.inputs)} sequences of up to {longest} steps: "
+            f"{cell if isinstance(cell, str) else cell.name}, {len(layers)} layers of {units} units{ways}"
+        )
+
     def maps(self, sequence: int = 0) -> list[list[LayerMap]]:
         """Compute every dC(t)/dW(s) of one sequence, where C(t) stands for the part of the loss that enters at t.
 

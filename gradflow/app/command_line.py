@@ -5,4 +5,13 @@ import sys
 
 def recording() -> str | None:
     """The file after `streamlit run app.py --`, which *Your network* shows; None where there is none."""
-    return next((each for each in sys.argv[1:] if not each.startswith("-")), None)
+    return next(iter(_files()), None)
+
+
+def left_out() -> list[str]:
+    """Further files, of which none is shown."""
+    return _files()[1:]
+
+
+def _files():
+    return [each for each in sys.argv[1:] if not each.startswith("-")]

@@ -1,5 +1,6 @@
 """A person's own network: the recording that the app was started with, and what the page shows of it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -259,7 +260,7 @@ def terms_by_layer(recording: Recording, look: Look) -> dict[str, np.ndarray]:
     """Natural logs of the terms of every layer with lags, at one time by lag: "layer 1" -> f64[t+1]."""
     name = lambda gmap: f"layer {gmap.layer + 1}" + (", backward" if gmap.direction else "")
     with TURN:
-        of = lambda gmap: gmap.log_terms(_one_field(look))[look.time, : look.time + 1]
+        of = lambda gmap: gmap.log_terms(**_rows(recording, look))[look.time, : look.time + 1]
         return {name(gmap): of(gmap) for gmap in _with_lags(recording, look)}
 
 
@@ -270,12 +271,10 @@ def by_layer(recording: Recording, look: Look, at_rest: bool = True) -> list[tup
     """
     told = []
     with TURN:
-        of = lambda gmap: gmap.read(look.time, _one_field(look), chaos=at_rest)
+        of = lambda gmap: gmap.read(look.time, **_rows(recording, look), chaos=at_rest)
         readings = [(gmap.layer + 1, of(gmap)) for gmap in _with_lags(recording, look)]
     for layer, reading in readings:
-        pace = f"×{number(np.log(reading.pace))}" if np.isfinite(reading.pace) else "none"
-        if not reading.pace_steady:
-            pace = f"{pace}, not steady"
+        pace = _pace(reading)
         numbers = str(reading.memory), f"{100 * reading.far_share:.2g} %", number(reading.log_sum)
         about = "about " if reading.near_chaos else ""
         memory, far, gradient = ["chaotic"] * 3 if reading.chaotic else [f"{about}{each}" for each in numbers]
@@ -288,8 +287,41 @@ def _with_lags(recording, look):
     return [gmap for layer in maps(recording, look) for gmap in layer if gmap.causal]
 
 
-def _one_field(look):
-    return look.weight if look.weight != "all" else "weight_hh"
+def without_lags(recording: Recording, look: Look) -> str:
+    """The sentence where the terms of what is chosen have no lag, with what else can be chosen."""
+    top = len(recording.network.layers)
+    return (
+        f"A cost reaches later steps of layer {look.layer}, {look.direction}, too, so its terms have no lag. "
+        f"Layer {top}, forward, has lags; gf.plot draws the others by step."
+    )
+
+
+def which(recording: Recording, look: Look) -> str:
+    """Of which weight, and of which gate's rows."""
+    label = CELLS[cell_of(recording)].label
+    return ("of all weights" if look.weight == "all" else f"of {look.weight}") + (
+        "" if look.gate == "all" else f", rows of the {label(look.gate)} gate"
+    )
+
+
+def _rows(recording, look):
+    """The weight and the rows of a gate that are chosen, of every layer."""
+    return look.scenario(cell_of(recording)).rows
+
+
+def _pace(reading):
+    """What a step back multiplies the error by, as the sentence has it: over all lags, or over near and far ones."""
+    times = lambda factor: f"×{number(np.log(factor))}"
+    if reading.pace_steady:
+        return times(reading.pace)
+    near, far = (
+        times(pace) if steady else "no one factor"
+        for pace, steady in (
+            (reading.pace_near, reading.pace_near_steady),
+            (reading.pace_far, reading.pace_far_steady),
+        )
+    )
+    return "no one factor" if near == far == "no one factor" else f"near {near}, far {far}"
 
 
 # ------------------------------------------------------------------------------------------------- frames
@@ -304,6 +336,27 @@ def changes(recording: Recording, look: Look) -> str:
     changed = [f"{named(gate)}{of} held at {value:g}" for gate, value in look.pins.items()]
     changed += [f"W_hh{of} multiplied by {look.gain:g}"] if look.gain != 1 else []
     return " and ".join(filter(None, (", ".join(changed[:-1]), *changed[-1:])))
+
+
+def biases(recording: Recording, look: Look) -> str:
+    """What to write into a PyTorch layer for gates that rest where they are held; "" where nothing would do.
+
+    σ(b) = f        b = log(f / (1 − f))
+    """
+    layer = Weights(*recording.network.layers[look.layer - 1][DIRECTIONS.index(look.direction)])
+    gates, n = CELLS[cell_of(recording)].gates, layer.weight_hh.shape[1]
+    if layer.bias_ih is None:
+        return ""
+    name = f"l{look.layer - 1}" + ("_reverse" if look.direction == "backward" else "")
+    told = []
+    for gate, value in look.pins.items():
+        if 0 < value < 1:
+            first = n * gates.index(gate)
+            bias = math.log(value / (1 - value))
+            told.append(f"`bias_ih_{name}.data[{first}:{first + n}] = {bias:.2f}`")
+    if not told:
+        return ""
+    return f"A gate rests at f with a bias of log(f / (1 − f)): in PyTorch {', '.join(told)}, and bias_hh there 0."
 
 
 def headline(recording: Recording, look: Look, verdict: str) -> str:

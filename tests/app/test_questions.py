@@ -92,6 +92,7 @@ MEASURED = {  # question -> (measurement of each link …) -> its figures in the
     20: lambda m: [pace(m), number(math.log(m.reading.coherence))],
     21: lambda m: [total(m), far(m)],
     22: lambda m: [pace(m)],
+    23: lambda half, open_: [ratio(m.log_row[40], m.log_row[0]) for m in (half, open_)],
 }
 
 

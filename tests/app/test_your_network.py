@@ -1,6 +1,7 @@
 """Your network: a page for the file that the app was started with, and for no other."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import gradflow as gf
 from gradflow.app import frame_route, recorded
 from gradflow.app.charts import stack
 from gradflow.network import Network
+from gradflow.reading import number
 from gradflow.recording import Recording
 from gradflow.weights import Weights
 from support.apptest_page import checked, components, link, new_page, notices, open_explore, verdict, widget
@@ -120,7 +122,7 @@ def test_a_direction_without_lags_says_so(started):
     started(recording(layers=1, directions=2))
     assert not notices(opened())
     (said,) = notices(opened(direction="backward"))
-    assert "no lag" in said
+    assert "no lag" in said and "Layer 1, forward, has lags" in said
 
 
 @pytest.mark.parametrize(
@@ -429,3 +431,51 @@ def test_what_a_link_cannot_mean_is_said_and_tidied(started, params, said):
     tidy = {"1.5": {"forget": "1"}, "0.1": {"gain": "0.25"}}
     assert link(at) == tidy.get(next(iter(params.values())), {}) and len(notices(at)) == 1
     assert not notices(checked(at.run()))
+
+
+@pytest.mark.parametrize(
+    "chosen", [{}, {"weight": "weight_ih"}, {"weight": "weight_hh", "gate": "forget"}, {"weight": "all"}]
+)
+def test_the_table_is_of_the_weight_and_the_gate_that_are_chosen(chosen):
+    own = recording()
+    look, _ = recorded.read_look(own, {"time": "9", **chosen})
+    weight, gate = look.weight, None if look.gate == "all" else look.gate
+    told = recorded.by_layer(own, look), recorded.terms_by_layer(own, look).values()
+    for (gmap,), row, terms in zip(own.maps(0), *told, strict=True):
+        assert row[-1] == number(gmap.log_sums(weight, gate)[9])
+        np.testing.assert_array_equal(terms, gmap.log_terms(weight, gate)[9, :10])
+
+
+@pytest.mark.parametrize("cell, gate, row", [("lstm", "forget", 1), ("lstm", "output", 3), ("gru", "update", 1)])
+def test_the_bias_that_is_told_makes_a_pytorch_gate_rest_where_it_is_held(cell, gate, row):
+    torch = pytest.importorskip("torch")
+    own = recording(cell=cell, gates=4 if cell == "lstm" else 3)
+    look, _ = recorded.read_look(own, {gate: "0.98", "layer": "2"})
+    code = re.search("`(.*?)`", recorded.biases(own, look))[1]
+    layer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell](M, N, num_layers=2)
+    with torch.no_grad():
+        layer.bias_ih_l1.zero_()
+        exec(f"layer.{code}")
+    gates = torch.sigmoid(layer.bias_ih_l1).reshape(-1, N).detach().numpy()
+    expected = np.full(len(gates), 0.5)
+    expected[row] = 0.98
+    np.testing.assert_allclose(gates, expected[:, None] + np.zeros((1, N)), atol=1e-4)
+
+
+def test_a_gate_that_no_bias_opens_or_shuts_is_told_none():
+    own = recording()
+    assert recorded.biases(own, recorded.read_look(own, {"forget": "1"})[0]) == ""
+
+
+@pytest.mark.slow
+def test_a_second_file_is_named_and_left_out(started, monkeypatch):
+    path = started(recording())
+    monkeypatch.setattr(sys, "argv", ["app.py", str(path), "later.npz"])
+    (said,) = notices(opened())
+    assert "later.npz" in said
+
+
+@pytest.mark.slow
+def test_one_layer_has_no_second_chart_of_the_same(started):
+    started(recording(layers=1))
+    assert "stack" not in components(opened()) and "stack" in components(opened(fresh="true"))

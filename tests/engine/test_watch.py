@@ -223,6 +223,19 @@ def test_a_quantised_module_is_explained(torch):
         gf.watch(quantised)
 
 
+def test_of_a_model_it_names_what_in_it_can_be_watched(torch):
+    model = torch.nn.ModuleDict({"embed": torch.nn.Embedding(5, 2), "lstm": torch.nn.LSTM(2, 3)})
+    with pytest.raises(ValueError, match=r"^module is ModuleDict; .* its \.lstm can be watched$"):
+        gf.watch(model)
+
+
+def test_a_recording_shows_itself_in_a_line(torch):
+    module = torch.nn.LSTM(2, 3, num_layers=2)
+    with gf.watch(module) as seen:
+        module(torch.ones(7, 4, 2))[0].sum().backward()
+    assert repr(seen.recording) == "Recording of 4 sequences of up to 7 steps: lstm, 2 layers of 3 units"
+
+
 def test_a_pass_that_a_second_one_would_not_repeat_is_explained(torch):
     x = torch.randn(4, 1, 2)
     module = torch.nn.LSTM(2, 3, num_layers=2, dropout=0.5)

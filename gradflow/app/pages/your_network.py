@@ -44,7 +44,9 @@ def page() -> None:
     for name in notices:
         session.put(name, recorded.link(recording, look).get(name))
     session.send_address()
-    notice([*dict.fromkeys(notices.values())])
+    left = command_line.left_out()
+    too_many = [f"One recording is shown, {path}; left out: {', '.join(left)}."] if left else []
+    notice([*too_many, *dict.fromkeys(notices.values())])
     place = choose(recording, look)
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
@@ -70,7 +72,7 @@ def get_ready(recording: Recording, look: Look, message: DeltaGenerator) -> str:
     with message.container(key="status"), st.spinner("Measuring every layer. For these sizes this compiles once."):
         try:
             if not recorded.layer_map(recording, look).causal:
-                return "A cost reaches later steps of this layer too, so its terms have no lag: choose another one."
+                return recorded.without_lags(recording, look)
             recorded.draw_frame(asked)
         except ValueError as error:
             return f"{error}."
@@ -183,13 +185,14 @@ def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> N
     names = recorded.labels(recording, look.sequence)
     rows = recorded.terms_by_layer(recording, look)
     beside = recorded.terms_by_layer(other, look.unchanged) if other else {}
-    draw_chart("stack", stack.data(rows, beside, look.time, names))
+    if len(rows) + len(beside) > 1:  # else it is the chart above
+        draw_chart("stack", stack.data(rows, beside, look.time, names))
     changed = recorded.changes(recording, look)
     with_it = f", with {changed}" if changed else ""
     st.markdown(
         f"**The layers beside one another**, at t = {look.time}{with_it}: what each step "
         "back multiplies the error by, how many of the nearest lags hold 90 % of the terms' size, what the far half of "
-        "the lags holds, and the gradient."
+        f"the lags holds, and the gradient, {recorded.which(recording, look)}."
     )
     head = "| layer | a step back | 90 % within | far half | gradient |\n| ---: | ---: | ---: | ---: | ---: |\n"
     st.markdown(head + "\n".join(f"| {' | '.join(row)} |" for row in recorded.by_layer(recording, look, at_rest)))
@@ -198,6 +201,7 @@ def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> N
         f"{count}, read from {path}. What is measured is the gradient of the recorded loss, "
         "as it enters at t, by each copy of the weights; every layer in its network."
         + (" dL/dy(t) stays as it was recorded, though the outputs are others now." if changed else "")
+        + f" {recorded.biases(recording, look)}"
     )
 
 
