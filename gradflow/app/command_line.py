@@ -8,9 +8,14 @@ def recording() -> str | None:
     return next(iter(_files()), None)
 
 
+def second() -> str | None:
+    """The next one, which stands in grey beside it."""
+    return next(iter(_files()[1:]), None)
+
+
 def left_out() -> list[str]:
     """Further files, of which none is shown."""
-    return _files()[1:]
+    return _files()[2:]
 
 
 def _files():

@@ -46,7 +46,7 @@ class Look:
     weight: str = "weight_hh"
     gate: str = "all"
     show: str = "terms"
-    fresh: bool = False  # the same sizes, freshly drawn, stay in grey
+    fresh: bool = False  # the second recording stays in grey, or the same sizes freshly drawn
     time: int = 0
     lag: int = 0  # the lag that is lit
     gain: float = 1.0  # times W_hh of the layer, in its direction
@@ -153,7 +153,7 @@ def opened(path: str) -> Recording:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _opened(path, changed):
     return load(path)
 
@@ -173,6 +173,26 @@ def freshly_drawn(recording: Recording) -> Recording:
         for k, layer in enumerate(recording.network.layers)
     ]
     return Recording(Network(recording.network.cell, layers), recording.inputs, recording.cotangents)
+
+
+def beside(recording: Recording, look: Look) -> tuple[Recording, str]:
+    """What can stay in grey, and what it is called: the second recording of the command line, or `freshly_drawn`.
+
+    Raises:
+        ValueError: the second one cannot stand beside this, in one sentence.
+    """
+    path = command_line.second()
+    if path is None:
+        return freshly_drawn(recording), FRESH
+    other, name = opened(path), Path(path).name
+    kinds = [(cell_of(each), [len(layer) for layer in each.network.layers]) for each in (recording, other)]
+    if kinds[0] != kinds[1]:
+        (cell, layers), ways = kinds[1], " in both directions" if max(kinds[1][1]) > 1 else ""
+        raise ValueError(f"{name} cannot stand beside it: it is of another kind, {cell} of {len(layers)} layers{ways}")
+    if look.sequence >= len(other.inputs) or look.time >= len(other.inputs[look.sequence]):
+        raise ValueError(f"{name} cannot stand beside it: it has no step {look.time} of example {look.sequence}")
+    maps(other, look.unchanged)  # which compares the outputs
+    return other, name
 
 
 def cell_of(recording: Recording) -> str:
@@ -389,10 +409,14 @@ class Request(frame.Request):
 
     @property
     def kept(self) -> Measurement | None:
-        """The same sizes freshly drawn, with gates and gains as they were drawn."""
+        """What stays in grey, with its own gates and gains; None too where it cannot, as `beside` says."""
         if not self.look.fresh:
             return None
-        return measure_layer(freshly_drawn(self.recording), self.look.unchanged, FRESH)
+        try:
+            other, called = beside(self.recording, self.look)
+        except ValueError:
+            return None
+        return measure_layer(other, self.look.unchanged, called)
 
     def said(self, measurement: Measurement) -> str:
         """As `frame.Request`."""

@@ -18,6 +18,7 @@ from gradflow.weights import Weights
 from support.apptest_page import checked, components, link, new_page, notices, open_explore, verdict, widget
 
 T, N, M = 12, 3, 2
+LN10 = np.log(10)
 
 
 def recording(layers=2, directions=1, cell="lstm", gates=4):
@@ -205,11 +206,11 @@ def test_every_layer_is_drawn_on_one_scale(started):
     assert [*rows] == ["layer 1", "layer 2", "layer 3"]
     for k, row in enumerate(rows.values()):
         np.testing.assert_allclose(row, maps[k][0].log_terms("bias_hh")[7, :8])
-    tables = stack.data(rows, rows, 7, [*"the cat sat "])
+    tables = stack.data(rows, rows, "another.npz", 7, [*"the cat sat "])
     told = tables["columns"].to_pydict()["words"]
     assert told[0].startswith("lag 0 (step 7): layer 1 ") and told[1].startswith("lag 1 (step 6 t): layer 1 ")
     names = tables["names"].to_pydict()["name"]
-    assert names == ["layer 3", "layer 2", "layer 1", "freshly drawn"]
+    assert names == ["layer 3", "layer 2", "layer 1", "another.npz"]
     curves = tables["curves"].to_pydict()
     last = [y for curve, y in zip(curves["curve"], curves["y"], strict=True) if curve == 5]
     np.testing.assert_allclose(last, rows["layer 3"] / np.log(10), rtol=1e-5)
@@ -468,11 +469,37 @@ def test_a_gate_that_no_bias_opens_or_shuts_is_told_none():
 
 
 @pytest.mark.slow
-def test_a_second_file_is_named_and_left_out(started, monkeypatch):
-    path = started(recording())
-    monkeypatch.setattr(sys, "argv", ["app.py", str(path), "later.npz"])
-    (said,) = notices(opened())
-    assert "later.npz" in said
+def test_a_second_file_stands_in_grey_beside_the_first_and_a_third_is_named(started, tmp_path, monkeypatch):
+    path, later, own = started(recording()), tmp_path / "later.npz", recording()
+    scaled = [[weights._replace(weight_hh=weights.weight_hh / 2) for weights in layer] for layer in own.network.layers]
+    Recording(Network("lstm", scaled), own.inputs, own.cotangents).save(later)
+    monkeypatch.setattr(sys, "argv", ["app.py", str(path), str(later), "third.npz"])
+    at = opened(show="factors", fresh="true", layer="2")
+    (said,) = notices(at)
+    assert "third.npz" in said and widget(at, "fresh").label == "Beside later.npz"
+    tables = components(at)["flow"]["record"]["tables"]
+    assert tables["frame"][1]["kept"] == ["grey: later.npz"]
+    curve, y = (tables["curves"][1][name] for name in ("curve", "y"))
+    delta, _ = gf.load(later).maps(0)[1][0].lags(T - 1).log_factors()
+    np.testing.assert_allclose([height for k, height in zip(curve, y, strict=True) if k == 0], delta / LN10, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "other, said",
+    [
+        (lambda: recording(layers=1), "of another kind, lstm of 1 layers"),
+        (lambda: recording(cell="gru", gates=3), "of another kind, gru"),
+        (lambda: Recording(recording().network, [np.zeros((3, M))], [np.zeros((3, N))]), "no step 11 of example 0"),
+        (lambda: b"x", "later.npz is no recording"),
+    ],
+)
+@pytest.mark.slow
+def test_a_second_file_that_cannot_stand_beside_the_first_has_one_sentence(started, tmp_path, monkeypatch, other, said):
+    path, later, other = started(recording()), tmp_path / "later.npz", other()
+    later.write_bytes(other) if isinstance(other, bytes) else other.save(later)
+    monkeypatch.setattr(sys, "argv", ["app.py", str(path), str(later)])
+    at = opened(fresh="true")
+    assert said in at.caption[-1].value and not notices(at)
 
 
 @pytest.mark.slow

@@ -13,25 +13,26 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED)
 Rows = dict[str, np.ndarray]  # name of a layer -> natural logs of its terms at one t by lag, f64[t+1]
 
 
-def data(rows: Rows, fresh: Rows, t: int, labels: Sequence[str]) -> Tables:
+def data(rows: Rows, grey: Rows, called: str, t: int, labels: Sequence[str]) -> Tables:
     """The numbers of the chart.
 
     Args:
         rows: of the recorded layers.
-        fresh: of the same sizes freshly drawn, in grey; empty: not shown.
+        grey: of another network, in grey; empty: not shown.
+        called: what that is.
         t: the time.
         labels: what each of the T steps of the lag axis read, "" where it has no name.
     """
     styles = [(colour, style) for style in ("solid", "dashed", "dotted") for colour in COLOURS]
-    grey = [("freshly drawn" if k == 0 else "", row, GREY, "thin") for k, row in enumerate(fresh.values())]
+    others = [(called if k == 0 else "", row, GREY, "thin") for k, row in enumerate(grey.values())]
     own = [(name, row, *styles[k % len(styles)]) for k, (name, row) in enumerate(rows.items())]
     steps = [f"{t - u} {labels[t - u]}".strip() for u in range(t + 1)]
     by_layer = ["; ".join(f"{name} {number(row[u])}" for name, row in rows.items()) for u in range(t + 1)]
     told = [f"lag {u} (step {step}): {each}" for u, (step, each) in enumerate(zip(steps, by_layer, strict=True))]
     return line.tables(
         None,
-        [*grey, *own],
-        base.decades(*rows.values(), *fresh.values()),
+        [*others, *own],
+        base.decades(*rows.values(), *grey.values()),
         length=len(labels),
         title="The terms of every layer, on one scale",
         subtitle=f"‖dC(t)/dW(t−u)‖ at t = {t}",

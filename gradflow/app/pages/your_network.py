@@ -45,13 +45,15 @@ def page() -> None:
         session.put(name, recorded.link(recording, look).get(name))
     session.send_address()
     left = command_line.left_out()
-    too_many = [f"One recording is shown, {path}; left out: {', '.join(left)}."] if left else []
+    too_many = [f"Two recordings can stand beside one another; left out: {', '.join(left)}."] if left else []
     notice([*too_many, *dict.fromkeys(notices.values())])
     place = choose(recording, look)
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
         choice(recording, look, "show", st.segmented_control, "Chart", default=look.show, **how)
-        choice(recording, look, "fresh", st.toggle, "Beside the same sizes, freshly drawn", value=look.fresh)
+        second = command_line.second()
+        other = Path(second).name.replace("_", r"\_") if second else recorded.FRESH
+        choice(recording, look, "fresh", st.toggle, f"Beside {other}", value=look.fresh)
     message = st.empty()
     if refused := get_ready(recording, look, message):
         message.empty()
@@ -181,12 +183,17 @@ def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> N
     """The terms of all layers in one chart, their numbers in a table, and what it is that is measured."""
     from gradflow.app.charts import stack
 
-    other = recorded.freshly_drawn(recording) if look.fresh else None
+    grey, called, refused = None, "", ""
+    if look.fresh:
+        try:
+            grey, called = recorded.beside(recording, look)
+        except ValueError as error:
+            refused = f" {error}."
     names = recorded.labels(recording, look.sequence)
     rows = recorded.terms_by_layer(recording, look)
-    beside = recorded.terms_by_layer(other, look.unchanged) if other else {}
+    beside = recorded.terms_by_layer(grey, look.unchanged) if grey else {}
     if len(rows) + len(beside) > 1:  # else it is the chart above
-        draw_chart("stack", stack.data(rows, beside, look.time, names))
+        draw_chart("stack", stack.data(rows, beside, called, look.time, names))
     changed = recorded.changes(recording, look)
     with_it = f", with {changed}" if changed else ""
     st.markdown(
@@ -201,7 +208,7 @@ def every_layer(recording: Recording, look: Look, path: str, at_rest: bool) -> N
         f"{count}, read from {path}. What is measured is the gradient of the recorded loss, "
         "as it enters at t, by each copy of the weights; every layer in its network."
         + (" dL/dy(t) stays as it was recorded, though the outputs are others now." if changed else "")
-        + f" {recorded.biases(recording, look)}"
+        + f" {recorded.biases(recording, look)}{refused}"
     )
 
 
