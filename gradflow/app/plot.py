@@ -72,7 +72,7 @@ def plot(
 ) -> "alt.VConcatChart":
     """Draw the terms of one time by lag, their running sum, and the map of all terms, as an Altair chart.
 
-    A row for each layer and direction, the top one first, all on one scale: log10 on a linear axis, of at most 20
+    A row for each layer and direction, the top one first and the lowest called layer 1, all on one scale: log10 on a linear axis, of at most 20
     decades. Where a cost reaches later steps too, which have no lag, terms stand by step. There is a map where a
     gradient enters at more than one time.
 
@@ -146,7 +146,7 @@ def _rows(layers: Sequence[Sequence[GradientMap]], t: int, weight: str, gate: st
         for d, gmap in enumerate(layer):
             broken = gmap.overflow is not None
             end = [f"red: no terms, since the forward pass overflows from step {gmap.overflow} on"] if broken else []
-            place = f"layer {k}" + (" (top)" if k == len(layers) - 1 else "")
+            place = f"layer {k + 1} of {len(layers)}" + (", the top" if k == len(layers) - 1 else "")
             place += f", {('forward', 'backward')[d]}" if len(layer) > 1 else ""
             place = place if len(layers) * len(layer) > 1 else ""
             if not getattr(gmap, "causal", True):
