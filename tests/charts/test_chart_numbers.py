@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -344,6 +345,32 @@ def test_relative_divides_what_is_sent_by_the_error(case):
         here = np.isfinite(full)
         np.testing.assert_array_equal(here, np.isfinite(divided))
         np.testing.assert_allclose(full[here] - divided[here], size, atol=1e-4)
+
+
+MET = {"weight_hh": "h(s−1)", "weight_ih": "the input x(s)", "bias_ih": "the constant 1", "bias_hh": "the constant 1"}
+
+
+@pytest.mark.parametrize("case", ["lstm", "mingru"])
+@pytest.mark.parametrize("weight", [*MET, "all"])
+def test_what_a_term_meets_is_named_by_its_weight(case, weight):
+    measurement = measured(case, weight=weight)
+    flat = np.zeros(measurement.t + 1)  # as of an input that is one-hot
+    measurement = replace(measurement, lags=SimpleNamespace(log_factors=lambda **_: (flat - 1, flat)))
+    (frame, _), said = drawn("factors", measurement, View()), factors.say(measurement, View())
+    own = gf.CELLS[case].used("weight_hh" if weight == "all" else weight)
+    assert f"what it meets, {MET[own]}, {'stays' if own.startswith('bias') else 'goes from'}" in said
+    assert said.startswith(f"Of {own}: from lag 0" if weight == "all" else "From lag 0")
+    assert frame["frame"]["title"] == [f"What a term {f'of {own} ' if weight == 'all' else ''}is made of"]
+
+
+def test_above_the_first_layer_what_weight_ih_meets_is_the_output_of_the_layer_below():
+    measurement = replace(measured("lstm", weight="weight_ih"), gmap=SimpleNamespace(layer=1))
+    data, _ = drawn("factors", measurement, View())
+    assert "what it meets, layer 1's output, goes from" in factors.say(measurement, View())
+    assert "‖layer 1's output‖, read going forward" in data["names"]["name"]
+    assert "‖layer 1's output‖" in data["frame"]["subtitle"][0]
+    lowest = replace(measurement, gmap=SimpleNamespace(layer=0))
+    assert "the input x(s)" in factors.say(lowest, View())
 
 
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
