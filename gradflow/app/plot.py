@@ -72,9 +72,9 @@ def plot(
 ) -> "alt.VConcatChart":
     """Draw the terms of one time by lag, their running sum, and the map of all terms, as an Altair chart.
 
-    A row for each layer and direction, the top one first and the lowest called layer 1, all on one scale: log10 on a linear axis, of at most 20
-    decades. Where a cost reaches later steps too, which have no lag, terms stand by step. There is a map where a
-    gradient enters at more than one time.
+    A row for each layer and direction, the top one first, all on one scale: log10 on a linear axis, of at most 20
+    decades. The lowest is called layer 1. Where a cost reaches later steps too, which have no lag, terms stand by step.
+    There is a map where a gradient enters at more than one time.
 
     Args:
         maps: a `GradientMap`, [layer][direction] as `network_map` gives, or a `Recording` or a `Watch`, of which the
