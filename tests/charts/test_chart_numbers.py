@@ -615,6 +615,17 @@ def test_truncation_shows_of_all_costs_what_was_measured_and_joins_nothing():
         assert points(data)[kind].keys() <= {1, 2, 3, 5, 8, 13, 20} and len(points(data)[kind]) > 4
 
 
+def test_a_legend_keeps_clear_of_points():
+    """A few points weigh as much as the line that would join them."""
+    k = np.arange(41.0)
+    high = np.where(np.isin(k, (1, 20, 40)), -0.5, np.nan)
+    curves = [("line", np.where(k < 20, np.nan, -11.0), base.BLUE, "solid"), ("points", high, base.ORANGE, "diamond")]
+    curves += [("low", np.where(k < 20, -11.0, np.nan), base.BLUE, "solid")]
+    named = {"title": "", "subtitle": "", "lit": -1, "words": [], "length": 41}
+    frame = line.tables(None, curves, (-5, 0), **named)["frame"].to_pylist()[0]
+    assert frame["legend_low"]
+
+
 def truncated_with_costs_at(times):
     """A measurement of a network whose cost is there at these times alone, at the last of them."""
     only = np.full(64, -np.inf)

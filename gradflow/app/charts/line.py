@@ -78,7 +78,8 @@ def tables(
             parts["curves"].append(part)
     # the topmost curve first
     legend = {name: stroke for (name, *_), stroke in zip(curves[::-1], strokes[::-1], strict=True) if name}
-    right, low = base.free_corner([logs for _, logs, _, _ in curves], domain, 0.07 * (len(legend) + 0.5))
+    lines = [_along(logs) if style in SHAPES else logs for _, logs, _, style in curves]
+    right, low = base.free_corner(lines, domain, 0.07 * (len(legend) + 0.5))
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -99,6 +100,12 @@ def tables(
         "names": pa.table({"row": rows.astype(np.int8), "name": [*legend], "stroke": [*legend.values()]}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
+
+
+def _along(logs):
+    """What a line through points would be, which is where no legend should stand: one that hides a point hides much."""
+    at = np.flatnonzero(np.isfinite(logs))
+    return np.interp(np.arange(len(logs)), at, logs[at], right=np.nan) if at.size else logs
 
 
 def plain(values: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         domain,
         length=steps + 1,
         title="What truncation leaves out of the gradient",
-        subtitle="‖missing terms‖ / ‖whole gradient‖, by the k steps that are kept",
+        subtitle="‖missing terms‖ / ‖whole gradient‖, by k",
         lit=-1,
         words=[f"{k} steps kept: {number(log)} of the cost at t is missing" for k, log in enumerate(found["one"])],
         kept=kept,
