@@ -61,9 +61,9 @@ class Measurement:
 
     @property
     def field(self) -> dict[str, Any]:
-        """What is chosen, for what needs one field: weight_hh where all four are."""
+        """What is chosen, for what needs one field: where all are, weight_hh, or weight_ih in a cell without it."""
         rows = self.scenario.rows
-        return rows | ({"weight": "weight_hh"} if rows["weight"] == "all" else {})
+        return rows | ({"weight": CELLS[self.scenario.cell].used("weight_hh")} if rows["weight"] == "all" else {})
 
     @cached_property
     def strips(self) -> dict[str, np.ndarray]:

@@ -73,8 +73,8 @@ def plot(
     """Draw the terms of one time by lag, their running sum, and the map of all terms, as an Altair chart.
 
     A row for each layer and direction, the top one first, all on one scale: log10 on a linear axis, of at most 20
-    decades. Where a cost reaches later steps too, which have no lag, terms stand by step. There is a map where a
-    gradient enters at more than one time.
+    decades. The lowest is called layer 1. Where a cost reaches later steps too, which have no lag, terms stand by step.
+    There is a map where a gradient enters at more than one time.
 
     Args:
         maps: a `GradientMap`, [layer][direction] as `network_map` gives, or a `Recording` or a `Watch`, of which the
@@ -146,7 +146,7 @@ def _rows(layers: Sequence[Sequence[GradientMap]], t: int, weight: str, gate: st
         for d, gmap in enumerate(layer):
             broken = gmap.overflow is not None
             end = [f"red: no terms, since the forward pass overflows from step {gmap.overflow} on"] if broken else []
-            place = f"layer {k}" + (" (top)" if k == len(layers) - 1 else "")
+            place = f"layer {k + 1} of {len(layers)}" + (", the top" if k == len(layers) - 1 else "")
             place += f", {('forward', 'backward')[d]}" if len(layer) > 1 else ""
             place = place if len(layers) * len(layer) > 1 else ""
             if not getattr(gmap, "causal", True):

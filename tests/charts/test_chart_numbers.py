@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -302,6 +303,15 @@ def lines(data):
     return {(style, colour): np.array(line) for (_, style, colour), line in found.items()}
 
 
+def points(data):
+    """Shape and colour -> {x: y in log10}."""
+    found = {(shape, colour): {} for colour, shape in line.POINTS}
+    for x, y, stroke in zip(*(data["points"][name] for name in ("x", "y", "stroke")), strict=True):
+        colour, shape = line.POINTS[stroke - len(line.STROKES)]
+        found[shape, colour][x] = y
+    return found
+
+
 FACTORS = [(case, field) for case in SCENARIOS for field in FIELDS]
 
 
@@ -344,6 +354,32 @@ def test_relative_divides_what_is_sent_by_the_error(case):
         here = np.isfinite(full)
         np.testing.assert_array_equal(here, np.isfinite(divided))
         np.testing.assert_allclose(full[here] - divided[here], size, atol=1e-4)
+
+
+MET = {"weight_hh": "h(s−1)", "weight_ih": "the input x(s)", "bias_ih": "the constant 1", "bias_hh": "the constant 1"}
+
+
+@pytest.mark.parametrize("case", ["lstm", "mingru"])
+@pytest.mark.parametrize("weight", [*MET, "all"])
+def test_what_a_term_meets_is_named_by_its_weight(case, weight):
+    measurement = measured(case, weight=weight)
+    flat = np.zeros(measurement.t + 1)  # as of an input that is one-hot
+    measurement = replace(measurement, lags=SimpleNamespace(log_factors=lambda **_: (flat - 1, flat)))
+    (frame, _), said = drawn("factors", measurement, View()), factors.say(measurement, View())
+    own = gf.CELLS[case].used("weight_hh" if weight == "all" else weight)
+    assert f"what it meets, {MET[own]}, {'stays' if own.startswith('bias') else 'goes from'}" in said
+    assert said.startswith(f"Of {own}: from lag 0" if weight == "all" else "From lag 0")
+    assert frame["frame"]["title"] == [f"What a term {f'of {own} ' if weight == 'all' else ''}is made of"]
+
+
+def test_above_the_first_layer_what_weight_ih_meets_is_the_output_of_the_layer_below():
+    measurement = replace(measured("lstm", weight="weight_ih"), gmap=SimpleNamespace(layer=1))
+    data, _ = drawn("factors", measurement, View())
+    assert "what it meets, layer 1's output, goes from" in factors.say(measurement, View())
+    assert "‖layer 1's output‖, read going forward" in data["names"]["name"]
+    assert "‖layer 1's output‖" in data["frame"]["subtitle"][0]
+    lowest = replace(measurement, gmap=SimpleNamespace(layer=0))
+    assert "the input x(s)" in factors.say(lowest, View())
 
 
 def test_the_words_of_a_lag_are_its_two_factors_and_their_product():
@@ -557,23 +593,66 @@ def test_all_costs_by_lag_and_by_copy(case):
 def test_what_truncation_leaves_out_of_all_costs(case):
     measurement = measured(case)
     whole = all_costs(measurement)[0].sum(0)
-    curves = lines(drawn("truncation", measurement, View())[0])
+    found = points(drawn("truncation", measurement, View())[0])
     for k in (1, 3, 8, 20):
-        for (style, colour), kept in (
-            (("dashed", base.ORANGE), lambda t, u, k=k: u <= t % k),
-            (("thin", base.PURPLE), lambda t, u, k=k: u < k),
+        for kind, kept in (
+            (("diamond", base.ORANGE), lambda t, u, k=k: u <= t % k),
+            (("circle", base.PURPLE), lambda t, u, k=k: u < k),
         ):
             left = np.linalg.norm(whole - all_costs(measurement, kept)[0].sum(0)) / np.linalg.norm(whole)
-            shown = 10.0 ** curves[style, colour][k]
+            shown = 10.0 ** found[kind].get(k, np.nan)
             assert (left < 2e-6 and np.isnan(shown)) or shown == pytest.approx(left, rel=2e-3, abs=1e-6)
             if k == 20:
                 said = number(np.log(left)) if left > 1e-6 else "less than 1e-6"
                 assert said in CHARTS["truncation"].say(measurement, View())
 
 
-def test_between_two_measured_k_truncation_is_a_straight_line():
-    curve = lines(drawn("truncation", measured("lstm"), View())[0])["dashed", base.ORANGE]
-    assert curve[6] == pytest.approx((2 * curve[5] + curve[8]) / 3, abs=1e-5) and np.isnan(curve[21:]).all()
+def test_truncation_shows_of_all_costs_what_was_measured_and_joins_nothing():
+    measurement, kept = measured("lstm"), measured("lstm", seed=3)
+    data, _ = drawn("truncation", measurement, View(), kept)
+    assert lines(data).keys() == {("thin", base.GREY), ("dotted", base.GREY), ("solid", base.BLUE)}
+    for kind in (("diamond", base.ORANGE), ("circle", base.PURPLE), ("circle", base.GREY), ("diamond", base.GREY)):
+        assert points(data)[kind].keys() <= {1, 2, 3, 5, 8, 13, 20} and len(points(data)[kind]) > 4
+
+
+def test_a_legend_keeps_clear_of_points():
+    """A few points weigh as much as the line that would join them."""
+    k = np.arange(41.0)
+    high = np.where(np.isin(k, (1, 20, 40)), -0.5, np.nan)
+    curves = [("line", np.where(k < 20, np.nan, -11.0), base.BLUE, "solid"), ("points", high, base.ORANGE, "diamond")]
+    curves += [("low", np.where(k < 20, -11.0, np.nan), base.BLUE, "solid")]
+    named = {"title": "", "subtitle": "", "lit": -1, "words": [], "length": 41}
+    frame = line.tables(None, curves, (-5, 0), **named)["frame"].to_pylist()[0]
+    assert frame["legend_low"]
+
+
+def truncated_with_costs_at(times):
+    """A measurement of a network whose cost is there at these times alone, at the last of them."""
+    only = np.full(64, -np.inf)
+    only[list(times)] = 0.0
+    measurement = replace(measure(Scenario(hidden=4, horizon=64, time=times[-1])), log_residual=only)
+    left = {name: np.log([0.5] * 6 + [share, 0.5]) for name, share in (("window", 0.125), ("pieces", 0.25))}
+    vars(measurement)["truncated"] = left  # at 1, 2, 3, 5, 8, 13, 20, 34
+    return measurement
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ((40,), "missing where it goes back 20 steps, and 0.250 where the state is detached every 20 steps, as usual: "
+                "it then goes back 1 step."),
+        ((45,), "as usual: it then goes back 6 steps."),
+        ((59,), "as usual: it then goes back 20 steps."),
+        ((19, 39, 59), "as usual."),
+        ((19, 39, 50), "as usual: some then go back fewer."),
+        (tuple(range(64)), "as usual: most then go back fewer."),
+    ],
+)  # fmt: skip
+def test_what_truncation_says_of_the_costs_that_there_are(times, words):
+    said = CHARTS["truncation"].say(truncated_with_costs_at(times), View())
+    assert said.endswith(words)
+    whose = "all costs together," if len(times) > 1 else f"the only cost, at t = {times[0]},"
+    assert f"Of the gradient of {whose} " in said
 
 
 # ------------------------------------------------------------------------------------------------ under the terms

@@ -15,6 +15,7 @@ from gradflow.app.charts import base, heatmap, overview, specification
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
 from gradflow.reading import number, per_step_factor, read
+from support import labels
 from support.page_driver import luminance
 from support.specifications import size, uses
 from support.subprocesses import loaded
@@ -22,20 +23,25 @@ from support.subprocesses import loaded
 LN10 = np.log(10)
 
 
-def record(log_terms, t=None, *, cell="lstm", gates=None, labels=None, overflow=None, underflow=None):
-    """A measurement with these terms f[T, T], all of one sign."""
+def record(
+    log_terms, t=None, *, cell="lstm", gates=None, labels=None, overflow=None, underflow=None, inputs=-np.inf, called=""
+):
+    """A measurement with these terms f[T, T], all of one sign; inputs: log of the terms of weight_ih."""
     horizon = len(log_terms)
     t = horizon - 1 if t is None else t
     row = log_terms[t, : t + 1]
     with np.errstate(invalid="ignore"):
         partial = np.logaddexp.accumulate(row)
-    log_sums, log_residual = np.zeros(horizon), np.zeros(horizon)
+    log_sums, log_residual = np.zeros(horizon), np.where((log_terms > -np.inf).any(1), 0.0, -np.inf)
     return SimpleNamespace(
         scenario=Scenario(cell=cell),
         t=t,
         log_terms=log_terms,
         log_row=row,
         log_partial=partial,
+        log_residual=log_residual,
+        lags=SimpleNamespace(log_terms=lambda weight, gate: {"weight_ih": np.full(t + 1, inputs)}[weight]),
+        called=called,
         cost=np.ones(horizon),
         gates=gates or {},
         strips=gates or {"slope": np.ones(horizon)},
@@ -248,8 +254,60 @@ def test_the_zero_at_the_last_lag_says_why_it_is_one():
     row = geometric(24, -0.1)
     row[-1, 23] = -np.inf
     assert drawn(record(row))["frame"]["note"] == ["✕ exact zero: no state before the first step"]
+    note = "✕ exact zero: no state yet; weight_ih has a term"
+    assert drawn(record(row, inputs=0.0))["frame"]["note"] == [note]
+    low = drawn(record(row, inputs=0.0), (-0.5, 1))["frame"]["note"]
+    assert low == ["▼ below the frame   ✕ exact zero: no state before the first step"], "there is no room for more"
     row[-1, 5] = -np.inf
-    assert drawn(record(row))["frame"]["note"] == ["✕ exact zero"]
+    assert drawn(record(row, inputs=0.0))["frame"]["note"] == ["✕ exact zero"]
+
+
+def with_costs_at(*times, horizon=24, **options):
+    """Terms at these times alone."""
+    terms = geometric(horizon, -0.1)
+    terms[np.setdiff1d(range(horizon), times)] = -np.inf
+    return record(terms, **options)
+
+
+@pytest.mark.parametrize(("times", "few"), [((23,), True), (range(13, 24), True), (range(12, 24), False)])
+@pytest.mark.parametrize("width", [358, 1000])
+def test_the_map_says_where_no_cost_enters(times, few, width):
+    measurement = with_costs_at(*times)
+    assert drawn(measurement)["frame"]["few_costs"] == [few]
+    tables = overview.data(measurement, View(), None, frame_of(measurement))
+    texts = [text for text, _ in labels.boxes(labels.drawn(specification("terms"), tables, width))]
+    wide = "Terms of every t (edge: first step; grey: no cost)", "Terms of every t (edge: first step)"
+    narrow = "Terms of every t (grey: no cost)", "Terms of every t (edge: first step)"
+    assert (narrow if width < 620 else wide)[not few] in texts
+
+
+@pytest.mark.parametrize(("called", "word"), [("", "kept"), ("the same sizes, freshly drawn", "grey")])
+def test_what_is_grey_is_called_kept_only_where_it_was(called, word):
+    kept = record(geometric(24, -0.2), called=called)
+    tables = overview.data(record(geometric(24, -0.1)), View(), kept, (-5, 1))
+    (frame,) = tables["frame"].to_pylist()
+    assert frame["kept_total"].startswith(f"{word} sum ")
+    assert frame["kept_front"].replace("\n", " ") == f"dashed: how far back {word} terms above 1e-2 reach"
+    assert tables["front"].num_rows == 24
+
+
+def test_one_time_with_a_cost_has_no_front():
+    kept, domain = with_costs_at(23), (-5, 1)
+    tables = overview.data(record(geometric(24, -0.1)), View(), kept, domain)
+    assert tables["front"].num_rows == 0 and tables["frame"].to_pylist()[0]["kept_front"] == ""
+    assert overview.data(record(geometric(24, -0.1)), View(), with_costs_at(5, 23), domain)["front"].num_rows == 24
+
+
+def test_why_the_last_term_is_zero_has_room():
+    row = geometric(24, -0.1)
+    row[-1, 23] = -np.inf
+    tables = overview.data(record(row, inputs=0.0), View(), None, (-5, 1))
+    note = "✕ exact zero: no state yet; weight_ih has a term"
+    for width in (800, 1000):
+        assert note in [text for text, _ in labels.boxes(labels.drawn(specification("terms"), tables, width))]
+    phone = dict(labels.boxes(labels.drawn(specification("terms"), tables, 358)))
+    room = phone["t = 23"][:, 0].max() - phone["Each term: ‖dC(t)/dW(t−u)‖"][:, 0].min()
+    assert labels.font(True).getlength(note) * 13 / 100 < room
 
 
 def test_no_line_is_drawn_where_no_one_factor_fits():

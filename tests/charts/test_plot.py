@@ -147,7 +147,7 @@ def test_the_image_has_every_term_of_every_time():
 def test_layers_stand_on_one_scale_the_top_one_first():
     maps = network()
     chart = strict(gf.plot(maps, 20).to_json())
-    assert [row["title"]["text"] for row in chart["vconcat"]] == ["layer 1 (top)", "layer 0"]
+    assert [row["title"]["text"] for row in chart["vconcat"]] == ["layer 2 of 2, the top", "layer 1 of 2"]
     axes = re.findall(r'"scale": \{"domain": \[(-?\d+, -?\d+)\]', json.dumps(chart))
     assert len(set(axes)) == 1 and len(axes) > 2
     y = [y for _, y in curve(chart, "terms")]
@@ -166,7 +166,8 @@ def test_a_direction_without_lags_stands_by_step():
     maps = network(2)
     chart = strict(gf.plot(maps, 20).to_json())
     titles = [row["title"]["text"] for row in chart["vconcat"]]
-    assert titles == ["layer 1 (top), forward", "layer 1 (top), backward", "layer 0, forward", "layer 0, backward"]
+    ways = ("forward", "backward")
+    assert titles == [f"{layer}, {way}" for layer in ("layer 2 of 2, the top", "layer 1 of 2") for way in ways]
     terms = curve(chart, "terms", 1)
     by_copy = maps[1][1].log_terms_by_copy()[20] / np.log(10)
     assert [at for at, _ in terms] == list(range(20, STEPS - 1))  # the last step has no state before it

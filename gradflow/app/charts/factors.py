@@ -28,18 +28,31 @@ def domain(measurement: Measurement, view: View) -> Domain:
     return base.decades(*factors(measurement, view))
 
 
-OTHER = {"weight_hh": "‖h(s−1)‖", "weight_ih": "‖x(s)‖", "bias_ih": "1", "bias_hh": "1"}
+def met(measurement: Measurement) -> tuple[str, str]:
+    """What the error meets at the chosen weight: (as it stands in a formula, in words)."""
+    weight, below = measurement.field["weight"], getattr(measurement.gmap, "layer", 0)
+    if weight.startswith("bias"):
+        return "1", "the constant 1"
+    if weight == "weight_hh":
+        return "‖h(s−1)‖", "h(s−1)"
+    return (f"‖layer {below}'s output‖", f"layer {below}'s output") if below else ("‖x(s)‖", "the input x(s)")
+
+
+def chosen(measurement: Measurement) -> str:
+    """The weight that stands for all four, where all are chosen; else nothing."""
+    return measurement.field["weight"] if measurement.scenario.weight == "all" else ""
 
 
 def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     delta, other, terms = factors(measurement, view)
+    (other_factor, _), of = met(measurement), chosen(measurement)
     sent = "‖δ(t,s)‖ / ‖dC/dh‖" if relative(measurement, view) else "‖δ(t,s)‖"
     steps = len(measurement.cost)  # what is kept may be longer
     grey = [("", each[:steps], GREY, "thin") for each in factors(kept, view)[:2]] if kept else []
     curves = [
         *grey,
         ("their product, the term", terms, GREY, "dotted"),
-        (f"{OTHER[measurement.field['weight']]}, read going forward", other, PURPLE, "dashed"),
+        (f"{other_factor}, read going forward", other, PURPLE, "dashed"),
         (f"{sent}, sent back", delta, BLUE, "solid"),
     ]
     back = base.steps_back(measurement)
@@ -52,8 +65,8 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         curves,
         domain,
         length=steps,
-        title="What a term is made of",
-        subtitle=f"{sent} times {OTHER[measurement.field['weight']]}, s = t−u",
+        title=f"What a term {f'of {of} ' if of else ''}is made of",
+        subtitle=f"{sent} times {other_factor}, s = t−u",
         lit=min(view.lag, measurement.t),
         words=said,
         kept=kept,
@@ -70,10 +83,13 @@ def say(measurement: Measurement, view: View) -> str:
     if here.size < 2:
         return "At this time fewer than two terms are there to be taken apart."
     first, last = here[0], here[-1]
-    name = OTHER[measurement.field["weight"]].strip("‖") if other.any() else "the constant 1"
+    (_, name), of = met(measurement), chosen(measurement)
+    ends = f"goes from {number(other[first])} to {number(other[last])}"
+    if measurement.field["weight"].startswith("bias"):
+        ends = "stays"
     return (
-        f"From lag {first} to lag {last}, what is sent back goes from {number(delta[first])} to {number(delta[last])}; "
-        f"what it meets, {name}, goes from {number(other[first])} to {number(other[last])}."
+        f"{f'Of {of}: from' if of else 'From'} lag {first} to lag {last}, what is sent back goes from "
+        f"{number(delta[first])} to {number(delta[last])}; what it meets, {name}, {ends}."
     )
 
 

@@ -26,7 +26,10 @@ from gradflow.app.measurement import Measurement
 
 WIDTHS = {"solid": 4, "dashed": 3, "dotted": 3, "thin": 2}  # px; colour is never alone
 Curve = tuple[str, np.ndarray, str, str]  # name, natural logs, colour, style
-STROKES = tuple((colour, style) for style in WIDTHS for colour in (BLUE, ORANGE, GREY, RED, GREEN, PURPLE))
+SHAPES = ("circle", "diamond")  # of points that no line joins: what lies between them is not known
+COLOURS = (BLUE, ORANGE, GREY, RED, GREEN, PURPLE)
+STROKES = tuple((colour, style) for style in WIDTHS for colour in COLOURS)
+POINTS = tuple((colour, shape) for shape in SHAPES for colour in COLOURS)
 
 
 def tables(
@@ -46,7 +49,8 @@ def tables(
 
     Args:
         measurement: what it is drawn of.
-        curves: (name, natural logs f[length], colour, style) each; one without a name is not labelled.
+        curves: (name, natural logs f[length], colour, style) each; one without a name is not labelled. With a style of
+            `SHAPES`, for a specification with points, what is not NaN is a point.
         domain: (low, high) in log10.
         length: steps on the x axis.
         title: what is drawn.
@@ -56,10 +60,11 @@ def tables(
         kept: the measurement in grey, or None.
         alarm: a sentence, where there is nothing to draw.
     """
-    parts, strokes = [], [STROKES.index((colour, style)) for _, _, colour, style in curves]
-    for k, (_, logs, _, _) in enumerate(curves):
+    parts: dict[str, list[pa.Table]] = {"curves": [], "points": []}
+    strokes = [(STROKES + POINTS).index((colour, style)) for _, _, colour, style in curves]
+    for k, (_, logs, _, style) in enumerate(curves):
         y = cut(logs, domain)
-        parts.append(
+        part = pa.table(
             {
                 "x": np.arange(len(y), dtype=np.int16),
                 "y": y,
@@ -67,9 +72,14 @@ def tables(
                 "stroke": np.full(len(y), strokes[k], np.int8),
             }
         )
+        if style in SHAPES:
+            parts["points"].append(part.filter(part["y"].is_valid()))
+        else:
+            parts["curves"].append(part)
     # the topmost curve first
     legend = {name: stroke for (name, *_), stroke in zip(curves[::-1], strokes[::-1], strict=True) if name}
-    right, low = base.free_corner([logs for _, logs, _, _ in curves], domain, 0.07 * (len(legend) + 0.5))
+    lines = [_along(logs) if style in SHAPES else logs for _, logs, _, style in curves]
+    right, low = base.free_corner(lines, domain, 0.07 * (len(legend) + 0.5))
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -86,10 +96,16 @@ def tables(
     rows = np.arange(len(legend)) - (len(legend) - 1 if low else 0)  # away from the corner
     return {
         "frame": base.frame_table(**frame),
-        "curves": pa.concat_tables(map(pa.table, parts)),
+        **{name: pa.concat_tables(each) for name, each in parts.items() if each},
         "names": pa.table({"row": rows.astype(np.int8), "name": [*legend], "stroke": [*legend.values()]}),
         "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
     }
+
+
+def _along(logs):
+    """What a line through points would be, which is where no legend should stand: one that hides a point hides much."""
+    at = np.flatnonzero(np.isfinite(logs))
+    return np.interp(np.arange(len(logs)), at, logs[at], right=np.nan) if at.size else logs
 
 
 def plain(values: np.ndarray) -> np.ndarray:
@@ -112,21 +128,38 @@ LAYOUT = {
 
 
 def specification(
-    x_title: str, description: str, x_axis: dict[str, Any] | None = None, plain_axis: bool = False
+    x_title: str,
+    description: str,
+    x_axis: dict[str, Any] | None = None,
+    plain_axis: bool = False,
+    points: bool = False,
 ) -> dict[str, Any]:
-    """The constant specification of curves over `x_title`; plain_axis: of shares, in per cent."""
+    """The constant specification of curves over `x_title`; plain_axis: of shares, in per cent; points: some apart."""
     import altair as alt
 
     from gradflow.app.charts import drawing
     from gradflow.app.charts.drawing import at
 
-    curve, name = drawing.marks("curves", "names")
-    scale = lambda values: alt.Scale(domain=list(range(len(STROKES))), range=values)
-    colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in STROKES]))
-    dashes = scale([drawing.DASHES.get(style, drawing.DASHES["solid"]) for _, style in STROKES])
-    width = alt.expr(f"{[WIDTHS[style] for _, style in STROKES]}[datum.stroke]")
+    curve, point, name = drawing.marks("curves", "points", "names")
+    strokes = STROKES + POINTS if points else STROKES
+    scale = lambda values: alt.Scale(domain=list(range(len(strokes))), range=values)
+    colour = alt.Color("stroke:O", legend=None, scale=scale([colour for colour, _ in strokes]))
+    dashes = scale([drawing.DASHES.get(style, drawing.DASHES["solid"]) for _, style in strokes])
+    width = alt.expr(f"{[WIDTHS.get(style, 0) for _, style in strokes]}[datum.stroke]")
     how = {"color": colour, "strokeDash": alt.StrokeDash("stroke:O", legend=None, scale=dashes)}
     row = "legend_y + 20 * datum.row"
+    shape = alt.expr(f"{[style if style in SHAPES else '' for _, style in strokes]}[datum.stroke]")
+    dot: dict[str, Any] = {"filled": True, "opacity": 1, "shape": shape}
+    dots = (
+        (
+            point.mark_point(size=90, **dot).encode(x="x:Q", y="y:Q", color=colour),
+            name.mark_point(size=alt.expr(f"datum.stroke < {len(STROKES)} ? 0 : 90"), **dot).encode(
+                x=at("legend_x + legend_way * 17"), y=at(row), color=colour
+            ),
+        )
+        if points
+        else ()
+    )
     shares: dict[str, Any] = {"labelExpr": "100 * datum.value + ' %'", "tickCount": 5, "grid": True}
     scales = (
         drawing.panel(WHOLE, [alt.expr("low"), alt.expr("high")], x_title, x_axis=x_axis, **shares)
@@ -142,6 +175,7 @@ def specification(
         name.mark_rule(strokeWidth=width).encode(
             x=at("legend_x"), x2=at("legend_x + legend_way * 34"), y=at(row), **how
         ),
+        *dots,
         *(
             name.mark_text(
                 fontSize=alt.expr("lit_size"),
@@ -151,7 +185,7 @@ def specification(
             ).encode(x=at("legend_x + legend_way * 42"), y=at(row), text="name:N")
             for how in (
                 drawing.HALO,
-                {"color": drawing.text_colour(f"{[colour for colour, _ in STROKES]}[datum.stroke]")},
+                {"color": drawing.text_colour(f"{[colour for colour, _ in strokes]}[datum.stroke]")},
             )
         ),
         *drawing.headings(),

@@ -110,7 +110,11 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     letters, room = _letters(measurement.labels, t, len(measurement.cost))
     seen = [f"{mark} {words}" for state, (mark, _, words) in MARKS.items() if state in states]
     if measurement.scenario.weight == "weight_hh" and states[t] == "zero" and (states == "zero").sum() == 1:
-        seen = [f"{each}: no state before the first step" if each.endswith("exact zero") else each for each in seen]
+        why = "no state before the first step"
+        rows = true.scenario.rows | {"weight": "weight_ih"}
+        if len(seen) == 1 and true.lags.log_terms(**rows)[t] > -np.inf:
+            why = "no state yet; weight_ih has a term"
+        seen = [f"{each}: {why}" if each.endswith("exact zero") else each for each in seen]
     frame = {
         "low": domain[0],
         "high": domain[1],
@@ -122,6 +126,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "time": f"t = {t}",
         "broken": "" if overflow is None else f"overflow from step {overflow}",
         "note": "   ".join(seen),
+        "few_costs": bool(2 * np.isneginf(true.log_residual).sum() > len(true.cost)),
         "alarm": base.overflowed(true),
         **(images(true, view, domain) if image else {}),
         "strips_title": "Gates at step t−u: how open" if measurement.gates else "Activation at step t−u: mean slope",
@@ -302,7 +307,7 @@ def _kept(measurement, kept, domain):
 
 def _front(measurement, kept, domain):
     """Along the kept map: how far back terms above the middle of the frame have reached, up to each t."""
-    if kept is None:
+    if not _has_front(measurement, kept):
         return pa.table({"t": pa.array([], pa.int16()), "lag": pa.array([], pa.int16())})
     steps = min(len(kept.cost), len(measurement.cost))
     above = kept.log_terms[:steps, :steps] >= np.mean(domain) * np.log(10)
@@ -310,13 +315,21 @@ def _front(measurement, kept, domain):
     return pa.table({"t": np.arange(steps, dtype=np.int16), "lag": np.maximum.accumulate(last).astype(np.int16)})
 
 
+def _has_front(measurement, kept):
+    """Whether terms are kept at more times than one, along which a front can go."""
+    steps = min(len(kept.cost), len(measurement.cost)) if kept else 0
+    return steps > 0 and np.isfinite(kept.log_terms[:steps, :steps]).any(1).sum() > 1
+
+
 def _kept_words(measurement, kept, domain):
     if kept is None:
         return {"kept": "", "kept_total": "", "kept_front": ""}
+    other = "grey" if kept.called else "kept"  # not everything in grey was kept by hand
+    front = f"dashed: how far back {other} terms above 1e{np.mean(domain):+.0f} reach"
     return {
         "kept": base.kept_words(measurement, kept),
-        "kept_total": f"kept sum {number(kept.log_partial[-1])}",
-        "kept_front": f"dashed: how far back kept terms above 1e{np.mean(domain):+.0f} reach",
+        "kept_total": f"{other} sum {number(kept.log_partial[-1])}",
+        "kept_front": front if _has_front(measurement, kept) else "",
     }
 
 

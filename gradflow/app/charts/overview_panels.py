@@ -14,7 +14,7 @@ HEIGHT = 502  # px, in a wide view
 TERMS = Panel("Each term: ‖dC(t)/dW(t−u)‖", "zero", "terms_right", "terms_top", "terms_bottom", 22)
 SUMS = Panel("Running sum (dotted: of sizes)", "sums_left", "right", "sums_top", "sums_bottom", 22)
 STRIPS = Panel("", "zero", "right", "strips_top", "strips_bottom")
-MAP = Panel("Terms of every t (edge: first step)", "zero", "right", "map_top", "map_bottom")
+MAP = Panel("", "zero", "right", "map_top", "map_bottom")
 LOWER = Panel("", "zero", "right", "strips_top", "map_bottom")
 LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     "zero": "0",
@@ -34,6 +34,10 @@ LAYOUT = {  # signal: expression, or (in a wide view, in a narrow one)
     **LIGHT,
     "lit_words": "lit < 0 || lit >= length(data('sums')) ? '' : 'lag ' + lit + ' (step ' + data('columns')[lit].step"
     " + '): term ' + data('sums')[lit].term + ', running sum ' + data('sums')[lit].total",
+    "map_title": (
+        "'Terms of every t (edge: first step' + (data('frame')[0].few_costs ? '; grey: no cost)' : ')')",
+        "'Terms of every t (' + (data('frame')[0].few_costs ? 'grey: no cost)' : 'edge: first step)')",
+    ),
     "chain_y": "data('frame')[0].chain_low ? terms_bottom - 58 : terms_top + 14",
     "dot": "clamp(4500 / horizon, 16, 80)",
     "glyph": "clamp(900 / horizon, 8, 14)",
@@ -139,6 +143,14 @@ def _map(image):
         drawing.light(MAP, "column"),
         FRONT.mark_line(color=GREY, strokeWidth=2.5, strokeDash=[6, 4]).encode(x="lag:Q", y="t:Q", order="t:Q"),
         FRAME.mark_rule(color=RED, strokeWidth=2).encode(x=at(MAP.left), x2=at(MAP.right), y="t:Q"),
+        FRAME.mark_text(
+            text=alt.expr("map_title"),
+            fontSize=15,
+            fontWeight="bold",
+            color=text_colour(GREY),
+            align="left",
+            baseline="bottom",
+        ).encode(x=at(MAP.left), y=at(f"{MAP.top} - {MAP.head}")),
         words(MAP.right, at(f"{MAP.top} - 14"), "time", RED, align="right"),
         words(MAP.right, at(f"{MAP.top} + 50"), "broken", RED, size=13, align="right"),
         *words_over_lines(

@@ -1,4 +1,7 @@
-"""What truncated backpropagation through time leaves out, by the number of steps that it goes back."""
+"""What truncated backpropagation through time leaves out, by the number of steps that it goes back.
+
+For the gradient of all costs a pass is needed for each number: a few are measured, and drawn as points.
+"""
 
 from typing import Any
 
@@ -11,20 +14,20 @@ from gradflow.app.view import View
 from gradflow.reading import number
 
 ROUNDING = np.log(1e-6)  # of a difference of two gradients in float32: less is not told from nothing
+AS_USUAL = 20  # steps between two cuts of the state, of which the sentence tells
 
 
 def missing(measurement: Measurement) -> dict[str, np.ndarray]:
     """log ‖what is left out‖ / ‖whole gradient‖ by steps k kept, f[T+1]: of the cost at t, of all by window, by pieces.
 
-    The last two are measured at the k of `TRUNCATED_AT`, as differences, down to `ROUNDING`; between them lie straight
-    lines.
+    The last two are measured at the k of `TRUNCATED_AT`, as differences, down to `ROUNDING`; NaN where they are not.
     """
     steps = len(measurement.cost)
     padded = lambda logs: np.append(logs, np.full(steps + 1 - len(logs), np.nan))
     found = {"one": padded(measurement.log_missing)}
     for name, logs in measurement.truncated.items():
-        at, logs = TRUNCATED_AT[: len(logs)], np.where(logs < ROUNDING, np.nan, logs)
-        found[name] = padded(np.interp(np.arange(at[-1] + 1), at, logs, left=np.nan))
+        found[name] = np.full(steps + 1, np.nan)
+        found[name][[*TRUNCATED_AT[: len(logs)]]] = np.where(logs < ROUNDING, np.nan, logs)
     return found
 
 
@@ -35,12 +38,13 @@ def domain(measurement: Measurement, view: View) -> Domain:
 
 def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     found, steps = missing(measurement), len(measurement.cost)
-    grey = [("", each[: steps + 1], GREY, "thin") for each in missing(kept).values()] if kept else []
+    styles = {"one": "thin", "window": "circle", "pieces": "diamond"}
+    grey = [("", each[: steps + 1], GREY, styles[name]) for name, each in missing(kept).items()] if kept else []
     curves = [
         *grey,
         ("all of it", np.zeros(steps + 1), GREY, "dotted"),
-        ("all costs, the state detached every k steps", found["pieces"], ORANGE, "dashed"),
-        ("all costs, each k steps back", found["window"], PURPLE, "thin"),
+        ("all costs, the state detached every k steps", found["pieces"], ORANGE, styles["pieces"]),
+        ("all costs, each k steps back", found["window"], PURPLE, styles["window"]),
         (f"the cost at t = {measurement.t}, k steps back", found["one"], BLUE, "solid"),
     ]
     return line.tables(
@@ -49,7 +53,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         domain,
         length=steps + 1,
         title="What truncation leaves out of the gradient",
-        subtitle="‖missing terms‖ / ‖whole gradient‖, by the k steps that are kept",
+        subtitle="‖missing terms‖ / ‖whole gradient‖, by k",
         lit=-1,
         words=[f"{k} steps kept: {number(log)} of the cost at t is missing" for k, log in enumerate(found["one"])],
         kept=kept,
@@ -69,12 +73,23 @@ def say(measurement: Measurement, view: View | None = None) -> str:
     window, pieces = (
         dict(zip(TRUNCATED_AT, measurement.truncated[name], strict=False)) for name in ("window", "pieces")
     )
-    if 20 in pieces and not np.isnan(pieces[20]):
+    if AS_USUAL in pieces and not np.isnan(pieces[AS_USUAL]):
+        (t, *more), left = np.flatnonzero(np.isfinite(measurement.log_residual)), (window[AS_USUAL], pieces[AS_USUAL])
+        whose, who = ("all costs together,", "each") if more else (f"the only cost, at t = {t},", "it")
         said += (
-            f" Of the gradient of all costs together, {_left(window[20])} is missing where each goes back 20 steps, "
-            f"and {_left(pieces[20])} where the state is detached every 20 steps, as usual: most then go back fewer."
+            f" Of the gradient of {whose} {_left(left[0])} is missing where {who} goes back {AS_USUAL} steps, "
+            f"and {_left(left[1])} where the state is detached every {AS_USUAL} steps, as usual{_then(t, *more)}."
         )
     return said
+
+
+def _then(*times):
+    """What becomes of the costs at these times where the state is detached."""
+    back = [t % AS_USUAL + 1 for t in times]
+    if len(back) == 1:
+        return f": it then goes back {back[0]} step{'' if back[0] == 1 else 's'}"
+    fewer = sum(steps < min(AS_USUAL, t + 1) for t, steps in zip(times, back, strict=True))
+    return f": {'most' if 2 * fewer > len(back) else 'some'} then go back fewer" if fewer else ""
 
 
 def _left(log):
@@ -84,4 +99,4 @@ def _left(log):
 def specification() -> dict[str, Any]:
     """The constant Vega-Lite specification."""
     said = "The part of the gradient that truncation leaves out; the text beside it says it."
-    return line.specification("steps kept, k", said)
+    return line.specification("steps kept, k", said, points=True)
