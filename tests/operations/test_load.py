@@ -9,8 +9,8 @@ import pytest
 
 from gradflow.app import measurement
 from gradflow.app.measurement import measure
+from gradflow.app.memory import release_memory
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
-from gradflow.app.streamlit_patches import release_memory
 from gradflow.caching import COMPILED
 from gradflow.engine.compile_cache import forget_compiled
 from support.load import load
