@@ -10,7 +10,7 @@ from gradflow.app.scenario import Scenario
 from gradflow.app.url_codec import parse_view, to_params
 from gradflow.reading import number
 from support.chromium import CANVAS, wait_until_at_rest
-from support.page_driver import AXES, finger_on, link, measurement, picture, slider, texts, typed, verdict
+from support.page_driver import AXES, finger_on, link, measurement, picture, slider, texts, typed, verdict, watch_axes
 
 HASTY = """input => new Promise(done => {
   let k = 0;
@@ -20,17 +20,6 @@ HASTY = """input => new Promise(done => {
     if (++k === 240) done(clearInterval(hurry));
   }, 10);
 })"""
-
-
-FRAMES = f"""() => {{  // every different state of the axes, one after the other
-  window.axesSeen = [];
-  const look = () => {{
-    const now = {AXES};
-    if (now !== axesSeen.at(-1)) axesSeen.push(now);
-    requestAnimationFrame(look);
-  }};
-  look();
-}}"""
 
 
 def sweep_of(page, label, speed="2×"):
@@ -49,7 +38,7 @@ def test_a_sweep_goes_there_and_back_on_axes_that_hold(visit, label, field):
     page = visit({"closer": "true"})
     before = link(page)
     button = sweep_of(page, label)
-    page.evaluate(FRAMES)
+    watch_axes(page)
     assert not told(page)
     button.click()
     expect(button).to_have_text(re.compile("Pause"))

@@ -11,7 +11,7 @@ import gradflow as gf
 from gradflow.app import recorded
 from gradflow.reading import number
 from support.chromium import wait_until_at_rest, wait_until_drawn
-from support.page_driver import AXES, button, link, texts, verdict
+from support.page_driver import button, link, texts, verdict, watch_axes
 from support.paths import ROOT
 from support.server import PATIENCE, serve
 
@@ -22,15 +22,6 @@ SHIFTS = """() => {  // what the browser counts as moved by itself
   new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value }) => value)))
     .observe({ type: "layout-shift" });
 }"""
-SEEN = f"""() => {{  // every different state of the axes, one after the other
-  window.axesSeen = [];
-  const look = () => {{
-    const now = {AXES};
-    if (now !== axesSeen.at(-1)) axesSeen.push(now);
-    requestAnimationFrame(look);
-  }};
-  look();
-}}"""
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +78,7 @@ def test_time_is_played_past_the_run_and_nothing_moves_beside_it(page, path):
     play = page.get_by_role("button", name=re.compile("Play|Pause"))
     assert page.get_by_label("What to sweep").input_value() == "time"
     page.evaluate(SHIFTS)
-    page.evaluate(SEEN)
+    watch_axes(page)
     play.click()
     page.wait_for_function(
         "Number(document.querySelector('h2') && ink().filter(({ text }) => text === 't = 7').length)"

@@ -34,6 +34,19 @@ def axes(page):
     return page.evaluate(AXES)
 
 
+def watch_axes(page):
+    """Let the page keep every different state of its axes, one after the other, in `axesSeen`."""
+    page.evaluate(f"""() => {{
+      window.axesSeen = [];
+      const look = () => {{
+        const now = {AXES};
+        if (now !== axesSeen.at(-1)) axesSeen.push(now);
+        requestAnimationFrame(look);
+      }};
+      look();
+    }}""")
+
+
 def picture(page):
     """The pixels on the canvas, as a data URL."""
     return page.evaluate(PICTURE)
