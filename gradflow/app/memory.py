@@ -9,18 +9,23 @@ M_ARENA_MAX = -8  # malloc.h
 ROOM = 450  # MB; measuring what a lesson rests on takes up to 250 more, most of it compiled code
 
 
-def resident() -> float:
-    """MB that the process holds now; 0 where the system does not say, as Linux does."""
-    try:
-        fields = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in fields if line.startswith("VmRSS")), 0.0)
+def resident(pid: int | str = "self", field: str = "VmRSS") -> float:
+    """MB of a process, as Linux counts it: what it holds, or with "VmHWM" the most it has held.
+
+    Raises:
+        OSError: there is no such process, or this is no Linux.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def make_room() -> None:
     """Give up all compiled code where the process holds more than `ROOM`; it comes again from the disk."""
-    if resident() > ROOM:
+    try:
+        held = resident()
+    except OSError:  # the system does not say
+        return
+    if held > ROOM:
         from gradflow.engine.compile_cache import forget_compiled
 
         forget_compiled()

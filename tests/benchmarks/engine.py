@@ -25,11 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import gradflow as gf  # noqa: E402
 from gradflow import maps  # noqa: E402
+from gradflow.app.memory import resident  # noqa: E402
 from gradflow.engine.backward import cotangent_block, sweep, vjp_step  # noqa: E402
 from gradflow.engine.emitters import emit_norms  # noqa: E402
 from gradflow.engine.forward import forward  # noqa: E402
 from gradflow.engine.recurrent_product import choose_block_size  # noqa: E402
-from support.memory import resident  # noqa: E402
 
 CELL, INPUTS = "lstm", 4
 ACTIVATIONS = {"rnn-tanh": jnp.tanh, "rnn-relu": jax.nn.relu, "rnn-sigmoid": jax.nn.sigmoid, "rnn-linear": lambda z: z}

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import gradflow as gf  # noqa: E402
 from engine import CELL, problem  # noqa: E402
-from support.memory import resident  # noqa: E402
+from gradflow.app.memory import resident  # noqa: E402
 
 STEPS = {"n": 64, "T": (128, 256, 512, 1024, 2048, 4096)}  # T grows, n stands
 UNITS = {"T": 256, "n": (16, 32, 64, 128, 256, 512, 1024)}

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gradflow.app.first_view import NOTE
 from gradflow.app.lessons import LESSONS
+from gradflow.app.memory import resident
 from gradflow.app.scenario import CHOICES, Scenario
-from support.memory import resident
 from support.paths import ROOT
 from support.server import serve
 from support.ws_client import Visitor

@@ -9,12 +9,11 @@ import pytest
 
 from gradflow.app import measurement
 from gradflow.app.measurement import measure
-from gradflow.app.memory import release_memory
+from gradflow.app.memory import release_memory, resident
 from gradflow.app.scenario import CHOICES, RANGES, Scenario, gate_names
 from gradflow.caching import COMPILED
 from gradflow.engine.compile_cache import forget_compiled
 from support.load import load
-from support.memory import resident
 from support.strategies import WHOLE
 from support.ws_client import verdict
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gradflow.app.memory import resident
 from gradflow.app.scenario import CHOICES, RANGES, Scenario
-from support.memory import resident
 from support.ws_client import Visitor, foreign, wait_for
 
 RELEASE = 4  # each fourth move is let go: it goes to the address bar; not all let go at once
