@@ -201,7 +201,7 @@ def test_late_imports_go_through_the_package():
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_what_builds_specifications_is_imported_only_where_one_is_built(path):
     """A chart's file is loaded by the page, and Altair takes 100 MB."""
-    building = {f"gradflow.app.charts.{module}" for module in ("drawing", "overview_panels", "specs")}
+    building = {f"gradflow.app.charts.{module}" for module in ("drawing", "terms_panels", "specs")}
     if name_of(path) not in building:
         assert not set(imported(path, late=False)) & {"altair", *building}
 

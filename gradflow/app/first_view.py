@@ -31,10 +31,10 @@ def style() -> str:
 
 def measured() -> dict[str, Any]:
     """What the file holds, measured here."""
-    from gradflow.app.charts import overview
+    from gradflow.app.charts import terms
     from gradflow.app.frame import Request, frame
 
-    return {"record": frame(Request(Scenario(), View())), "style": overview.IMAGE_LAYOUTS[False].style()}
+    return {"record": frame(Request(Scenario(), View())), "style": terms.IMAGE_LAYOUTS[False].style()}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-from gradflow.app.charts import CHARTS, Chart, base, overview
+from gradflow.app.charts import CHARTS, Chart, base, terms
 from gradflow.app.counterexample import needed
 from gradflow.app.lessons import LESSONS
 from gradflow.app.measurement import Measurement, measure, measured_kinds
@@ -128,7 +128,7 @@ def frame(request: Request) -> dict[str, Any]:
         "said": chart.say(measurement, view) if request.revealed else "",
         "unseen": not view.closer or (view.stage and view.show == "terms"),
         "tables": packed(base.swept(tables) if request.playing else tables),
-        "images": overview.images(measurement, view, axes, steps) if view.show == "terms" else {},
+        "images": terms.images(measurement, view, axes, steps) if view.show == "terms" else {},
         "axes": axes,
         "steps": steps,
         "overflowed": measurement.overflow is not None,

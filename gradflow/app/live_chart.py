@@ -51,10 +51,10 @@ def draw_picture(
             st.rerun()
     message = get_ready(scenario)
     from gradflow.app.charts import (
-        overview,  # never from inside the package: see test_structure
+        terms,  # never from inside the package: see test_structure
     )
 
-    st.html(f"<style>{overview.IMAGE_LAYOUTS[large].style()} {style(specification(view))}</style>")
+    st.html(f"<style>{terms.IMAGE_LAYOUTS[large].style()} {style(specification(view))}</style>")
     live_picture(ranges, also, lesson, revealed)
     message.empty()  # what it was for is on its way; an old picture is greyed until that is drawn
 
@@ -170,9 +170,9 @@ def target(view: View, steps: int) -> dict[str, Any] | None:
     """Where a click on the map sets time and lag; steps: of its lag axis."""
     if view.show != "terms":
         return None
-    from gradflow.app.charts import overview
+    from gradflow.app.charts import terms
 
-    area = overview.IMAGE_LAYOUTS[view.stage].area()
+    area = terms.IMAGE_LAYOUTS[view.stage].area()
     return {"selector": ".st-key-picture canvas", "steps": steps, **area}
 
 

@@ -53,7 +53,7 @@ def live_panels(first: DeltaGenerator, more: DeltaGenerator | None, target: dict
     """Draw the live ranges into the containers of `sidebar`; to be called by the fragment with the chart."""
     view, cell = state().view, state().scenario.cell
     chosen: tuple[str, ...] = ("time", "lag") if view.closer else ()
-    if view.closer and view.show == "entry" and not view.whole:
+    if view.closer and view.show == "sums" and not view.whole:
         chosen += ("row", "col")
     with first:
         gain = ("gain",) if "weight_hh" in weight_names(cell) else ()

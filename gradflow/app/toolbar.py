@@ -34,7 +34,7 @@ def views() -> DeltaGenerator | None:
     with st.container(horizontal=True, vertical_alignment="center", key="views"):
         how = {"format_func": SHOWN.get, "required": True, "label_visibility": "collapsed"}
         choice(st.segmented_control, "show", CHOICES["show"], view.show, **how)
-        if view.show == "entry":
+        if view.show == "sums":
             switch("whole")
             if not view.whole:
                 st.button(

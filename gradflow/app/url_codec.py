@@ -18,8 +18,8 @@ from gradflow.app.scenario import (
     weight_names,
 )
 from gradflow.app.view import CHOICES as VIEW_CHOICES
-from gradflow.app.view import FORMER, View
 from gradflow.app.view import RANGES as VIEW_RANGES
+from gradflow.app.view import View, present_name
 from gradflow.cells import CELLS
 
 INITIAL = "initial"  # the text of None: as initialised
@@ -161,8 +161,7 @@ def parse_view(params: Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
     for name, default in vars(View()).items():
         if name not in params:
             continue
-        raw = str(params[name])
-        raw = FORMER.get(raw, raw) if name == "show" else raw
+        raw = present_name(name, str(params[name]))
         read_field = _read_reference if name == "kept" else read
         values[name], notice = read_field(name, raw, default, VIEW_CHOICES.get(name) or VIEW_RANGES.get(name))
         if notice:

@@ -12,24 +12,20 @@ from gradflow.app.scenario import MAX_HORIZON, Scenario
 if TYPE_CHECKING:
     from gradflow.app.measurement import Measurement
 
-SHOWN = {  # chart -> what its choice is called
-    "terms": "Terms",
-    "entry": "Sum",
-    "factors": "Factors",
-    "unrolled": "Unrolled",
-    "growth": "Growth",
-    "cells": "Cells",
-    "shares": "Shares",
-    "totals": "All costs",
-    "truncation": "Truncation",
-}
-CHOICES = {"show": tuple(SHOWN)}
-FORMER = {"network": "unrolled"}  # what a chart was called in links -> what it is called
+CHARTS = ("terms", "sums", "factors", "unrolled", "growth", "cells", "shares", "all_costs", "truncation")
+SHOWN = {name: name.replace("_", " ").capitalize() for name in CHARTS}  # chart -> what its choice is called
+CHOICES = {"show": CHARTS}
+FORMER = {"network": "unrolled", "entry": "sums", "totals": "all_costs"}  # names of charts in older links -> today's
 RANGES = {
     "lag": Range(0, MAX_HORIZON - 1, 1),
     "row": Range(0, 255, 1),
     "col": Range(0, 63, 1),
 }
+
+
+def present_name(field: str, text: str) -> str:
+    """What a link says of a field, with the name that a chart has today."""
+    return FORMER.get(text, text) if field == "show" else text
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class View:
 
     closer: bool = False  # the tools are open
     show: str = "terms"
-    whole: bool = False  # "entry": norms of the whole matrix instead of one signed entry
+    whole: bool = False  # "sums": norms of the whole matrix instead of one signed entry
     row: int = 0
     col: int = 0
     lag: int = 0  # the lag that is lit

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gradflow.app import first_view, live_chart, measurement
-from gradflow.app.charts import overview
+from gradflow.app.charts import terms
 from gradflow.app.frame_route import to_json
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
@@ -18,7 +18,7 @@ from support.apptest_page import open_explore, record, verdict
 
 def test_what_is_stored_is_what_is_measured_here_to_the_digits_shown():
     kept, here = json.loads(first_view.FILE.read_text("utf-8")), json.loads(to_json(first_view.measured()))
-    assert first_view.style() == here["style"] == overview.IMAGE_LAYOUTS[False].style()
+    assert first_view.style() == here["style"] == terms.IMAGE_LAYOUTS[False].style()
     kept, here = kept["record"], here["record"]
     assert kept.keys() == here.keys() and kept["images"].keys() == here["images"].keys()
     for name in kept.keys() - {"tables", "images"}:

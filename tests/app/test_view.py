@@ -67,10 +67,10 @@ def test_the_strategy_covers_every_field():
 
 
 @pytest.mark.parametrize(
-    "show", ["terms", "entry", "factors", "network", "growth", "cells", "shares", "totals", "truncation"]
+    "show", ["terms", "entry", "sums", "factors", "network", "growth", "cells", "shares", "totals", "truncation"]
 )
 def test_a_link_made_when_the_charts_were_first_named_opens_the_same_chart(show):
-    same = {"network": "unrolled"}.get(show, show)
+    same = {"network": "unrolled", "entry": "sums", "totals": "all_costs"}.get(show, show)
     assert parse_view({"show": show}) == (View(show=same), ())
     assert parse_view(view_params(View(show=same))) == (View(show=same), ())
     assert same in CHARTS
@@ -91,7 +91,7 @@ def test_no_link_raises_and_no_field_has_two_sentences(params):
     [
         ("closer", "yes", "false, true"),
         ("closer", "True", "false, true"),
-        ("show", "everything", "terms, entry, factors, unrolled, growth"),
+        ("show", "everything", "terms, sums, factors, unrolled, growth"),
         ("row", "inf", "between 0 and 255"),
         ("col", "one", "between 0 and 63"),
         ("lag", "nan", "between 0 and 255"),

@@ -116,6 +116,8 @@ def test_what_is_chosen_is_in_the_link_and_a_link_shows_it(started):
     assert verdict(at) == verdict(opened(**chosen)) == f"On your recording: {said[0].lower()}{said[1:]}"
     checked(widget(at, "show").set_value("factors").run())
     assert components(at)["flow"]["spec"].partition("?")[0].endswith("factors.json")
+    former = opened(show="totals")
+    assert link(former) == {"show": "all_costs"} and not notices(former)
 
 
 @pytest.mark.slow
@@ -351,7 +353,7 @@ def test_the_picture_of_a_moving_range_is_that_of_the_run(started):
 def test_no_frame_compiles(started):
     started(recording())
     at = opened()
-    assert asked(at) and asked(at, weight="bias_hh") is None and asked(at, show="totals") is None
+    assert asked(at) and asked(at, weight="bias_hh") is None and asked(at, show="all_costs") is None
     checked(widget(at, "weight").set_value("bias_hh").run())
     assert asked(at)
 

@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from gradflow.app.charts import overview
+from gradflow.app.charts import terms
 from gradflow.app.frame import packed
 from gradflow.app.frame_route import to_json
 from gradflow.app.measurement import measure
@@ -62,9 +62,9 @@ def parts():
         delta = timed("engine: one t, ‖δ‖", lags.log_delta, **GATED.rows)
         timed("reading", read, row, delta, running, sums, gmap.log_residual[: GATED.horizon], None, None, t)
         measurement = measure(scenario)
-        domain = overview.domain(measurement, view)
-        datasets = timed("chart: its numbers", overview.data, measurement, view, None, domain)
-        timed("chart: map and strips as images", overview.images, measurement, view, domain)
+        domain = terms.domain(measurement, view)
+        datasets = timed("chart: its numbers", terms.data, measurement, view, None, domain)
+        timed("chart: map and strips as images", terms.images, measurement, view, domain)
         timed("chart: as JSON", lambda tables=datasets: to_json(packed(tables)))
     return {name: float(np.median(each)) for name, each in spent.items()}
 

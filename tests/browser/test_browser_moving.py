@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from gradflow.app.charts.overview import IMAGE_LAYOUTS, PADDING, RIGHT
+from gradflow.app.charts.terms import IMAGE_LAYOUTS, PADDING, RIGHT
 from gradflow.app.scenario import Scenario
 from gradflow.app.url_codec import parse_view, to_params
 from gradflow.reading import number

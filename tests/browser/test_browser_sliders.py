@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from gradflow.app.charts.overview import IMAGE_LAYOUTS, PADDING, RIGHT
+from gradflow.app.charts.terms import IMAGE_LAYOUTS, PADDING, RIGHT
 from gradflow.app.labels import LABELS
 from support.chromium import CANVAS, wait_until_at_rest
 from support.page_driver import finger_on, link, measurement, slider, typed, verdict
@@ -138,7 +138,7 @@ def test_an_invalid_number_has_a_notice_and_the_old_value_stays(visit):
 
 
 def test_a_track_ends_where_the_data_end_and_a_larger_value_is_kept(visit):
-    params = {"closer": "true", "show": "entry", "horizon": "50", "time": "200", "lag": "120", "row": "99", "col": "63"}
+    params = {"closer": "true", "show": "sums", "horizon": "50", "time": "200", "lag": "120", "row": "99", "col": "63"}
     page = visit(params)
     for field, last in (("time", 49), ("lag", 49), ("row", 63), ("col", 15)):
         expect(slider(page, field)).to_have_attribute("max", str(last))

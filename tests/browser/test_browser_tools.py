@@ -21,13 +21,13 @@ from support.wording import missing_value
 
 TITLES = {
     "terms": "Each term: ‖dC(t)/dW(t−u)‖",
-    "entry": "One weight's gradient, copy by copy",
+    "sums": "One weight's gradient, copy by copy",
     "factors": "What a term is made of",
     "unrolled": "What C(99) sends back to each copy of W",
     "growth": "The gradient W gets at each time t",
     "cells": "Each term by lag, cell by cell",
     "shares": "How far back the terms reach",
-    "totals": "The gradient of all costs, Σ over t of dC(t)/dW",
+    "all_costs": "The gradient of all costs, Σ over t of dC(t)/dW",
     "truncation": "What truncation leaves out of the gradient",
 }
 # the texts on the canvas that stick out of it, by their own font
@@ -67,7 +67,7 @@ def test_each_view_says_its_point_and_fits(visit, width):
 
 
 def test_one_entry_by_row_and_column_or_the_whole_matrix(visit):
-    page = visit({"closer": "true", "show": "entry"})
+    page = visit({"closer": "true", "show": "sums"})
     slider(page, "row").press("PageUp")
     slider(page, "col").press("ArrowRight")
     page.wait_for_function("location.search.includes('row=') && location.search.includes('col=')")
@@ -273,7 +273,7 @@ def test_by_keyboard_alone(visit):
     page.get_by_role("radio", name="Terms", exact=True).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
-    on_canvas(page, TITLES["entry"])
+    on_canvas(page, TITLES["sums"])
     page.get_by_role("radio", name="Terms", exact=True).click()
     slider(page, "lag").press("ArrowRight")
     on_canvas(page, "lag 1 (step 98)")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.app.charts import CHARTS, base, cells, factors, growth, line, unrolled, waterfall
+from gradflow.app.charts import CHARTS, base, cells, factors, growth, line, sums, unrolled
 from gradflow.app.measurement import measure
 from gradflow.app.presets import PRESETS
 from gradflow.app.scenario import CHOICES, Scenario, pinnable_gates
@@ -128,7 +128,7 @@ def entries(field, scenario):
 
 def bars_of(measurement, view):
     """(names, starts, stops) of the bars, as numbers, and all that is drawn."""
-    data, (unit, _, _) = drawn("entry", measurement, view)
+    data, (unit, _, _) = drawn("sums", measurement, view)
     bars = data["bars"]
     return list(bars["name"]), *(np.array(bars[end]) * 10.0**unit for end in ("start", "stop")), bars
 
@@ -156,7 +156,7 @@ def test_each_bar_is_a_term_and_starts_where_the_one_before_ended(case, field):
     for row, col in entries(field, measurement.scenario):
         names, start, stop, _ = bars_of(measurement, View(row=row, col=col or 0))
         term = terms(measurement, field)[(slice(None), row, *([] if col is None else [col]))]
-        first, reach = min(len(term), waterfall.FIRST), np.abs([start, stop]).max() + 1e-30
+        first, reach = min(len(term), sums.FIRST), np.abs([start, stop]).max() + 1e-30
         assert names[:first] == [str(u) for u in range(first)]
         np.testing.assert_allclose((stop - start)[:first], term[:first], rtol=1e-4, atol=1e-5 * reach)
         assert start[0] == 0
@@ -168,11 +168,11 @@ def test_one_bar_holds_all_that_is_not_among_the_first(case):
     measurement = measured(case, weight="bias_ih")
     names, start, stop, bars = bars_of(measurement, View(row=1))
     lags = measurement.t + 1
-    if lags <= waterfall.FIRST:
+    if lags <= sums.FIRST:
         assert names == [*map(str, range(lags)), "sum"]
         return
-    assert names == [*map(str, range(waterfall.FIRST)), f"{waterfall.FIRST}–{lags - 1}", "sum"]
-    rest = terms(measurement, "bias_ih")[waterfall.FIRST :, 1].sum()
+    assert names == [*map(str, range(sums.FIRST)), f"{sums.FIRST}–{lags - 1}", "sum"]
+    rest = terms(measurement, "bias_ih")[sums.FIRST :, 1].sum()
     reach = np.abs([start, stop]).max()
     assert (stop - start)[-2] == pytest.approx(rest, rel=1e-4, abs=1e-5 * reach)
     assert shown_number(bars["words"][-2]) == pytest.approx(rest, rel=0.06, abs=1e-5 * reach)
@@ -184,7 +184,7 @@ def test_the_words_of_the_sum_are_its_number(case):
     *_, bars = bars_of(measurement, View(row=2))
     field = measurement.scenario.weight
     assert shown_number(bars["words"][-1]) == pytest.approx(gradient(measurement, field)[2], rel=0.06)
-    said = CHARTS["entry"].say(measurement, View(row=2))
+    said = CHARTS["sums"].say(measurement, View(row=2))
     assert f"{field}[2]{', ' if len(gf.CELLS[measurement.scenario.cell].gates) > 1 else ' '}" in said
     assert bars["words"][-1] in said
 
@@ -193,8 +193,8 @@ def test_the_words_of_a_small_term_are_its_number():
     measurement = measure(Scenario(cell="rnn-linear", hidden=1, weight="bias_hh", gain=0.02, horizon=LENGTH))
     *_, bars = bars_of(measurement, View())
     first = measurement.log_row[0]
-    size = [abs(shown_number(words)) for words in bars["words"][: waterfall.FIRST]]
-    np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(waterfall.FIRST), rtol=0.06)
+    size = [abs(shown_number(words)) for words in bars["words"][: sums.FIRST]]
+    np.testing.assert_allclose(size, np.exp(first) * 0.02 ** np.arange(sums.FIRST), rtol=0.06)
 
 
 @every_scenario
@@ -208,7 +208,7 @@ def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_i
     assert names[-2:] == ["Σ‖·‖", "‖Σ‖"] and (start[-2:] == 0).all()
     assert stop[-1] == pytest.approx(total, rel=1e-4)
     assert stop[-2] == pytest.approx(size.sum(), rel=1e-4)
-    first = min(len(size), waterfall.FIRST)
+    first = min(len(size), sums.FIRST)
     np.testing.assert_allclose(stop[:first], size.cumsum()[:first], rtol=1e-4)
     assert shown_number(bars["words"][-1]) == pytest.approx(total, rel=0.06)
 
@@ -220,23 +220,23 @@ def test_an_entry_beyond_the_weight_is_its_last(case, field):
     shape = getattr(measurement.scenario.weights(), field).shape
     corner = View(row=shape[0] - 1, col=shape[-1] - 1)
     beyond = View(row=255, col=63)
-    assert drawn("entry", measurement, beyond) == drawn("entry", measurement, corner)
+    assert drawn("sums", measurement, beyond) == drawn("sums", measurement, corner)
 
 
 def test_the_gate_named_with_an_entry_is_the_one_whose_row_it_is():
     measurement = measured("lstm")
     for row in range(16):
         gate = gf.CELLS["lstm"].gates[row // 4]
-        assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
+        assert sums.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], {gate} gate"
 
 
 def test_a_gate_is_called_as_its_cell_labels_it():
     """A GRU's update gate at 1 keeps the old state: the page calls it keep, an entry and the whole matrix alike."""
     measurement = measured("gru", gate="update")
     row = gf.CELLS["gru"].gates.index("update") * measurement.scenario.hidden
-    assert waterfall.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], keep gate"
+    assert sums.entry_name(measurement, View(row=row, col=1)) == f"weight_hh[{row}, 1], keep gate"
     whole = View(whole=True)
-    (frame,) = waterfall.data(measurement, whole, None, waterfall.domain(measurement, whole))["frame"].to_pylist()
+    (frame,) = sums.data(measurement, whole, None, sums.domain(measurement, whole))["frame"].to_pylist()
     assert frame["title"].endswith("of weight_hh, keep gate")
 
 
@@ -246,7 +246,7 @@ def test_the_axis_holds_every_bar_and_its_foot_and_is_not_far_too_long(case, who
     measurement = measured(case)
     for row in (0, 2):
         _, start, stop, _ = bars_of(measurement, View(row=row, whole=whole))
-        unit, floor, ceiling = waterfall.domain(measurement, View(row=row, whole=whole))
+        unit, floor, ceiling = sums.domain(measurement, View(row=row, whole=whole))
         values = np.array([*start, *stop]) / 10.0**unit
         if not values.any():
             assert (unit, floor, ceiling) == (0, 0, 1)
@@ -264,30 +264,30 @@ def test_the_axis_ends_at_one_of_a_few_lengths():
         sign, log = np.ones(1, np.int8), np.log([value])
         lags = type("Lags", (), {"entry": lambda *_, pair=(sign, log): pair})()
         measurement = type("One", (), {"lags": lags, "field": {"weight": "bias_hh"}, "scenario": Scenario()})()
-        found.add(waterfall.domain(measurement, View())[2])
-    assert found <= set(waterfall.LENGTHS)
+        found.add(sums.domain(measurement, View())[2])
+    assert found <= set(sums.LENGTHS)
 
 
 @pytest.mark.parametrize("time", [3, LENGTH - 1])
 def test_the_lit_bar_is_that_of_the_lag(time):
     measurement = measured("lstm", time=time)
     for lag in range(time + 1):
-        data, _ = drawn("entry", measurement, View(closer=True, lag=lag))
-        assert data["frame"]["lit"] == [min(lag, waterfall.FIRST)]
-    assert drawn("entry", measurement, View(lag=2))[0]["frame"]["lit"] == [-1]
+        data, _ = drawn("sums", measurement, View(closer=True, lag=lag))
+        assert data["frame"]["lit"] == [min(lag, sums.FIRST)]
+    assert drawn("sums", measurement, View(lag=2))[0]["frame"]["lit"] == [-1]
 
 
 def test_a_lag_beyond_t_lights_the_last_bar_of_a_lag():
-    data, _ = drawn("entry", measured("lstm", time=3), View(closer=True, lag=200))
+    data, _ = drawn("sums", measured("lstm", time=3), View(closer=True, lag=200))
     assert data["frame"]["lit"] == [3]
 
 
-def test_the_kept_waterfall_stands_at_its_own_ends():
+def test_the_kept_sum_stands_at_its_own_ends():
     measurement, kept = measured("lstm"), measured("lstm", seed=1)
     view = View(row=1, col=1)
-    frame = waterfall.widest(waterfall.domain(measurement, view), waterfall.domain(kept, view))
-    bars = waterfall.data(measurement, view, kept, frame)["bars"].to_pydict()
-    own = waterfall.data(kept, view, None, frame)["bars"].to_pydict()
+    frame = sums.widest(sums.domain(measurement, view), sums.domain(kept, view))
+    bars = sums.data(measurement, view, kept, frame)["bars"].to_pydict()
+    own = sums.data(kept, view, None, frame)["bars"].to_pydict()
     np.testing.assert_allclose(bars["kept"], own["stop"], rtol=1e-6)
 
 
@@ -579,14 +579,14 @@ def all_costs(measurement, kept=lambda t, u: True):
 def test_all_costs_by_lag_and_by_copy(case):
     measurement = measured(case)
     by_lag, by_copy = all_costs(measurement)
-    found = lines(drawn("totals", measurement, View())[0])
+    found = lines(drawn("all_costs", measurement, View())[0])
     norms = lambda each: log10(np.linalg.norm(each.reshape(len(each), -1), axis=1))
     for at, expected in ((("solid", base.BLUE), by_lag), (("dashed", base.PURPLE), by_copy)):
         expected = norms(expected)
         np.testing.assert_allclose(found[at][expected > -9], expected[expected > -9], atol=2e-4)
     total = log10(np.linalg.norm(by_lag.sum(0)))
     np.testing.assert_allclose(found["dotted", base.GREY], total, atol=2e-4)
-    assert f"The gradient of all costs is {number(total * LN10)}." in CHARTS["totals"].say(measurement, View())
+    assert f"The gradient of all costs is {number(total * LN10)}." in CHARTS["all_costs"].say(measurement, View())
 
 
 @pytest.mark.parametrize("case", ["lstm", "gru", "rnn-tanh", "pinned"])

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gradflow.app import charts
-from gradflow.app.charts import BUILT, CHARTS, overview_panels, waterfall
+from gradflow.app.charts import BUILT, CHARTS, sums, terms_panels
 from gradflow.app.charts.specs import every_specification
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES
@@ -88,6 +88,12 @@ def test_a_chart_can_be_chosen_and_a_choice_is_a_chart():
     assert tuple(CHARTS) == tuple(SHOWN)
 
 
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_has_one_name_in_its_file_its_links_and_its_label(name):
+    assert {CHARTS[name].data.__module__, CHARTS[name].specification.__module__} == {f"gradflow.app.charts.{name}"}
+    assert SHOWN[name].lower().replace(" ", "_") == name
+
+
 @pytest.mark.slow
 def test_the_files_are_what_altair_builds():
     """Else: python -m gradflow.app.charts.specs"""
@@ -110,7 +116,7 @@ def test_a_specification_is_valid_strict_json_without_data(name, make):
 def test_the_stage_has_larger_letters_and_other_places_alone(name):
     page, stage = charts.specification(name), charts.specification(name, True)
     assert alt.Chart.from_dict(stage | {"datasets": {}}, validate=True)
-    letters, larger = set(), {"terms": overview_panels.LARGE, "entry": waterfall.LARGE}
+    letters, larger = set(), {"terms": terms_panels.LARGE, "sums": sums.LARGE}
     for path, small, large in differences(page, stage):
         if path[0] == "params":
             assert page["params"][path[1]]["name"] in larger[name]
@@ -209,7 +215,7 @@ def test_the_widest_frame_holds_each_and_no_more(name):
         assert ends(chart.widest(*pair), unit) == pytest.approx((min(lows), max(highs)))
 
 
-@pytest.mark.parametrize("name", [name for name in CHARTS if name not in ("entry", "unrolled")])
+@pytest.mark.parametrize("name", [name for name in CHARTS if name not in ("sums", "unrolled")])
 def test_nothing_stands_beyond_the_axis_however_long_what_is_kept_is(name):
     """A mark that did would narrow the whole view."""
     for scenario in (SCENARIOS["two steps"], SMALL):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gradflow.app.charts import CHARTS, file_specification, render
-from gradflow.app.charts.overview_panels import SUMS, TERMS
+from gradflow.app.charts.terms_panels import SUMS, TERMS
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
@@ -21,12 +21,12 @@ LOOK = View(closer=True, lag=3, chains=True)
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 WORDS = {
     "terms": (TERMS.title, SUMS.title, "Gates at step t−u: how open", "forget", "lag u (steps back)"),
-    "entry": ("One weight's gradient, copy by copy", "weight_hh[0, 0], input gate", "sum"),
+    "sums": ("One weight's gradient, copy by copy", "weight_hh[0, 0], input gate", "sum"),
     "factors": ("What a term is made of", "their product, the term", "‖h(s−1)‖, read going forward"),
     "unrolled": ("What C(29) sends back to each copy of W", "C(t)", "W"),
     "growth": ("The gradient W gets at each time t", "linear", "time t"),
     "shares": ("How far back the terms reach", "the terms", "lag u (steps back)"),
-    "totals": ("The gradient of all costs, Σ over t of dC(t)/dW", "‖all of it‖"),
+    "all_costs": ("The gradient of all costs, Σ over t of dC(t)/dW", "‖all of it‖"),
     "truncation": ("What truncation leaves out of the gradient", "all of it", "steps kept, k"),
     "cells": ("Each term by lag, cell by cell", "rnn-tanh", "gru", "δ ×"),
 }
@@ -86,7 +86,7 @@ def test_the_first_view_has_the_map_and_the_gates_inside():
 
 def test_an_unknown_form_is_refused_before_anything_is_drawn():
     with pytest.raises(ValueError, match="form is 'pdf'; it must be one of png, svg"):
-        render.convert(file_specification("entry"), {}, "pdf")
+        render.convert(file_specification("sums"), {}, "pdf")
 
 
 def test_every_chart_has_expected_words():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradflow.app.charts import CHARTS, base, overview, waterfall
+from gradflow.app.charts import CHARTS, base, sums, terms
 from gradflow.app.charts.heatmap import COLOURS, map_pixels
 from gradflow.app.frame import Request, frame
 from gradflow.app.measurement import measure
@@ -14,7 +14,7 @@ from gradflow.app.view import View
 
 START = Scenario(hidden=4, horizon=100)
 RELU = replace(START, cell="rnn-relu")
-LOGS = [name for name in CHARTS if name not in ("entry", "shares")]
+LOGS = [name for name in CHARTS if name not in ("sums", "shares")]
 every_chart = pytest.mark.parametrize("name", CHARTS)
 
 
@@ -65,12 +65,12 @@ def test_a_frame_is_cut_no_more_than_is_needed(seed):
     assert base.bounded((-5, 1), (-10, 2)) == (-10, 2), "what fits is held whole"
 
 
-def test_on_the_linear_axis_of_the_waterfall_the_present_bars_stay_visible():
+def test_on_the_linear_axis_of_the_sums_the_present_bars_stay_visible():
     own = (-3, -2.0, 5.0)  # a unit of 1e-3
-    assert waterfall.bounded(own, (-2, 0.0, 3.0)) == waterfall.widest(own, (-2, 0.0, 3.0))
-    assert waterfall.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
-    unit, floor, ceiling = swept("entry", replace(RELU, gain=1.0), "gain")
-    _, *ends = waterfall.domain(measure(replace(RELU, gain=1.0)), View())
+    assert sums.bounded(own, (-2, 0.0, 3.0)) == sums.widest(own, (-2, 0.0, 3.0))
+    assert sums.bounded(own, (-2, 0.0, 7.0), (40, -1.0, 1.0), (300, 0.0, 1.0)) == own
+    unit, floor, ceiling = swept("sums", replace(RELU, gain=1.0), "gain")
+    _, *ends = sums.domain(measure(replace(RELU, gain=1.0)), View())
     assert (ceiling - floor) * 10.0**unit <= 20 * max(abs(end) for end in ends)
 
 
@@ -79,7 +79,7 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
     measurement = measure(replace(START, gates="pinned", gain=0.2, forget=0.1))
     below = np.isfinite(measurement.log_row) & (measurement.log_row < domain[0] * np.log(10))
     assert below.sum() > 50
-    data = base.swept(overview.data(measurement, View(), None, domain))
+    data = base.swept(terms.data(measurement, View(), None, domain))
     (note,) = data["frame"]["note"].to_pylist()
     assert note.startswith("axis fixed for this sweep   ") and "▼ below the frame" in note
     marked = {

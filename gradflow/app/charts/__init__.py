@@ -1,10 +1,10 @@
 """The charts, by name: of each its specification, its data, the frame that can be held still, and its message.
 
-Read `base` (what they share), then `overview` (the first view), `waterfall`, `factors`, `growth`, `unrolled`, `cells`,
-`shares`, `totals`, `truncation`; a new chart is one entry of `CHARTS`. What stands under a lesson is a file of its own
-as well: `clipping`, `layers`, `learning`, `draws`, `laws`, `turning`, `trained`, `trained_map`, and under a network of
-one's own `stack`. Altair, in which `drawing` and the specifications are written, is imported only where `specs` builds
-them.
+Read `base` (what they share), then `terms` (the first view), `sums`, `factors`, `growth`, `unrolled`, `cells`,
+`shares`, `all_costs`, `truncation`; a new chart is one entry of `CHARTS`, under its file's name. What stands under a
+lesson is a file of its own as well: `clipping`, `layers`, `learning`, `draws`, `laws`, `turning`, `trained`,
+`trained_map`, and under a network of one's own `stack`. Altair, in which `drawing` and the specifications are written,
+is imported only where `specs` builds them.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradflow.app.charts import base, cells, factors, growth, overview, shares, totals, truncation, unrolled, waterfall
+from gradflow.app.charts import all_costs, base, cells, factors, growth, shares, sums, terms, truncation, unrolled
 from gradflow.app.measurement import Measurement
 from gradflow.app.view import View
 from gradflow.caching import threadsafe_cache
@@ -43,21 +43,21 @@ class Chart(NamedTuple):
 
 
 CHARTS = {
-    "terms": Chart(overview.domain, overview.data, overview.say, overview.specification),
-    "entry": Chart(
-        waterfall.domain,
-        waterfall.data,
-        waterfall.say,
-        waterfall.specification,
-        waterfall.widest,
-        waterfall.bounded,
+    "terms": Chart(terms.domain, terms.data, terms.say, terms.specification),
+    "sums": Chart(
+        sums.domain,
+        sums.data,
+        sums.say,
+        sums.specification,
+        sums.widest,
+        sums.bounded,
     ),
     "factors": Chart(factors.domain, factors.data, factors.say, factors.specification),
     "unrolled": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
     "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),
     "cells": Chart(cells.domain, cells.data, cells.say, cells.specification),
     "shares": Chart(shares.domain, shares.data, shares.say, shares.specification),
-    "totals": Chart(totals.domain, totals.data, totals.say, totals.specification),
+    "all_costs": Chart(all_costs.domain, all_costs.data, all_costs.say, all_costs.specification),
     "truncation": Chart(truncation.domain, truncation.data, truncation.say, truncation.specification),
 }
 

@@ -37,7 +37,7 @@ def _without_pandas():
 _without_pandas()
 
 Tables = dict[str, pa.Table]  # name of a dataset -> its rows
-Domain = tuple[float, ...]  # the frame: (low, high) in log10; of the waterfall (unit, floor, ceiling)
+Domain = tuple[float, ...]  # the frame: (low, high) in log10; of `sums` (unit, floor, ceiling)
 
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)

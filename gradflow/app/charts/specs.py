@@ -15,12 +15,12 @@ from gradflow.app.charts import (
     laws,
     layers,
     learning,
-    overview,
     stack,
+    sums,
+    terms,
     trained,
     trained_map,
     turning,
-    waterfall,
 )
 from gradflow.app.charts.drawing import enlarged
 
@@ -31,9 +31,9 @@ def every_specification() -> dict[str, dict[str, Any]]:
     return {
         **shown,
         **{f"{name}_on_stage": enlarged(spec) for name, spec in shown.items()},
-        "terms_on_stage": enlarged(overview.specification(large=True)),
-        "entry_on_stage": enlarged(waterfall.specification(large=True)),
-        "terms_in_file": overview.specification(image=True),
+        "terms_on_stage": enlarged(terms.specification(large=True)),
+        "sums_on_stage": enlarged(sums.specification(large=True)),
+        "terms_in_file": terms.specification(image=True),
         "clipping": clipping.specification(),
         "layers": layers.specification(),
         "learning": learning.specification(),

@@ -179,7 +179,7 @@ IGNORES = Lesson(
             DELAY_LINE,
             "At every time the output ignores the present input and the ten before it.",
             "Show a delay line",
-        )._replace(view=View(closer=True, show="entry", lag=11)),
+        )._replace(view=View(closer=True, show="sums", lag=11)),
     ),
     try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",
     sources=((HOCHREITER, "input gates that protect what is stored"),),

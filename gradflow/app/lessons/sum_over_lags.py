@@ -14,7 +14,7 @@ from gradflow.cells import CELLS
 
 PLAIN = Scenario(cell="rnn-tanh", init="orthogonal", input_gain=0.3)
 CHAOS = replace(PLAIN, gain=3.0, horizon=256)
-LOOK = View(closer=True, show="entry", row=8, col=4)
+LOOK = View(closer=True, show="sums", row=8, col=4)
 
 
 def terms_and_whole(

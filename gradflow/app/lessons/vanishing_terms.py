@@ -200,7 +200,7 @@ SETTLES = Lesson(
             "Show it on a plain axis",
             UNIT,
             "The nearest twelve terms one by one, and the rest together: each bar is ρ times the one before.",
-            View(closer=True, show="entry"),
+            View(closer=True, show="sums"),
         ),
         Example(
             "Show a real network",

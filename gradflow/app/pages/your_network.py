@@ -59,9 +59,9 @@ def page() -> None:
         message.empty()
         notice([refused])
         return
-    from gradflow.app.charts import overview
+    from gradflow.app.charts import terms
 
-    st.html(f"<style>{overview.IMAGE_LAYOUTS[False].style()} {style(look.show)}</style>")
+    st.html(f"<style>{terms.IMAGE_LAYOUTS[False].style()} {style(look.show)}</style>")
     live(recording, path, place)
     message.empty()
 

@@ -205,7 +205,7 @@ def short(log: float) -> str:
 
 
 def say(measurement: Measurement, view: View) -> str:
-    """What the waterfall shows, in a sentence with numbers."""
+    """What the bars show, in a sentence with numbers."""
     if base.overflowed(measurement):
         return base.overflowed(measurement) + "."
     rows, top = bars(measurement, view)

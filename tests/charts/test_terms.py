@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gradflow.app.charts import base, heatmap, overview, specification
+from gradflow.app.charts import base, heatmap, specification, terms
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
 from gradflow.reading import number, per_step_factor, read
@@ -54,7 +54,7 @@ def record(
 
 def frame_of(measurement):
     """The decades that hold a measurement."""
-    return overview.domain(measurement, View())
+    return terms.domain(measurement, View())
 
 
 def geometric(horizon, slope):
@@ -108,7 +108,7 @@ def measurement(request):
 
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
-    tables = overview.data(measurement, View(), None, domain or frame_of(measurement))
+    tables = terms.data(measurement, View(), None, domain or frame_of(measurement))
     return {name: table.to_pydict() for name, table in tables.items()}
 
 
@@ -119,7 +119,7 @@ def image_of(measurement, domain):
 
 def test_what_is_made_up_is_drawn_too(measurement):
     """As `test_chart_registry` asks of every chart and scenario."""
-    tables = overview.data(measurement, View(), None, frame_of(measurement))
+    tables = terms.data(measurement, View(), None, frame_of(measurement))
     json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
     assert size(tables) <= 40_000
     for name, field in uses(specification("terms")):
@@ -141,12 +141,12 @@ def test_zeros_flushes_and_what_lies_beyond_the_frame_have_marks_of_their_own():
     measurement = with_zeros()
     data = drawn(measurement, (-2, 1))
     marks = dict(zip(data["odd"]["lag"], data["odd"]["mark"], strict=True))
-    zero, flushed, below, above = (overview.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
+    zero, flushed, below, above = (terms.MARKS[state][0] for state in ("zero", "flushed", "below", "above"))
     assert len({zero, flushed, below, above}) == 4
     assert [marks[u] for u in range(10)] == 10 * [flushed]  # steps 29…20
     assert marks[10] == zero and marks[11] == below  # steps 19 and 18; 18 is written, and 10^-2.4
     assert data["frame"]["note"][0].split("   ") == [
-        f"{mark} {words}" for mark, _, words in (overview.MARKS[s] for s in ("below", "zero", "flushed"))
+        f"{mark} {words}" for mark, _, words in (terms.MARKS[s] for s in ("below", "zero", "flushed"))
     ]
     rising = drawn(record(geometric(30, 0.5)), (-2, 1))
     assert set(rising["odd"]["mark"]) == {above}
@@ -274,7 +274,7 @@ def with_costs_at(*times, horizon=24, **options):
 def test_the_map_says_where_no_cost_enters(times, few, width):
     measurement = with_costs_at(*times)
     assert drawn(measurement)["frame"]["few_costs"] == [few]
-    tables = overview.data(measurement, View(), None, frame_of(measurement))
+    tables = terms.data(measurement, View(), None, frame_of(measurement))
     texts = [text for text, _ in labels.boxes(labels.drawn(specification("terms"), tables, width))]
     wide = "Terms of every t (edge: first step; grey: no cost)", "Terms of every t (edge: first step)"
     narrow = "Terms of every t (grey: no cost)", "Terms of every t (edge: first step)"
@@ -284,7 +284,7 @@ def test_the_map_says_where_no_cost_enters(times, few, width):
 @pytest.mark.parametrize(("called", "word"), [("", "kept"), ("the same sizes, freshly drawn", "grey")])
 def test_what_is_grey_is_called_kept_only_where_it_was(called, word):
     kept = record(geometric(24, -0.2), called=called)
-    tables = overview.data(record(geometric(24, -0.1)), View(), kept, (-5, 1))
+    tables = terms.data(record(geometric(24, -0.1)), View(), kept, (-5, 1))
     (frame,) = tables["frame"].to_pylist()
     assert frame["kept_total"].startswith(f"{word} sum ")
     assert frame["kept_front"].replace("\n", " ") == f"dashed: how far back {word} terms above 1e-2 reach"
@@ -293,15 +293,15 @@ def test_what_is_grey_is_called_kept_only_where_it_was(called, word):
 
 def test_one_time_with_a_cost_has_no_front():
     kept, domain = with_costs_at(23), (-5, 1)
-    tables = overview.data(record(geometric(24, -0.1)), View(), kept, domain)
+    tables = terms.data(record(geometric(24, -0.1)), View(), kept, domain)
     assert tables["front"].num_rows == 0 and tables["frame"].to_pylist()[0]["kept_front"] == ""
-    assert overview.data(record(geometric(24, -0.1)), View(), with_costs_at(5, 23), domain)["front"].num_rows == 24
+    assert terms.data(record(geometric(24, -0.1)), View(), with_costs_at(5, 23), domain)["front"].num_rows == 24
 
 
 def test_why_the_last_term_is_zero_has_room():
     row = geometric(24, -0.1)
     row[-1, 23] = -np.inf
-    tables = overview.data(record(row, inputs=0.0), View(), None, (-5, 1))
+    tables = terms.data(record(row, inputs=0.0), View(), None, (-5, 1))
     note = "✕ exact zero: no state yet; weight_ih has a term"
     for width in (800, 1000):
         assert note in [text for text, _ in labels.boxes(labels.drawn(specification("terms"), tables, width))]
@@ -344,7 +344,7 @@ def test_the_strips_show_the_gates_of_step_t_minus_u():
 
 
 def test_the_images_lie_under_their_panels():
-    for large, places in overview.IMAGE_LAYOUTS.items():
+    for large, places in terms.IMAGE_LAYOUTS.items():
         signals = {each["name"]: each["expr"] for each in specification("terms", large)["params"] if "expr" in each}
         for k in (0, 1):
             for name in ("strips", "map"):

@@ -334,10 +334,10 @@ def _kept_words(measurement, kept, domain):
 
 
 def specification(image: bool = False, large: bool = False) -> dict[str, Any]:
-    """The constant Vega-Lite specification; see `overview_panels`."""
-    from gradflow.app.charts import overview_panels
+    """The constant Vega-Lite specification; see `terms_panels`."""
+    from gradflow.app.charts import terms_panels
 
-    return overview_panels.specification(image, large)
+    return terms_panels.specification(image, large)
 
 
 def say(measurement: Measurement, view: View) -> str:

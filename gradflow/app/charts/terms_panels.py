@@ -7,7 +7,7 @@ import altair as alt
 from gradflow.app.charts import drawing
 from gradflow.app.charts.base import BLUE, GREY, LIGHT, ORANGE, RED, Panel
 from gradflow.app.charts.drawing import FRAME, at, text_colour, words, words_over_lines
-from gradflow.app.charts.overview import BASELINES, CHAINS, GATE_FIELDS, IMAGE_LAYOUTS, RIGHT
+from gradflow.app.charts.terms import BASELINES, CHAINS, GATE_FIELDS, IMAGE_LAYOUTS, RIGHT
 from gradflow.app.palette import POWER, VIRIDIS
 
 HEIGHT = 502  # px, in a wide view
@@ -165,7 +165,7 @@ def _map(image):
 
 
 def specification(image: bool = False, large: bool = False) -> dict[str, Any]:
-    """The constant Vega-Lite specification of the whole picture; its data come from `overview`.
+    """The constant Vega-Lite specification of the whole picture; its data come from `terms`.
 
     Args:
         image: draw map and gates inside, for a file; on the page they lie under the canvas.
