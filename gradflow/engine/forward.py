@@ -58,7 +58,7 @@ class ForwardPass(NamedTuple):
     def precise_tape(self) -> Tape:
         """The tape with its Jacobians in float64: for a sweep in that precision, where JAX has it enabled."""
         preact, carry = self.derivatives
-        exponent = jnp.zeros(self.tape.jacobians.gate_exponent.shape, jnp.int32)
+        exponent = np.zeros(self.tape.jacobians.gate_exponent.shape, np.int32)  # on the host: no kernel to start
         return self.tape._replace(jacobians=Jacobians(preact, carry, preact, exponent))
 
     def gate_index(self, weight: str, gate: str | None) -> list[int]:

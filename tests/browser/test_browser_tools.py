@@ -198,7 +198,7 @@ def test_exported_files_can_be_read_and_imported(visit, tmp_path):
     button(page, "Take away").click()
     body = page.get_by_test_id("stPopoverBody").filter(has_text="A link to this screen")
     expect(body.get_by_test_id("stCode").first).to_contain_text("gain=")
-    shown = body.get_by_test_id("stCode").first.inner_text()
+    shown = body.get_by_test_id("stCode").first.text_content()  # inner_text is empty while the body opens
     assert parse(dict(re.findall(r"([a-z_]+)=([^&\s]*)", shown.replace("+", " "))))[0].gain == 1.5
     expect(body.get_by_test_id("stCode").last).to_contain_text("gf.lag_terms('gru'")
     now = measurement(link(page))
