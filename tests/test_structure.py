@@ -20,6 +20,7 @@ LIBRARY = (
     "engine.scaling",
     "engine.device",
     "engine.compile_cache",
+    "engine.jit",
     "engine.unroll",
     "engine.jacobians",
     "engine.losses",

@@ -10,11 +10,12 @@ from jax import lax
 from gradflow.engine.backward import CotangentBlock, cotangent_block, sweep, vjp_step
 from gradflow.engine.emitters import emit_norms, emit_outflow, largest_exponent
 from gradflow.engine.forward import Tape
+from gradflow.engine.jit import jit
 from gradflow.engine.recurrent_product import CACHE_UNITS, SUM_COLUMNS, SUM_STEPS, index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
+@jit(static_argnames=("cell_path_only", "block_size", "rows"))
 def block_sums(
     tape: Tape,
     low: jax.Array,
@@ -100,7 +101,7 @@ def lower_factor(z: jax.Array) -> jax.Array:
         return _lower_factor(z)
 
 
-@jax.jit
+@jit()
 def _lower_factor(z):
     """L by Householder's reflections of the columns of zᵀ, in float64; z where L overflows."""
     mantissa, exponent = normalise(z.astype(jnp.float64), axis=1)
@@ -122,7 +123,7 @@ def largest_divisor(n: int, most: int) -> int:
     return max(d for d in range(1, n + 1) if n % d == 0 and d <= max(most, 1))
 
 
-@jax.jit
+@jit()
 def partial_sums(delta: jax.Array, exponent: jax.Array, z: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖ for every u: (mantissa, exponent), each [T, D], the lags u > t 0.
 

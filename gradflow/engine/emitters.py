@@ -1,7 +1,6 @@
 """What a sweep leaves behind at each step: norms of δ, δ itself, norms of the state's sensitivity."""
 
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +16,7 @@ from gradflow.engine.backward import (
     vjp_step,
 )
 from gradflow.engine.forward import Tape
+from gradflow.engine.jit import jit
 from gradflow.engine.recurrent_product import index_step, transposed_product
 from gradflow.engine.scaling import ZERO_EXPONENT, normalise, power_of_two
 
@@ -73,7 +73,7 @@ def emit_outflow(tape: Tape, rows: tuple[int, ...]) -> Callable:
     return emit if rows else lambda s, delta, state: ()
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
+@jit(static_argnames=("cell_path_only", "block_size", "rows"))
 def block_norms(
     tape: Tape,
     low: jax.Array,
@@ -90,7 +90,7 @@ def block_norms(
     return sweep(tape, block, vjp_step(tape, cell_path_only), emit, by_unit=cell_path_only)
 
 
-@jax.jit
+@jit()
 def norm_over_gates(mantissa: jax.Array, exponent: jax.Array, gate_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
     """‖δ(t, s)‖ of one block over the chosen gates, bool[D], as (mantissa, exponent), each [B, T(s)]."""
     mantissa = jnp.where(gate_mask[None, :, None], mantissa, 0)
@@ -104,13 +104,13 @@ def largest_exponent(mantissa: jax.Array, exponent: jax.Array, axis: int) -> jax
     return jnp.max(jnp.where(mantissa > 0, exponent, ZERO_EXPONENT), axis=axis, keepdims=True)
 
 
-@partial(jax.jit, static_argnames="cell_path_only")
+@jit(static_argnames="cell_path_only")
 def deltas(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
     """δ(t, s) of one t, in the precision of the Jacobians: (mantissa [T, D, n], its norm [T, D], exponent [T, D])."""
     return block_deltas(tape, cotangent_block(tape, t, 1), cell_path_only=cell_path_only)
 
 
-@partial(jax.jit, static_argnames="cell_path_only")
+@jit(static_argnames="cell_path_only")
 def total_deltas(tape: Tape, starts: jax.Array, *, cell_path_only: bool) -> list[jax.Array]:
     """Σ_t δ(t, s), as `deltas`: one cost goes back that all others join; no gradient passes `starts`, bool[T]."""
     block = inflow_block(total_inflow(tape.cotangents), jnp.array([len(starts) - 1]))
@@ -134,7 +134,7 @@ def block_deltas(
     return [mantissa[..., 0], norm[..., 0], exponent[..., 0], *out]
 
 
-@partial(jax.jit, static_argnames=("cell_path_only", "block_size", "rows"))
+@jit(static_argnames=("cell_path_only", "block_size", "rows"))
 def block_state_norms(
     tape: Tape,
     low: jax.Array,
@@ -164,7 +164,7 @@ def block_state_norms(
     return sweep(tape, block, step_back, emit, by_unit=cell_path_only)
 
 
-@partial(jax.jit, static_argnames="cell_path_only")
+@jit(static_argnames="cell_path_only")
 def state_norms(tape: Tape, t: jax.Array, *, cell_path_only: bool) -> tuple[jax.Array, ...]:
     """‖dh_i(t)/d carry(s)‖ of every unit i of one t, all states together, as (mantissa, exponent), each [T(s), n]."""
     dtype, n = tape.cotangents.dC_dh.dtype, tape.cotangents.dC_dh.shape[1]

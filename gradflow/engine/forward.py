@@ -11,6 +11,7 @@ import numpy as np
 from gradflow.activations import gate_value
 from gradflow.cells import Cell
 from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, scaled_jacobians, step_jacobians
+from gradflow.engine.jit import jit
 from gradflow.engine.losses import Cotangents, cotangents_of
 from gradflow.engine.unroll import Trajectory, unroll
 from gradflow.problem import GivenCotangents, Problem, check, check_layer
@@ -58,7 +59,7 @@ class ForwardPass(NamedTuple):
     def precise_tape(self) -> Tape:
         """The tape with its Jacobians in float64: for a sweep in that precision, where JAX has it enabled."""
         preact, carry = self.derivatives
-        exponent = np.zeros(self.tape.jacobians.gate_exponent.shape, np.int32)  # on the host: no kernel to start
+        exponent: Any = np.zeros(self.tape.jacobians.gate_exponent.shape, np.int32)  # on the host: no kernel to start
         return self.tape._replace(jacobians=Jacobians(preact, carry, preact, exponent))
 
     def gate_index(self, weight: str, gate: str | None) -> list[int]:
@@ -100,7 +101,7 @@ def _cast(dtype, arrays):
 
 def _with_float64(function):
     """A jitted function of (static, *arrays) that has float64 at hand, whatever JAX is set to."""
-    jitted = jax.jit(function, static_argnums=0)
+    jitted = jit(static_argnums=0)(function)
 
     def call(*arguments):
         with jax.enable_x64(True):

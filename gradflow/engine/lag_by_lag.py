@@ -10,7 +10,7 @@ every lag each column uses the Jacobian of its own step and moves on by one plac
 """
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from jax import lax
 
 from gradflow.engine.emitters import largest_exponent
 from gradflow.engine.forward import Tape
+from gradflow.engine.jit import jit
 from gradflow.engine.losses import Cotangents
 from gradflow.engine.scaling import (
     ZERO_EXPONENT,
@@ -113,7 +114,7 @@ def _step_back(tape, cell_path_only):
     return lambda ct: each(tape.jacobians.preact, tape.jacobians.carry, weight_hh, tape.starts, ct)
 
 
-@partial(jax.jit, static_argnames=("rows", "cell_path_only"))
+@jit(static_argnames=("rows", "cell_path_only"))
 def total_norms_by_lag(
     tapes: tuple[Tape, ...],
     cotangents: Cotangents,
@@ -142,7 +143,7 @@ def total_norms_by_lag(
     return _sweep(tapes, cotangents, steps, update, out, rows, cell_path_only)
 
 
-@partial(jax.jit, static_argnames=("rows", "cell_path_only"))
+@jit(static_argnames=("rows", "cell_path_only"))
 def window_deltas(
     tapes: tuple[Tape, ...],
     cotangents: Cotangents,

@@ -4,7 +4,6 @@ Plain arithmetic, which underflows and overflows as it always does: no scaling, 
 """
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from gradflow.cells import Cell
 from gradflow.engine.forward import working_arrays
+from gradflow.engine.jit import jit
 from gradflow.engine.losses import unscaled_cotangents
 from gradflow.engine.unroll import copy_at, input_preact, step, unroll
 from gradflow.problem import check, check_time
@@ -127,7 +127,7 @@ def whole_gradients(
     return Weights(*map(np.asarray, _gradients(*each, working_arrays(problem), t, cell=problem.cell)))
 
 
-@partial(jax.jit, static_argnames="cell")
+@jit(static_argnames="cell")
 def _gradients(inputs, targets, fixed, t, *, cell):
     weights, _, cost, pins, carry, starts = fixed
     one = lambda x, y: _gradient(
@@ -136,7 +136,7 @@ def _gradients(inputs, targets, fixed, t, *, cell):
     return jax.vmap(one)(inputs, targets)
 
 
-@partial(jax.jit, static_argnames=("cell", "cell_path_only"))
+@jit(static_argnames=("cell", "cell_path_only"))
 def _gradient(weights, inputs, squared, pins, carry, _, t, *, cell, cell_path_only):
     readout, targets, _ = squared
     known = ~jnp.isnan(targets[t]).any()

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from inspect import unwrap
 from threading import Lock
 from typing import Any
 
@@ -19,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gradflow.caching import COMPILED
 from gradflow.engine.forward import ForwardPass
+from gradflow.engine.jit import jit
 from gradflow.engine.recurrent_product import SMALL_BLOCK
 
 _THREADS = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gradflow")
@@ -137,12 +139,12 @@ def _by_devices(mesh, fwd, function, lows, arguments, static):
             yield low, jax.tree.map(lambda a, j=j: np.asarray(a)[j], results)
 
 
-@partial(jax.jit, static_argnames=("function", "mesh", "static"))
+@jit(static_argnames=("function", "mesh", "static"))
 def _one_each(lows, *shared, function, mesh, static):
     each = PartitionSpec(mesh.axis_names)
 
     def one(lows, tape, *arguments):
-        return jax.tree.map(lambda a: a[None], function(tape, lows[0], *arguments, **dict(static)))
+        return jax.tree.map(lambda a: a[None], unwrap(function)(tape, lows[0], *arguments, **dict(static)))
 
     in_specs = (each, *(PartitionSpec() for _ in shared))
     results = jax.shard_map(one, mesh=mesh, in_specs=in_specs, out_specs=each, check_vma=False)(lows, *shared)

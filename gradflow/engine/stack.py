@@ -10,6 +10,7 @@ layer has an exponent for every cost of its own: one may remember where another 
 
 from collections.abc import Callable
 from functools import partial
+from inspect import unwrap
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from gradflow.engine.backward import Inflow, inflow_block, total_inflow
 from gradflow.engine.contractions import block_sums
 from gradflow.engine.emitters import block_deltas
 from gradflow.engine.forward import Tape
+from gradflow.engine.jit import jit
 from gradflow.engine.losses import Cotangents
 from gradflow.engine.scaling import ZERO_EXPONENT, power_of_two
 
@@ -51,14 +53,14 @@ def stack_block(
     return _from_the_top(tapes, _inflow(cotangents, times), times, rows, partial(_of_block, low=low, **options))
 
 
-@partial(jax.jit, static_argnames="rows")
+@jit(static_argnames="rows")
 def stack_deltas(tapes: Tapes, cotangents: Cotangents, t: jax.Array, *, rows: tuple[int, ...]) -> list[list[list]]:
     """δ(t, s) of one t, as `deltas`, [layer][direction], each in its own order of steps."""
     times = t + jnp.arange(1)
     return _from_the_top(tapes, _inflow(cotangents, times), times, rows, _of_one)
 
 
-@partial(jax.jit, static_argnames="rows")
+@jit(static_argnames="rows")
 def stack_totals(tapes: Tapes, cotangents: Cotangents, starts: jax.Array, *, rows: tuple[int, ...]) -> list[list[list]]:
     """Σ_t δ(t, s), as `total_deltas`, [layer][direction], each in its own order of steps."""
     tapes = tuple(tuple(tape._replace(starts=starts) for tape in layer) for layer in tapes)
@@ -120,11 +122,11 @@ def _of_block(tape, inflow, times, *, low, of_block, field, block_size, rows):
     return _parted(result, rows)
 
 
-@partial(jax.jit, static_argnames=("of_block", "block_size", "rows"))
+@jit(static_argnames=("of_block", "block_size", "rows"))
 def _jitted(tape, low, *arguments, of_block, block_size, rows):
     *z, inflow, times = arguments
     options = {"cell_path_only": False, "block_size": block_size, "rows": rows}
-    result = of_block(tape, low, *z, block=inflow_block(inflow, times), **options)
+    result = unwrap(of_block)(tape, low, *z, block=inflow_block(inflow, times), **options)
     return result[2:] if of_block is block_sums else result  # without the norms
 
 

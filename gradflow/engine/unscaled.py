@@ -5,8 +5,6 @@ there are zeros, inf and NaN. A norm squares first, so that in float32 a term is
 above 1e+19.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -14,6 +12,7 @@ from jax import lax
 from gradflow.cells import Cell
 from gradflow.engine.backward import CotangentBlock, cut, slice_times, sweep
 from gradflow.engine.forward import Tape
+from gradflow.engine.jit import jit
 from gradflow.engine.recurrent_product import index_step
 from gradflow.engine.scaling import dot, no_shift, normalise, power_of_two
 from gradflow.weights import Weights
@@ -39,7 +38,7 @@ def _sweep(cell, cell_path_only, tape, low, block_size, emit):
     return sweep(tape, block, vjp_step, emit, no_shift)
 
 
-@partial(jax.jit, static_argnames=("cell", "cell_path_only", "block_size"))
+@jit(static_argnames=("cell", "cell_path_only", "block_size"))
 def block_squares(tape: Tape, low: jax.Array, *, cell: Cell, cell_path_only: bool, block_size: int) -> jax.Array:
     """‖δ_g(t, s) z(s)ᵀ‖² of one block and the four fields, [T(s), 4, D, B].
 
@@ -49,7 +48,7 @@ def block_squares(tape: Tape, low: jax.Array, *, cell: Cell, cell_path_only: boo
     return _sweep(cell, cell_path_only, tape, low, block_size, lambda s, delta, state: (squares(s, delta),))[0]
 
 
-@partial(jax.jit, static_argnames=("cell", "cell_path_only"))
+@jit(static_argnames=("cell", "cell_path_only"))
 def unscaled_deltas(tape: Tape, t: jax.Array, *, cell: Cell, cell_path_only: bool) -> list[jax.Array]:
     """The same ‖δ_g(t, s) z(s)ᵀ‖² of one t, [T, 4, D], and δ(t, s) itself, [T, D, n]."""
     squares = _squares(tape.factors)
@@ -69,7 +68,7 @@ def _norms(z):
     return jnp.sqrt(jnp.sum(mantissa**2, axis=1)) * power_of_two(exponent, z.dtype)[:, 0]
 
 
-@jax.jit
+@jit()
 def partial_squares(delta: jax.Array, z: jax.Array, t: jax.Array) -> jax.Array:
     """‖Σ_{u'≤u} δ_g(t, t−u') z(t−u')ᵀ‖² for every u, [T, D], the lags u > t last."""
 
