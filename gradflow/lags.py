@@ -247,11 +247,17 @@ class LagTerms:
         fwd = self._fwd
         return unscaled_deltas(fwd.tape, self.t, cell=fwd.cell, cell_path_only=fwd.cell_path_only)
 
+    @cached_property
+    def _kept_factors(self):
+        return dict[tuple, tuple]()
+
     def _log_factors(self, name, gate):
         """log ‖δ(t, s)‖ over the chosen gates and log ‖z(s)‖, each [T]."""
-        gate_index = self._fwd.gate_index(name, gate)
-        delta = log_total(logs(self._norm[:, gate_index], self._exponent[:, gate_index]))
-        return delta, log_norm(self._fwd.tape.factors[name])
+        if (name, gate) not in self._kept_factors:
+            gate_index = self._fwd.gate_index(name, gate)
+            delta = log_total(logs(self._norm[:, gate_index], self._exponent[:, gate_index]))
+            self._kept_factors[name, gate] = delta, log_norm(self._fwd.tape.factors[name])
+        return self._kept_factors[name, gate]
 
     def _check_field(self, weight, gate):
         if weight == "all":

@@ -25,6 +25,7 @@ DOUBT = 0.25  # the largest standard error of a power
 ONE_POWER = 0.1  # the powers of both halves of the horizon differ by no more: one power describes it, to a tenth
 ALIKE = 1.25  # the slopes of both halves of an exponential differ by no larger a factor
 CANCELS = 1 / 3  # of the terms' total size
+LN10 = math.log(10)
 REACH = 0.9  # of the terms' total size
 CHAOTIC = 0.01  # a change of the weights in their last digits moves a step by so much of its size: chaos, and
 NEAR_CHAOS = 0.0005  # where rounding may move the gradient by some per cent
@@ -237,13 +238,13 @@ def growth(log_sums: np.ndarray, log_residual: np.ndarray, pace: float) -> Growt
     rows = t[np.isfinite(log_sums) & np.isfinite(log_residual) & (4 * t >= len(t))]
     if len(rows) < FEWEST:
         return Growth("unclear", math.nan, math.nan, math.nan)
-    log = log_sums[rows] - log_residual[rows]
+    log, log_rows = log_sums[rows] - log_residual[rows], np.log1p(rows)
     slope, *_ = _line(rows, log)
-    power, _, error = _line(np.log1p(rows), log)
-    doubt = error / float(np.std(np.log1p(rows))) / math.sqrt(len(rows) - 2)
+    power, _, error = _line(log_rows, log)
+    doubt = error / float(np.std(log_rows)) / math.sqrt(len(rows) - 2)
     halves = slice(len(rows) // 2), slice(len(rows) // 2, None)
     low, high = sorted(_line(rows[part], log[part])[0] for part in halves)
-    least, most = sorted(_line(np.log1p(rows[part]), log[part])[0] for part in halves)
+    least, most = sorted(_line(log_rows[part], log[part])[0] for part in halves)
     if low * len(rows) > ROUNDING and high <= ALIKE * low and pace > LEVEL:
         shape = "exponential"
     elif doubt > DOUBT or power > POLYNOMIAL:
@@ -544,11 +545,13 @@ def number(log: float) -> str:
     """A magnitude from its natural log, as text: "0.142", "12.0", or with a power of ten, "3.2e-17"."""
     if not math.isfinite(log):
         return "0" if log == -np.inf else "—"
-    value = float(f"{math.exp(log):.3g}") if abs(log) < 10 else 0.0
+    value = math.exp(log) if abs(log) < 10 else 0.0
+    if not 1e-3 <= value < 999:  # else it is surely written without a power of ten
+        value = float(f"{value:.3g}")
     if 1e-3 <= value < 1e3:
         return f"{value:#.3g}".rstrip(".")
-    exponent = math.floor(log / math.log(10))
-    digits = f"{math.exp(log - exponent * math.log(10)):.1f}"
+    exponent = math.floor(log / LN10)
+    digits = f"{math.exp(log - exponent * LN10):.1f}"
     return f"1.0e{exponent + 1:+d}" if digits == "10.0" else f"{digits}e{exponent:+d}"
 
 

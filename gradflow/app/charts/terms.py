@@ -75,6 +75,11 @@ IMAGE_LAYOUTS = {  # large -> places
 }
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 
+NO_CHAINS, NOTHING_KEPT = (
+    pa.schema([("lag", pa.int16()), *((field, pa.float32()) for field in fields)]).empty_table()
+    for fields in (CHAINS, ("term", "sum", *GATE_FIELDS))
+)
+
 
 def domain(measurement: Measurement, view: View) -> Domain:
     """The frame that holds terms and sums at time t, or where there is nothing at t, the terms at other times."""
@@ -271,8 +276,9 @@ def _ending(log_sum, domain):
 
 def _chains(measurement, view, domain):
     """The two other chains by lag, if they are wanted; no rows if not."""
-    lines = measurement.chains.values() if view.chains else ([], [])
-    lag = np.arange(measurement.t + 1 if view.chains else 0, dtype=np.int16)
+    if not view.chains:
+        return NO_CHAINS
+    lines, lag = measurement.chains.values(), np.arange(measurement.t + 1, dtype=np.int16)
     return pa.table({"lag": lag, **{field: cut(log, domain) for field, log in zip(CHAINS, lines, strict=True)}})
 
 
@@ -287,16 +293,17 @@ def _chain_words(measurement, view, domain):
 
 def _kept(measurement, kept, domain):
     """Terms, running sum and gates of what stays in grey, by lag; null where there is none."""
-    t = kept.t if kept else -1
-    lag = np.arange(min(t + 1, len(measurement.cost)), dtype=np.int16)
-    alike = kept and kept.strips.keys() == measurement.strips.keys()
-    gates = [gate[t::-1] for gate in kept.strips.values()] if alike else []
+    if kept is None:
+        return NOTHING_KEPT
+    lag = np.arange(min(kept.t + 1, len(measurement.cost)), dtype=np.int16)
+    alike = kept.strips.keys() == measurement.strips.keys()
+    gates = [gate[kept.t :: -1] for gate in kept.strips.values()] if alike else []
     gates += [np.full(len(lag), np.nan)] * len(BASELINES)
     return pa.table(
         {
             "lag": lag,
-            "term": cut(kept.log_row[: len(lag)] if kept else lag, domain),
-            "sum": cut(kept.log_partial[: len(lag)] if kept else lag, domain),
+            "term": cut(kept.log_row[: len(lag)], domain),
+            "sum": cut(kept.log_partial[: len(lag)], domain),
             **{
                 field: pa.array(bottom - 0.8 * gate[: len(lag)], pa.float32(), from_pandas=True)
                 for field, bottom, gate in zip(GATE_FIELDS, BASELINES, gates, strict=False)
