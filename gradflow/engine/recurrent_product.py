@@ -48,7 +48,7 @@ def _fold(gates, jacobian):
 
 
 TUNED = (  # n below, the layout of the product, what a step costs in any case: as much as so many costs more
-    (64, matmul_all_gates, 64),
+    (32, matmul_all_gates, 64),
     (128, matmul_folded, 16),
     (256, matmul_per_state, 32),
     (512, matmul_per_state, 20),
@@ -61,7 +61,7 @@ CACHE_BLOCK = 2**17  # n × costs, of one state: stays in the cache
 CACHE_UNITS = 2**11  # units × costs of a contraction that go together
 SUM_STEPS = 64  # steps of a contraction that go together
 SUM_COLUMNS = 64  # columns of z that go together, at most
-SMALL_BLOCK = 2**22  # numbers in all δ of a block: up to here a thread costs more than it saves
+SMALL_BLOCK = 2**21  # numbers in all δ of a block: up to here a thread costs more than it saves
 
 
 def _tuned(n):

@@ -103,8 +103,8 @@ def _tape_of(fwd):
 def _by_threads(fwd, function, lows, arguments, static):
     """Each block gets a thread, which takes over its caller's settings, since JAX keeps them by thread.
 
-    The first call of its kind compiles, alone. Small blocks stay with their caller: for them to hand over costs more
-    of the processor than it saves time.
+    The first call of its kind compiles, alone. A single block stays with its caller, and so do small ones: for them
+    to hand over costs more of the processor than it saves time.
     """
     tape, x64 = _tape_of(fwd)
     device = next(iter(fwd.outputs.cost.devices()))
@@ -122,7 +122,7 @@ def _by_threads(fwd, function, lows, arguments, static):
             COMPILED.add(kind)
     yield from first
     small = static["block_size"] * tape.jacobians.preact.size <= SMALL_BLOCK
-    yield from map(run, lows) if small else _THREADS.map(run, lows)
+    yield from map(run, lows) if small or len(lows) == 1 else _THREADS.map(run, lows)
 
 
 def _by_devices(mesh, fwd, function, lows, arguments, static):

@@ -289,7 +289,7 @@ def term_norms(rounds):
 @partial(jax.jit, static_argnames=("block_size", "part"))
 def one_block(tape, low, *, block_size, part):
     """The sweep of one block with parts removed: "all", "elementwise" (no product), "loop" (nothing but the loop)."""
-    block = cotangent_block(tape.cotangents, low, block_size)
+    block = cotangent_block(tape, low, block_size)
     step, norms = vjp_step(tape, part != "all"), emit_norms(tape, block)
     if part == "elementwise":  # without its product the state is another, so that no norm is scaled first here
         norms = lambda s, delta, state: (jnp.sqrt(jnp.sum(delta**2, axis=1)), delta[:, 0].astype(jnp.int32))
@@ -304,7 +304,7 @@ def profile(rounds):
     rows = []
     for hidden in (16, 64):
         steps, arrays = 256, problem(hidden, 256)
-        tape = forward(CELL, *arrays, None, None, False).tape
+        tape = forward(CELL, *arrays).tape
         block_size = choose_block_size(hidden, steps)
 
         def blocks(part, tape=tape, size=block_size, steps=steps):
