@@ -4,6 +4,7 @@ Plain arithmetic, which underflows and overflows as it always does: no scaling, 
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import unwrap
 from typing import Any
 
 import jax
@@ -130,7 +131,7 @@ def whole_gradients(
 @jit(static_argnames="cell")
 def _gradients(inputs, targets, fixed, t, *, cell):
     weights, _, cost, pins, carry, starts = fixed
-    one = lambda x, y: _gradient(
+    one = lambda x, y: unwrap(_gradient)(
         weights, x, cost._replace(targets=y), pins, carry, starts, t, cell=cell, cell_path_only=False
     )
     return jax.vmap(one)(inputs, targets)
