@@ -18,7 +18,7 @@ from gradflow.app.ranges import Range
 from gradflow.app.scenario import GATE_FIELDS, RANGES, Scenario, gate_names, pinnable_gates, weight_names
 from gradflow.app.url_codec import INITIAL, left_out, write
 from gradflow.app.url_codec import read as read_field
-from gradflow.app.view import View, present_name
+from gradflow.app.view import View
 from gradflow.caching import COMPILED
 from gradflow.cells import CELLS
 from gradflow.engine.compile_cache import keep_compiled
@@ -122,11 +122,7 @@ def read_look(recording: Recording, params: Mapping[str, str]) -> tuple[Look, di
     for name in allowed:
         if name in params:
             values[name], notice = read_field(
-                name,
-                present_name(name, str(params[name])),
-                getattr(look, name),
-                allowed[name],
-                optional=name in GATE_FIELDS,
+                name, str(params[name]), getattr(look, name), allowed[name], optional=name in GATE_FIELDS
             )
             if notice:
                 notices[name] = notice.replace(INITIAL, "as trained")

@@ -18,8 +18,8 @@ from gradflow.app.scenario import (
     weight_names,
 )
 from gradflow.app.view import CHOICES as VIEW_CHOICES
+from gradflow.app.view import FORMER, View
 from gradflow.app.view import RANGES as VIEW_RANGES
-from gradflow.app.view import View, present_name
 from gradflow.cells import CELLS
 
 INITIAL = "initial"  # the text of None: as initialised
@@ -42,7 +42,7 @@ def read(
 
     Args:
         name: of the field, for the notice.
-        raw: the text.
+        raw: the text; of a chart its name, or a former one.
         default: the value it has when it is missing; a flag's default is a bool.
         allowed: a `Range`, a tuple of choices, or None for a flag.
         optional: a number that may be None.
@@ -52,6 +52,7 @@ def read(
         nearest step where it is between two; the notice is None or one sentence.
     """
     if not isinstance(allowed, Range):
+        raw = FORMER.get(raw, raw) if name == "show" else raw
         by_text = {write(choice): choice for choice in ((False, True) if allowed is None else allowed)}
         if raw in by_text:
             return by_text[raw], None
@@ -161,7 +162,7 @@ def parse_view(params: Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
     for name, default in vars(View()).items():
         if name not in params:
             continue
-        raw = present_name(name, str(params[name]))
+        raw = str(params[name])
         read_field = _read_reference if name == "kept" else read
         values[name], notice = read_field(name, raw, default, VIEW_CHOICES.get(name) or VIEW_RANGES.get(name))
         if notice:

@@ -23,11 +23,6 @@ RANGES = {
 }
 
 
-def present_name(field: str, text: str) -> str:
-    """What a link says of a field, with the name that a chart has today."""
-    return FORMER.get(text, text) if field == "show" else text
-
-
 @dataclass(frozen=True)
 class View:
     """What a link carries beside the scenario; `parse_view` makes valid ones out of anything."""
