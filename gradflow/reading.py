@@ -545,9 +545,7 @@ def number(log: float) -> str:
     """A magnitude from its natural log, as text: "0.142", "12.0", or with a power of ten, "3.2e-17"."""
     if not math.isfinite(log):
         return "0" if log == -np.inf else "—"
-    value = math.exp(log) if abs(log) < 10 else 0.0
-    if not 1e-3 <= value < 999:  # else it is surely written without a power of ten
-        value = float(f"{value:.3g}")
+    value = float(f"{math.exp(log):.3g}") if abs(log) < 10 else 0.0
     if 1e-3 <= value < 1e3:
         return f"{value:#.3g}".rstrip(".")
     exponent = math.floor(log / LN10)

@@ -65,7 +65,7 @@ def scaled_on_host(x: ArrayLike, axis: int | None) -> tuple[np.ndarray, np.ndarr
     """x as (x / 2^e, e) on the host, in float64, e along `axis` kept; zero has `ZERO_EXPONENT`."""
     x = np.asarray(x, np.float64)
     size = np.abs(x).max(axis=axis, keepdims=True)
-    exponent = np.where(size > 0, np.frexp(size)[1], ZERO_EXPONENT)
+    exponent = np.where(size == 0, ZERO_EXPONENT, np.frexp(size)[1])
     return np.ldexp(x, -exponent), exponent
 
 
@@ -87,11 +87,8 @@ def log_total(norms: np.ndarray) -> np.ndarray:
 
 def log_norm(x: ArrayLike) -> np.ndarray:
     """log of the 2-norm along the last axis, on the host, in float64."""
-    x = np.asarray(x, np.float64)
-    size = np.abs(x).max(axis=-1, keepdims=True)
-    size[(size == 0) | ~np.isfinite(size)] = 1.0
-    with np.errstate(divide="ignore"):
-        return np.log(size[..., 0]) + np.log(np.sum((x / size) ** 2, axis=-1)) / 2
+    mantissa, exponent = scaled_on_host(x, axis=-1)
+    return logs(np.linalg.norm(mantissa, axis=-1), exponent[..., 0])
 
 
 def norm_over_fields(weight: str, log_norm: Callable[[str], np.ndarray]) -> np.ndarray:
