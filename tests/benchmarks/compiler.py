@@ -15,9 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from gradflow.weights import draw
+from engine import CELL, problem
 
 SIZES = ((16, 128), (64, 256), (256, 256))  # n, T
 RUNS = 9
@@ -29,27 +27,20 @@ ASKED = {  # what is timed: a function of a fresh map
 }
 
 
-def problem(n, steps):
-    rng = np.random.default_rng(0)
-    weights = draw(("input", "forget", "cell", "output"), n, 8, seed=0)
-    inputs, readout = rng.standard_normal((steps, 8)), rng.standard_normal((1, n)) / np.sqrt(n)
-    return "lstm", weights, inputs.astype(np.float32), readout.astype(np.float32), np.zeros((steps, 1), np.float32)
-
-
 def measure_here():
     """{"what, n, T": [CPU seconds of the first call, median ms of the others]} of this process."""
     from gradflow.maps import gradient_map
 
     found = {}
     for n, steps in SIZES:
-        given = problem(n, steps)
+        arrays = problem(n, steps)
         for name, ask in ASKED.items():
             start = time.process_time()
-            ask(gradient_map(*given))
+            ask(gradient_map(CELL, *arrays))
             compiling, waits = time.process_time() - start, []
             for _ in range(RUNS):
                 start = time.perf_counter()
-                ask(gradient_map(*given))
+                ask(gradient_map(CELL, *arrays))
                 waits.append(1000 * (time.perf_counter() - start))
             found[f"{name}, n = {n}, T = {steps}"] = compiling, float(np.median(waits))
     return found
@@ -57,11 +48,11 @@ def measure_here():
 
 def one_process(options):
     """`measure_here` in a process of its own, with the options or as XLA comes."""
-    code = "from gradflow.engine import jit; jit.ON_CPU = jit.ON_CPU if " + repr(options) + " else None; "
-    code += "import json, compiler; print(json.dumps(compiler.measure_here()))"
-    path = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {code}"]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    code = "import json, compiler; from gradflow.engine import jit; "
+    code += "" if options else "jit.ON_CPU = None; "
+    code += "print(json.dumps(compiler.measure_here()))"
+    here = Path(__file__).parent
+    run = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
 
