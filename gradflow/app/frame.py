@@ -10,7 +10,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import CHARTS, Chart, base, terms
 from gradflow.app.counterexample import needed
@@ -23,7 +22,6 @@ from gradflow.app.view import View
 
 SAMPLES = 7  # of a sweep, for its axes
 HIDDEN_TEXT = dict.fromkeys(("factor", "total", *(f"factor{k}" for k in range(len(CHOICES["cell"])))), "")
-DIGITS = 5  # of a number in a table, after the point; a thousandth of a decade is less than a pixel
 
 
 @dataclass(frozen=True)
@@ -149,21 +147,9 @@ def _axes(request: Request, chart: Chart, measurement: Measurement, kept: Measur
 
 def packed(tables: base.Tables) -> dict[str, Any]:
     """Tables as JSON: name -> (checksum, column -> values)."""
-    return {name: (_checksum(table), _columns(table)) for name, table in tables.items()}
+    return {name: (_checksum(table), base.as_json(table)) for name, table in tables.items()}
 
 
 def _checksum(table):
-    return crc32(b"".join(memoryview(batch.serialize()) for batch in table.to_batches()))
-
-
-def _columns(table):
-    """Column -> values, None where there is no number."""
-    return {name: _values(column) for name, column in zip(table.column_names, table.columns, strict=True)}
-
-
-def _values(column):
-    if not pa.types.is_floating(column.type):
-        return column.to_pylist()
-    values = column.to_numpy()
-    rounded = np.round(values.astype(float), DIGITS).tolist()
-    return rounded if np.isfinite(values).all() else [x if math.isfinite(x) else None for x in rounded]
+    parts = (column.tobytes() if isinstance(column, np.ndarray) else repr(column).encode() for column in table.values())
+    return crc32(b"".join(parts))

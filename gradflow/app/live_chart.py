@@ -119,7 +119,7 @@ def draw_chart(name: str, tables: "Tables", key: str | None = None) -> None:
 
     Args:
         name: of its specification.
-        tables: name -> Arrow table.
+        tables: name -> table.
         key: of the element, where one specification is drawn more than once; else the name.
     """
     from gradflow.app import frame

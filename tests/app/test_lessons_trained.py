@@ -9,6 +9,7 @@ import pytest
 from gradflow.app import charts
 from gradflow.app.charts import trained as chart
 from gradflow.app.charts import trained_map
+from gradflow.app.charts.base import rows
 from gradflow.app.lessons import LESSONS
 from gradflow.app.lessons.trained import CASES, FILE, LAYERS, MEASURED, map_of, measured, stored
 from gradflow.app.measurement import measure
@@ -102,12 +103,12 @@ def test_the_verdicts_say_these_numbers():
         [("encoder.2", "numbers"), ("detector.0", "numbers")],
         [("encoder.0", "alone")],
     ]
-    for (_, numbers), rows in zip(told[:-1], of_layers, strict=True):
+    for (_, numbers), layers in zip(told[:-1], of_layers, strict=True):
         said = re.findall(
             r"×([\d.]+) \(([\d.]+) to ([\d.]+)\) a step, (\d+) \((\d+) to (\d+)\) of (\d+) steps", numbers
         )
-        assert len(said) == len(rows)
-        for (pace, low, high, held, least, most, steps), (layer, case) in zip(said, rows, strict=True):
+        assert len(said) == len(layers)
+        for (pace, low, high, held, least, most, steps), (layer, case) in zip(said, layers, strict=True):
             factors, lags = paces(layer, case), memories(layer, case)
             ends = np.median(factors), min(factors), max(factors)
             assert [float(pace), float(low), float(high)] == pytest.approx(ends, rel=5.1e-3)
@@ -163,17 +164,17 @@ def test_a_specification_is_valid_and_reads_what_the_data_have(name):
     needed = {*uses(spec), *looked_up(spec)}
     assert {dataset for dataset, _ in needed} == tables.keys()
     for dataset, field in needed:
-        assert field in tables[dataset].column_names, f"{dataset} has no {field}"
+        assert field in tables[dataset], f"{dataset} has no {field}"
 
 
 def test_the_curves_are_medians_of_shares():
-    rows = chart.data()["curves"].to_pylist()
+    curves = rows(chart.data()["curves"])
     for panel, layer in enumerate(LAYERS):
         for k, case in enumerate(chart.STYLES):
             _, terms = sizes(layer, case)
             with np.errstate(divide="ignore"):
                 logs = np.median(np.log10(terms / terms.sum(axis=1, keepdims=True)), axis=0)
-            drawn = [row["share"] for row in rows if (row["panel"], row["case"]) == (panel, k)]
+            drawn = [row["share"] for row in curves if (row["panel"], row["case"]) == (panel, k)]
             assert len(drawn) == len(logs)
             for log, y in zip(logs, drawn, strict=True):
                 assert y is None if log < chart.LOW else y == pytest.approx(log, abs=1e-3)

@@ -11,6 +11,7 @@ import pytest
 import gradflow as gf
 from gradflow.app import frame_route, recorded
 from gradflow.app.charts import stack
+from gradflow.app.charts.base import as_json
 from gradflow.network import Network
 from gradflow.reading import number
 from gradflow.recording import Recording
@@ -209,11 +210,11 @@ def test_every_layer_is_drawn_on_one_scale(started):
     for k, row in enumerate(rows.values()):
         np.testing.assert_allclose(row, maps[k][0].log_terms("bias_hh")[7, :8])
     tables = stack.data(rows, rows, "another.npz", 7, [*"the cat sat "])
-    told = tables["columns"].to_pydict()["words"]
+    told = tables["columns"]["words"]
     assert told[0].startswith("lag 0 (step 7): layer 1 ") and told[1].startswith("lag 1 (step 6 t): layer 1 ")
-    names = tables["names"].to_pydict()["name"]
+    names = tables["names"]["name"]
     assert names == ["layer 3", "layer 2", "layer 1", "another.npz"]
-    curves = tables["curves"].to_pydict()
+    curves = as_json(tables["curves"])
     last = [y for curve, y in zip(curves["curve"], curves["y"], strict=True) if curve == 5]
     np.testing.assert_allclose(last, rows["layer 3"] / np.log(10), rtol=1e-5)
 

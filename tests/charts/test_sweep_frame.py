@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gradflow.app.charts import CHARTS, base, sums, terms
+from gradflow.app.charts.base import rows
 from gradflow.app.charts.heatmap import COLOURS, map_pixels
 from gradflow.app.frame import Request, frame
 from gradflow.app.measurement import measure
@@ -80,13 +81,9 @@ def test_what_lies_below_stands_at_the_floor_and_is_marked_and_the_map_is_colour
     below = np.isfinite(measurement.log_row) & (measurement.log_row < domain[0] * np.log(10))
     assert below.sum() > 50
     data = base.swept(terms.data(measurement, View(), None, domain))
-    (note,) = data["frame"]["note"].to_pylist()
+    (note,) = data["frame"]["note"]
     assert note.startswith("axis fixed for this sweep   ") and "▼ below the frame" in note
-    marked = {
-        lag
-        for lag, mark in zip(*(data["odd"][name].to_pylist() for name in ("lag", "mark")), strict=True)
-        if mark == "▼"
-    }
+    marked = {lag for lag, mark in zip(*(data["odd"][name] for name in ("lag", "mark")), strict=True) if mark == "▼"}
     assert marked == set(np.flatnonzero(below))
     pixels = map_pixels(measurement, domain)[measurement.t]
     assert (pixels[below] == 0).all() and (pixels[:5] > COLOURS // 2).all()
@@ -108,6 +105,6 @@ def test_the_chart_says_so_in_one_place(name):
     plain = CHARTS[name].data(measurement, view, None, CHARTS[name].frame(view, measurement))
     said = base.swept(plain)
     assert {dataset for dataset in plain if plain[dataset] != said[dataset]} == {"frame"}
-    (before,), (after,) = (tables["frame"].to_pylist() for tables in (plain, said))
+    (before,), (after,) = (rows(tables["frame"]) for tables in (plain, said))
     (changed,) = [field for field in before if before[field] != after[field]]
     assert base.SWEPT in after[changed]

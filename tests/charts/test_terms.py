@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gradflow.app.charts import base, heatmap, specification, terms
+from gradflow.app.charts.base import as_json, rows
 from gradflow.app.scenario import Scenario
 from gradflow.app.view import View
 from gradflow.reading import number, per_step_factor, read
@@ -109,7 +110,7 @@ def measurement(request):
 def drawn(measurement, domain=None):
     """The datasets as lists by name and column."""
     tables = terms.data(measurement, View(), None, domain or frame_of(measurement))
-    return {name: table.to_pydict() for name, table in tables.items()}
+    return {name: as_json(table) for name, table in tables.items()}
 
 
 def image_of(measurement, domain):
@@ -120,10 +121,10 @@ def image_of(measurement, domain):
 def test_what_is_made_up_is_drawn_too(measurement):
     """As `test_chart_registry` asks of every chart and scenario."""
     tables = terms.data(measurement, View(), None, frame_of(measurement))
-    json.dumps({name: table.to_pydict() for name, table in tables.items()}, allow_nan=False)
+    json.dumps({name: as_json(table) for name, table in tables.items()}, allow_nan=False)
     assert size(tables) <= 40_000
     for name, field in uses(specification("terms")):
-        assert field in tables[name].column_names, f"{name} has no {field}"
+        assert field in tables[name], f"{name} has no {field}"
 
 
 def test_every_term_is_drawn_once_as_what_it_is(measurement):
@@ -131,7 +132,7 @@ def test_every_term_is_drawn_once_as_what_it_is(measurement):
     data = drawn(measurement, domain)
     row = measurement.log_row / LN10
     plain = np.array(data["terms"]["lag"], int)
-    np.testing.assert_allclose(data["terms"]["term"], row[plain], rtol=1e-6)
+    np.testing.assert_allclose(data["terms"]["term"], row[plain], rtol=0, atol=10**-base.DIGITS)
     assert all(domain[0] <= term <= domain[1] for term in data["terms"]["term"])
     shown = sorted(data["terms"]["lag"] + data["odd"]["lag"])
     assert shown == [u for u in range(measurement.t + 1) if not np.isnan(row[u])]
@@ -158,7 +159,7 @@ def test_no_number_is_invented_for_a_sum_that_is_zero():
     terms[:, :2] = -np.inf
     data = drawn(record(terms))
     assert data["sums"]["sum"][:2] == data["sums"]["norms"][:2] == [None, None]
-    np.testing.assert_allclose(data["sums"]["sum"][2:], np.log10([1, 2, 3, 4]), rtol=1e-6)
+    np.testing.assert_allclose(data["sums"]["sum"][2:], np.log10([1, 2, 3, 4]), atol=10**-base.DIGITS)
 
 
 def test_the_map_has_one_pixel_a_pair_and_four_states():
@@ -246,7 +247,7 @@ def test_the_fitted_line_is_cut_to_the_frame_on_its_own_line(slope, intercept):
     assert 0 <= frame["fit_x"] <= frame["fit_x2"] <= 39
     for x, y in ((frame["fit_x"], frame["fit_y"]), (frame["fit_x2"], frame["fit_y2"])):
         assert domain[0] <= y <= domain[1]
-        np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=1e-6)
+        np.testing.assert_allclose(y, (intercept + slope * x) / LN10, atol=3 * 10**-base.DIGITS)
     assert frame["factor"] == f"terms ×{number(per_step_factor(measurement.log_row).slope)} a step"
 
 
@@ -285,17 +286,17 @@ def test_the_map_says_where_no_cost_enters(times, few, width):
 def test_what_is_grey_is_called_kept_only_where_it_was(called, word):
     kept = record(geometric(24, -0.2), called=called)
     tables = terms.data(record(geometric(24, -0.1)), View(), kept, (-5, 1))
-    (frame,) = tables["frame"].to_pylist()
+    (frame,) = rows(tables["frame"])
     assert frame["kept_total"].startswith(f"{word} sum ")
     assert frame["kept_front"].replace("\n", " ") == f"dashed: how far back {word} terms above 1e-2 reach"
-    assert tables["front"].num_rows == 24
+    assert len(tables["front"]["t"]) == 24
 
 
 def test_one_time_with_a_cost_has_no_front():
     kept, domain = with_costs_at(23), (-5, 1)
     tables = terms.data(record(geometric(24, -0.1)), View(), kept, domain)
-    assert tables["front"].num_rows == 0 and tables["frame"].to_pylist()[0]["kept_front"] == ""
-    assert terms.data(record(geometric(24, -0.1)), View(), with_costs_at(5, 23), domain)["front"].num_rows == 24
+    assert len(tables["front"]["t"]) == 0 and tables["frame"]["kept_front"][0] == ""
+    assert terms.data(record(geometric(24, -0.1)), View(), with_costs_at(5, 23), domain)["front"]["t"].size == 24
 
 
 def test_why_the_last_term_is_zero_has_room():

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gradflow.app import charts
 from gradflow.app.charts import CHARTS
+from gradflow.app.charts.base import rows
 from gradflow.app.measurement import measure
 from gradflow.app.scenario import CHOICES, Scenario, gate_names
 from gradflow.app.view import View
@@ -49,7 +50,7 @@ def drawn(spec, datasets, width):
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         **spec,
-        "datasets": {name: table.to_pylist() for name, table in datasets.items()},
+        "datasets": {name: rows(table) for name, table in datasets.items()},
         "width": width,
     }
     return vl_convert.vegalite_to_svg(whole)

@@ -3,7 +3,9 @@
 import json
 import re
 
-import pyarrow as pa
+from gradflow.app.charts.base import as_json
+from gradflow.app.frame import packed
+from gradflow.app.frame_route import to_json
 
 
 def uses(spec, dataset=None):
@@ -26,8 +28,10 @@ def looked_up(spec):
 
 def size(tables):
     """Bytes on the wire."""
-    sink = pa.BufferOutputStream()
-    for table in tables.values():
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-    return sink.getvalue().size
+    return len(to_json(packed(tables)).encode())
+
+
+def kinds(table, field):
+    """What the values of a column are, "number" or another type's name, but for those that are missing."""
+    there = [value for value in as_json(table)[field] if value is not None]
+    return {"number" if type(value) in (int, float) else type(value).__name__ for value in there}

@@ -26,7 +26,7 @@ class Chart(NamedTuple):
     """A way to look at a measurement."""
 
     domain: Callable[[Measurement, View], base.Domain]  # (measurement, view) -> the frame that holds it
-    data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> Arrow table
+    data: Callable[..., base.Tables]  # (measurement, view, kept, domain) -> name -> table
     say: Callable[[Measurement, View], str]  # (measurement, view) -> its message, with numbers
     specification: Callable[..., dict[str, Any]]  # builds it, which `specs` did beforehand
     widest: Callable[..., base.Domain] = base.widest  # (*frames) -> the frame that holds them all

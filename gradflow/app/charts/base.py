@@ -4,13 +4,11 @@ A specification is constant; numbers travel only as data, so a new scenario redr
 Magnitudes are log10 on a linear axis, over decades that the page chooses (`decades`) and can hold still.
 """
 
-import sys
-import threading
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike
 
 from gradflow.app.counterexample import difference
@@ -18,27 +16,11 @@ from gradflow.app.measurement import Measurement
 from gradflow.app.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
 from gradflow.reading import number
 
-
-def _without_pandas():
-    """Let PyArrow find no pandas, which it looks for once and loads for good: 40 MB and a third of a second."""
-    here = threading.get_ident()
-
-    class Absent:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> None:
-            if name == "pandas" and threading.get_ident() == here:
-                raise ModuleNotFoundError(name)
-
-    sys.meta_path.insert(0, Absent)
-    pa.array([])
-    sys.meta_path.remove(Absent)
-
-
-_without_pandas()
-
-Tables = dict[str, pa.Table]  # name of a dataset -> its rows
+Table = dict[str, list | np.ndarray]  # column -> its values; NaN or None where there is nothing to draw
+Tables = dict[str, Table]  # name of a dataset -> its rows
 Domain = tuple[float, ...]  # the frame: (low, high) in log10; of `sums` (unit, floor, ceiling)
 
+DIGITS = 5  # of a number in a table, after the point; a thousandth of a decade is less than a pixel
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
@@ -106,11 +88,10 @@ def decades(*logs: np.ndarray) -> Domain:
     return next((d for d in LOWS if d <= low), LOWS[-1]), next((d for d in HIGHS if d >= high), HIGHS[-1])
 
 
-def cut(logs: ArrayLike, domain: Domain) -> pa.Array:
-    """Natural logs as log10 cut to the frame; null where there is nothing to draw."""
+def cut(logs: ArrayLike, domain: Domain) -> np.ndarray:
+    """Natural logs as log10 cut to the frame; NaN where there is nothing to draw."""
     values = np.asarray(logs, float) / np.log(10)
-    values = np.where(np.isfinite(values), np.clip(values, domain[0], domain[1]), np.nan)
-    return pa.array(values, pa.float32(), from_pandas=True)
+    return np.where(np.isfinite(values), np.clip(values, domain[0], domain[1]), np.nan)
 
 
 def free_corner(
@@ -139,27 +120,24 @@ def free_corner(
     return min(((right, bottom) for bottom in (True, False) for right in ways), key=met)
 
 
-def frame_table(**fields: Any) -> pa.Table:
+def frame_table(**fields: Any) -> Table:
     """The one row of the frame."""
-    return pa.Table.from_struct_array(pa.array([{"dark": False} | fields]))
+    return {name: [value] for name, value in ({"dark": False} | fields).items()}
 
 
 def framed(datasets: Tables, **fields: Any) -> Tables:
     """The same data in another frame: with these fields, where the chart has them."""
     frame = datasets["frame"]
-    for name, value in fields.items():
-        if name in frame.column_names:
-            frame = frame.set_column(frame.column_names.index(name), name, pa.array([value]))
-    return datasets | {"frame": frame}
+    return datasets | {"frame": frame | {name: [value] for name, value in fields.items() if name in frame}}
 
 
 def swept(datasets: Tables) -> Tables:
     """The same data with the words that their frame stands for a whole sweep."""
-    (frame,) = datasets["frame"].to_pylist()
+    frame = datasets["frame"]
     if "note" in frame:
-        return framed(datasets, note="   ".join(filter(None, (SWEPT, frame["note"]))))
+        return framed(datasets, note="   ".join(filter(None, (SWEPT, *frame["note"]))))
     if "legend" in frame:
-        return framed(datasets, legend=f"{frame['legend']}; {SWEPT}")
+        return framed(datasets, legend=f"{frame['legend'][0]}; {SWEPT}")
     return framed(datasets, subtitle=f"{SWEPT}, cut at its ends")
 
 
@@ -191,10 +169,44 @@ def steps_back(measurement: Measurement) -> list[str]:
     return [f"{t - u} {measurement.labels[t - u].strip()}".strip() for u in range(t + 1)]
 
 
-def column_table(measurement: Measurement) -> pa.Table:
+def column_table(measurement: Measurement) -> Table:
     """One row a lag, for the pointer, with the step it stands for."""
-    lag = np.arange(measurement.t + 1, dtype=np.int16)
-    return pa.table({"lag": lag, "step": steps_back(measurement)})
+    return {"lag": np.arange(measurement.t + 1), "step": steps_back(measurement)}
+
+
+def as_json(table: Table) -> dict[str, list]:
+    """The same as JSON, None where there is no number."""
+    return {name: _plain(column) for name, column in table.items()}
+
+
+def _plain(column):
+    if not isinstance(column, np.ndarray):
+        return [_number(value) if isinstance(value, (float, np.generic)) else value for value in column]
+    if column.dtype.kind != "f":
+        return column.tolist()
+    rounded = np.round(column, DIGITS).tolist()
+    return rounded if np.isfinite(column).all() else [x if math.isfinite(x) else None for x in rounded]
+
+
+def _number(value):
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if not isinstance(value, float) else round(value, DIGITS) if math.isfinite(value) else None
+
+
+def rows(table: Table) -> list[dict[str, Any]]:
+    """The same row by row."""
+    columns = as_json(table)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def columns(rows: Sequence[dict[str, Any]], *names: str) -> Table:
+    """The same by column."""
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of all these tables, of the same columns, one after the other."""
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
 def numbers(logs: np.ndarray) -> list[str]:

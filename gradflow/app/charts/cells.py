@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, LIGHT, ORANGE, RED, Domain, Panel, Tables, cut
@@ -43,7 +42,7 @@ def _pace(measurement):
 
 def data(measurement: Measurement, view: View, kept: Measurement | None, domain: Domain) -> Tables:
     each = in_every_cell(measurement)
-    lag = np.arange(measurement.t + 1, dtype=np.int16)
+    lag = np.arange(measurement.t + 1)
     steps = base.steps_back(measurement)
     name = measurement.scenario.cell
     frame = {
@@ -61,32 +60,24 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     corners = [base.free_corner([one.log_row], domain, 0.3) for one in each.values()]
     grey = {f"term{k}": kept.log_row if kept and kept.scenario.cell == cell else None for k, cell in enumerate(CELLS)}
     rows = min(len(kept.log_row), len(measurement.cost)) if kept else 0
-    blank = pa.nulls(rows, pa.float32())
+    blank = np.full(rows, np.nan)
     return {
         "frame": base.frame_table(**frame),
-        "cells": pa.table(
-            {"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each.values())}}
-        ),
-        "corners": pa.table(
-            {
-                "cell": np.arange(len(CELLS), dtype=np.int8),
-                "right": [right for right, _ in corners],
-                "foot": [foot for _, foot in corners],
-            }
-        ),
+        "cells": {"lag": lag, **{f"term{k}": cut(one.log_row, domain) for k, one in enumerate(each.values())}},
+        "corners": {
+            "cell": np.arange(len(CELLS)),
+            "right": [right for right, _ in corners],
+            "foot": [foot for _, foot in corners],
+        },
         **{name: _gates(each[name]) for name in GATED},
-        "kept": pa.table(
-            {
-                "lag": np.arange(rows, dtype=np.int16),
-                **{field: blank if row is None else cut(row[:rows], domain) for field, row in grey.items()},
-            }
-        ),
-        "columns": pa.table(
-            {
-                "lag": lag,
-                "words": [f"lag {u} (step {steps[u]}): {name} {number(measurement.log_row[u])}" for u in lag],
-            }
-        ),
+        "kept": {
+            "lag": np.arange(rows),
+            **{field: blank if row is None else cut(row[:rows], domain) for field, row in grey.items()},
+        },
+        "columns": {
+            "lag": lag,
+            "words": [f"lag {u} (step {steps[u]}): {name} {number(measurement.log_row[u])}" for u in lag],
+        },
     }
 
 
@@ -96,13 +87,7 @@ def _gates(measurement):
     foot, lag = np.indices(gates.shape)
     foot += 1
     opened = np.where(np.isfinite(gates), foot - OPEN / STRIP * gates, np.nan)
-    return pa.table(
-        {
-            "lag": lag.ravel().astype(np.int16),
-            "foot": foot.ravel().astype(np.int8),
-            "open": pa.array(opened.ravel(), pa.float32(), from_pandas=True),
-        }
-    )
+    return {"lag": lag.ravel(), "foot": foot.ravel(), "open": opened.ravel()}
 
 
 def say(measurement: Measurement, view: View) -> str:

@@ -7,10 +7,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
-from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE
+from gradflow.app.charts.base import BLUE, GREEN, GREY, ORANGE, PURPLE, Tables
 from gradflow.reading import number
 
 STYLES = ((BLUE, "circle"), (ORANGE, "triangle-up"), (GREEN, "square"), (PURPLE, "diamond"))  # of the kinds, in order
@@ -37,7 +36,7 @@ def data(
     log: bool = True,
     reference: float | None = None,
     beyond: str = "overflow",
-) -> dict[str, pa.Table]:
+) -> Tables:
     """The numbers of the chart.
 
     Args:
@@ -49,7 +48,7 @@ def data(
         beyond: what an infinite or missing value is called.
 
     Returns:
-        one Arrow table per dataset: "frame", one row; "dots", one a draw; "medians", one a group; "labels", "kinds"
+        one table per dataset: "frame", one row; "dots", one a draw; "medians", one a group; "labels", "kinds"
         and "ticks". An infinite or missing value stands at the right end, as ▲ does in the other charts.
 
     Raises:
@@ -88,14 +87,16 @@ def data(
     }
     return {
         "frame": base.frame_table(**frame),
-        "dots": pa.table({"draw": np.arange(len(dots), dtype=np.int16)} | _columns(dots)),
-        "medians": pa.table(_columns(medians)),
-        "labels": pa.table({"row": np.arange(len(labels), dtype=np.int8), "label": labels}),
-        "kinds": pa.Table.from_pylist(
-            [{"k": k, "kind": kind, "color": STYLES[k][0], "shape": STYLES[k][1]} for k, kind in enumerate(named)],
-            pa.schema({"k": pa.int8(), "kind": pa.string(), "color": pa.string(), "shape": pa.string()}),
-        ),
-        "ticks": pa.table({"x": [place(tick) for tick, _ in ticks], "words": [words for _, words in ticks]}),
+        "dots": {"draw": np.arange(len(dots)), **base.columns(dots, *dots[0])},
+        "medians": base.columns(medians, *medians[0]),
+        "labels": {"row": np.arange(len(labels)), "label": labels},
+        "kinds": {
+            "k": np.arange(len(named)),
+            "kind": named,
+            "color": [STYLES[k][0] for k, _ in enumerate(named)],
+            "shape": [STYLES[k][1] for k, _ in enumerate(named)],
+        },
+        "ticks": {"x": [place(tick) for tick, _ in ticks], "words": [words for _, words in ticks]},
     }
 
 
@@ -112,10 +113,6 @@ def say(groups: list[Draws], *, log: bool = True, beyond: str = "overflow") -> s
             told.append(count + median * any(map(math.isfinite, group.values)))
         said.append(f"{label}: {'; '.join(told)}.")
     return " ".join(said)
-
-
-def _columns(rows):
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _median(values, log):

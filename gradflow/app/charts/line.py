@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import (
@@ -60,22 +59,13 @@ def tables(
         kept: the measurement in grey, or None.
         alarm: a sentence, where there is nothing to draw.
     """
-    parts: dict[str, list[pa.Table]] = {"curves": [], "points": []}
+    parts: dict[str, list[base.Table]] = {"curves": [], "points": []}
     strokes = [(STROKES + POINTS).index((colour, style)) for _, _, colour, style in curves]
     for k, (_, logs, _, style) in enumerate(curves):
         y = cut(logs, domain)
-        part = pa.table(
-            {
-                "x": np.arange(len(y), dtype=np.int16),
-                "y": y,
-                "curve": np.full(len(y), k, np.int8),
-                "stroke": np.full(len(y), strokes[k], np.int8),
-            }
-        )
-        if style in SHAPES:
-            parts["points"].append(part.filter(part["y"].is_valid()))
-        else:
-            parts["curves"].append(part)
+        of, shown = ("points", np.isfinite(y)) if style in SHAPES else ("curves", slice(None))
+        part = {"x": np.arange(len(y)), "y": y, "curve": np.full(len(y), k), "stroke": np.full(len(y), strokes[k])}
+        parts[of].append({name: values[shown] for name, values in part.items()})
     # the topmost curve first
     legend = {name: stroke for (name, *_), stroke in zip(curves[::-1], strokes[::-1], strict=True) if name}
     lines = [_along(logs) if style in SHAPES else logs for _, logs, _, style in curves]
@@ -96,9 +86,9 @@ def tables(
     rows = np.arange(len(legend)) - (len(legend) - 1 if low else 0)  # away from the corner
     return {
         "frame": base.frame_table(**frame),
-        **{name: pa.concat_tables(each) for name, each in parts.items() if each},
-        "names": pa.table({"row": rows.astype(np.int8), "name": [*legend], "stroke": [*legend.values()]}),
-        "columns": pa.table({"lag": np.arange(len(words), dtype=np.int16), "words": words}),
+        **{name: base.joined(each) for name, each in parts.items() if each},
+        "names": {"row": rows, "name": [*legend], "stroke": [*legend.values()]},
+        "columns": {"lag": np.arange(len(words)), "words": [*words]},
     }
 
 

@@ -23,7 +23,7 @@ def convert(spec: dict[str, Any], datasets: "Tables", form: str) -> bytes:
 
     Args:
         spec: Vega-Lite, without data.
-        datasets: name -> Arrow table.
+        datasets: name -> table.
         form: one of `FORMATS`.
 
     Returns:
@@ -35,11 +35,12 @@ def convert(spec: dict[str, Any], datasets: "Tables", form: str) -> bytes:
     """
     if form not in FORMATS:
         raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMATS)}")
-    rows = {name: table.to_pylist() for name, table in datasets.items()}
+    from gradflow.app.charts.base import rows
+
     whole = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         **spec,
-        "datasets": rows,
+        "datasets": {name: rows(table) for name, table in datasets.items()},
         "width": WIDTH,
         "background": "white",
         "config": {**spec["config"], "font": "DejaVu Sans, sans-serif"},

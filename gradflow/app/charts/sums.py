@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, RED, WHOLE, WHOLE_HEIGHT, WHOLE_LAYOUT, Domain, Tables
@@ -159,22 +158,15 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         "kept": base.kept_words(measurement, kept).replace("grey: kept", "grey: where the kept sum stands"),
         "alarm": alarm,
     }
-    return {"frame": base.frame_table(**frame), "bars": _table(drawn, BAR_FIELDS), "links": _table(links, LINK_FIELDS)}
+    return {
+        "frame": base.frame_table(**frame),
+        "bars": base.columns(drawn, *BAR_FIELDS),
+        "links": base.columns(links, *LINK_FIELDS),
+    }
 
 
-BAR_FIELDS = {
-    **dict.fromkeys(("x", "left", "right", "start", "stop", "label", "kept"), pa.float32()),
-    "down": pa.bool_(),
-    "color": pa.string(),
-    "name": pa.string(),
-    "words": pa.string(),
-    "said": pa.string(),
-}
-LINK_FIELDS = dict.fromkeys(("x", "x2", "y"), pa.float32())
-
-
-def _table(rows, fields):
-    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in fields.items()})
+BAR_FIELDS = ("x", "left", "right", "start", "stop", "label", "kept", "down", "color", "name", "words", "said")
+LINK_FIELDS = ("x", "x2", "y")
 
 
 def _said(name, change, stop, top, last):

@@ -7,7 +7,6 @@ second drawing of all, and the others cost a quarter of a step.
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREEN, GREY, NARROW_WIDTH, ORANGE, PURPLE, RED, Domain, Tables, cut
@@ -75,10 +74,8 @@ IMAGE_LAYOUTS = {  # large -> places
 }
 CHAINS = {"state": (GREEN, [8, 4]), "input": (PURPLE, [2, 4])}  # what is taken for these terms: field, colour, dashes
 
-NO_CHAINS, NOTHING_KEPT = (
-    pa.schema([("lag", pa.int16()), *((field, pa.float32()) for field in fields)]).empty_table()
-    for fields in (CHAINS, ("term", "sum", *GATE_FIELDS))
-)
+NO_CHAINS: base.Table = {field: [] for field in ("lag", *CHAINS)}
+NOTHING_KEPT: base.Table = {field: [] for field in ("lag", "term", "sum", *GATE_FIELDS)}
 
 
 def domain(measurement: Measurement, view: View) -> Domain:
@@ -100,7 +97,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         image: with map and gates, for a file.
 
     Returns:
-        one Arrow table per dataset. "frame": one row for the whole view; "sums": one per lag 0…t, "columns" likewise
+        one table per dataset. "frame": one row for the whole view; "sums": one per lag 0…t, "columns" likewise
         what is there to touch; "terms": one per term inside the domain; "odd": one per term that is no number
         there; "letters": one per label; "kept", "front": the grey one by lag, and along its map; "chains": the two
         other chains by lag.
@@ -109,7 +106,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     t, overflow, log_row = measurement.t, measurement.overflow, measurement.log_row
     norms = _sizes(log_row)
     norms = np.where(norms <= domain[1] * np.log(10), norms, np.nan)  # else it would seem to come to rest at the edge
-    lag = np.arange(t + 1, dtype=np.int16)
+    lag = np.arange(t + 1)
     states = _states(true, measurement, domain)
     plain = states == ""
     letters, room = _letters(measurement.labels, t, len(measurement.cost))
@@ -144,16 +141,14 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     frame["kept_front"] = base.in_two_lines(frame["kept_front"])
     return {
         "frame": base.frame_table(**frame),
-        "terms": pa.table({"lag": lag[plain], "term": (log_row[plain] / np.log(10)).astype(np.float32)}),
-        "sums": pa.table(
-            {
-                "lag": lag,
-                "sum": cut(measurement.log_partial, domain),
-                "norms": cut(norms, domain),
-                "term": base.numbers(log_row),
-                "total": base.numbers(measurement.log_partial),
-            }
-        ),
+        "terms": {"lag": lag[plain], "term": log_row[plain] / np.log(10)},
+        "sums": {
+            "lag": lag,
+            "sum": cut(measurement.log_partial, domain),
+            "norms": cut(norms, domain),
+            "term": base.numbers(log_row),
+            "total": base.numbers(measurement.log_partial),
+        },
         "columns": base.column_table(measurement),
         "odd": _odd(states, domain),
         "letters": letters,
@@ -201,14 +196,12 @@ def _odd(states, domain):
     low, high = domain
     inset = 0.05 * (high - low)
     marks = [MARKS[states[u]] for u in lags]
-    return pa.table(
-        {
-            "lag": pa.array(lags, pa.int16()),
-            "y": pa.array([high - inset if states[u] == "above" else low + inset for u in lags], pa.float32()),
-            "mark": pa.array([mark for mark, _, _ in marks], pa.string()),
-            "color": pa.array([colour for _, colour, _ in marks], pa.string()),
-        }
-    )
+    return {
+        "lag": lags,
+        "y": [high - inset if states[u] == "above" else low + inset for u in lags],
+        "mark": [mark for mark, _, _ in marks],
+        "color": [colour for _, colour, _ in marks],
+    }
 
 
 def _names(cell, gates):
@@ -231,8 +224,7 @@ def _letters(labels, t, horizon):
         shown = [(u, s, label if len(label) <= CUT else f"{label[: CUT - 1]}…") for u, s, label in shown]
         room, every = 8 * min(longest, CUT) + 4, lambda s: s & -s or 2**14
     lags, words = [u for u, _, _ in shown], [label for _, _, label in shown]
-    steps = pa.array([every(s) for _, s, _ in shown], pa.int16())
-    return pa.table({"lag": pa.array(lags, pa.int16()), "label": pa.array(words, pa.string()), "every": steps}), room
+    return {"lag": lags, "label": words, "every": [every(s) for _, s, _ in shown]}, room
 
 
 def _fit(measurement, domain):
@@ -278,8 +270,8 @@ def _chains(measurement, view, domain):
     """The two other chains by lag, if they are wanted; no rows if not."""
     if not view.chains:
         return NO_CHAINS
-    lines, lag = measurement.chains.values(), np.arange(measurement.t + 1, dtype=np.int16)
-    return pa.table({"lag": lag, **{field: cut(log, domain) for field, log in zip(CHAINS, lines, strict=True)}})
+    lines, lag = measurement.chains.values(), np.arange(measurement.t + 1)
+    return {"lag": lag, **{field: cut(log, domain) for field, log in zip(CHAINS, lines, strict=True)}}
 
 
 def _chain_words(measurement, view, domain):
@@ -295,31 +287,29 @@ def _kept(measurement, kept, domain):
     """Terms, running sum and gates of what stays in grey, by lag; null where there is none."""
     if kept is None:
         return NOTHING_KEPT
-    lag = np.arange(min(kept.t + 1, len(measurement.cost)), dtype=np.int16)
+    lag = np.arange(min(kept.t + 1, len(measurement.cost)))
     alike = kept.strips.keys() == measurement.strips.keys()
     gates = [gate[kept.t :: -1] for gate in kept.strips.values()] if alike else []
     gates += [np.full(len(lag), np.nan)] * len(BASELINES)
-    return pa.table(
-        {
-            "lag": lag,
-            "term": cut(kept.log_row[: len(lag)], domain),
-            "sum": cut(kept.log_partial[: len(lag)], domain),
-            **{
-                field: pa.array(bottom - 0.8 * gate[: len(lag)], pa.float32(), from_pandas=True)
-                for field, bottom, gate in zip(GATE_FIELDS, BASELINES, gates, strict=False)
-            },
-        }
-    )
+    return {
+        "lag": lag,
+        "term": cut(kept.log_row[: len(lag)], domain),
+        "sum": cut(kept.log_partial[: len(lag)], domain),
+        **{
+            field: bottom - 0.8 * gate[: len(lag)]
+            for field, bottom, gate in zip(GATE_FIELDS, BASELINES, gates, strict=False)
+        },
+    }
 
 
 def _front(measurement, kept, domain):
     """Along the kept map: how far back terms above the middle of the frame have reached, up to each t."""
     if not _has_front(measurement, kept):
-        return pa.table({"t": pa.array([], pa.int16()), "lag": pa.array([], pa.int16())})
+        return {"t": [], "lag": []}
     steps = min(len(kept.cost), len(measurement.cost))
     above = kept.log_terms[:steps, :steps] >= np.mean(domain) * np.log(10)
     last = np.where(above.any(1), steps - 1 - above[:, ::-1].argmax(1), 0)
-    return pa.table({"t": np.arange(steps, dtype=np.int16), "lag": np.maximum.accumulate(last).astype(np.int16)})
+    return {"t": np.arange(steps), "lag": np.maximum.accumulate(last)}
 
 
 def _has_front(measurement, kept):

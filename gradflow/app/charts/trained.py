@@ -4,7 +4,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, ORANGE, PURPLE, Panel, Tables, cut
@@ -26,27 +25,26 @@ def by_lag(found: Measured) -> np.ndarray:
 @cache
 def data() -> Tables:
     """The numbers of the chart."""
-    curves, said = [], []
+    curves: list[base.Table] = []
+    said = []
     for panel, layer in enumerate(LAYERS):
         for case in STYLES:
             found = measured(layer, case)
             logs = by_lag(found)
             y = cut(np.where(logs / np.log(10) < LOW, -np.inf, logs), (LOW, 0))  # below, nothing is drawn
             numbers = {"panel": panel, "case": [*STYLES].index(case)}
-            lag = np.arange(len(y), dtype=np.int16)
-            same = {name: np.full(len(y), value, np.int8) for name, value in numbers.items()}
-            curves.append(pa.table({**same, "lag": lag, "share": y}))
+            same = {name: np.full(len(y), value) for name, value in numbers.items()}
+            curves.append({**same, "lag": np.arange(len(y)), "share": y})
             said.append(numbers | {"row": CASES.index(case), "words": _words(case, found)})
-    columns = {name: pa.array([each[name] for each in said]) for name in said[0]}
     return {
         "frame": base.frame_table(
             title="Each lag's share of the terms' size",
             subtitle="medians of eight inputs; lags that hold 90 %",
             corner=-0.5,
         ),
-        "curves": pa.concat_tables(curves),
-        "said": pa.table(columns),
-        "names": pa.table({"case": [0, 1, 2], "row": [2, 1, 0], "name": [name for *_, name in STYLES.values()]}),
+        "curves": base.joined(curves),
+        "said": base.columns(said, *said[0]),
+        "names": {"case": [0, 1, 2], "row": [2, 1, 0], "name": [name for *_, name in STYLES.values()]},
     }
 
 

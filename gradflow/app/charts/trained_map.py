@@ -4,7 +4,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import Panel, Tables
@@ -38,7 +37,7 @@ def data() -> Tables:
     }
     return {
         "frame": base.frame_table(**frame),
-        "maps": pa.table({"case": [*maps], "image": [url_of(logs, (LOW, 0)) for logs in maps.values()]}),
+        "maps": {"case": [*maps], "image": [url_of(logs, (LOW, 0)) for logs in maps.values()]},
     }
 
 

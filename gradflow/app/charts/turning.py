@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, ORANGE, WHOLE_LAYOUT, Tables
@@ -43,8 +42,8 @@ def data(rotation: Measurement, reflection: Measurement) -> Tables:
     }
     return {
         "frame": base.frame_table(**frame),
-        "steps": pa.Table.from_pylist(steps),
-        "sums": pa.Table.from_pylist(sums),
+        "steps": base.columns(steps, *steps[0]),
+        "sums": base.columns(sums, *sums[0]),
     }
 
 

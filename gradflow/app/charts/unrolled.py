@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gradflow.app.charts import base
 from gradflow.app.charts.base import BLUE, GREY, LIGHT, ORANGE, RED, Domain, Tables
@@ -75,21 +74,18 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         for u in range(t + 1)
     ]
     columns = {
-        "lag": np.arange(t + 1, dtype=np.int16),
-        "x": pa.array([STEPS - 1 - u if u < STEPS else None for u in range(t + 1)], pa.float32()),
+        "lag": np.arange(t + 1),
+        "x": [STEPS - 1 - u if u < STEPS else None for u in range(t + 1)],
         "words": said,
     }
     return {
         "frame": base.frame_table(**frame),
-        "arrows": pa.table(arrows),
-        "units": pa.table(units),
-        "gates": pa.table(
-            {
-                name: pa.array([gate[k] for gate in gates], pa.float32())
-                for k, name in enumerate(("lag", "x", "y", "dx", "dy", "open"))
-            }
-        ),
-        "columns": pa.table(columns),
+        "arrows": arrows,
+        "units": units,
+        "gates": {
+            name: np.array([gate[k] for gate in gates]) for k, name in enumerate(("lag", "x", "y", "dx", "dy", "open"))
+        },
+        "columns": columns,
     }
 
 
