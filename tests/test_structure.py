@@ -19,6 +19,7 @@ LIBRARY = (
     "reading",
     "engine.scaling",
     "engine.device",
+    "engine.traces",
     "engine.compile_cache",
     "engine.jit",
     "engine.unroll",

@@ -1,6 +1,7 @@
 """The picture of the page's first view as it was measured beforehand, to be seen while this process compiles.
 
-To be measured anew, by `python -m gradflow.app.first_view`, whenever what is drawn or said changes: a test compares.
+To be measured anew, by `python -m gradflow.app.first_view`, whenever what is drawn or said changes, or the engine: a
+test compares. It also traces anew what that takes, `engine.traces.SHIPPED`.
 """
 
 import json
@@ -39,5 +40,9 @@ def measured() -> dict[str, Any]:
 
 if __name__ == "__main__":
     from gradflow.app.frame_route import to_json
+    from gradflow.engine.traces import SHIPPED, keep_traces
 
+    for old in SHIPPED.glob("*"):
+        old.unlink()
+    keep_traces(SHIPPED)
     FILE.write_text(to_json(measured()) + "\n", "utf-8")

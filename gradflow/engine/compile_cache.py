@@ -8,13 +8,14 @@ from pathlib import Path
 import jax
 
 from gradflow.caching import COMPILED, threadsafe_cache
+from gradflow.engine.traces import keep_traces
 
 ROOM = 2**20  # bytes that must be free: what all cells of one size take
 
 
 @threadsafe_cache
 def keep_compiled() -> Path | None:
-    """Let JAX keep what it compiles in the user's cache folder, or where `JAX_COMPILATION_CACHE_DIR` says.
+    """Keep what JAX traces and compiles in the user's cache folder, or where `JAX_COMPILATION_CACHE_DIR` says.
 
     Where that cannot be written, nothing is kept: everything works, and each process compiles anew. To be called
     before the first compilation.
@@ -34,6 +35,7 @@ def keep_compiled() -> Path | None:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    keep_traces(folder / "traced")
     return folder
 
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradflow.activations import gate_value
-from gradflow.cells import Cell
+from gradflow.cells import Cell, Pin
 from gradflow.engine.jacobians import Flags, Jacobians, finite, numeric_flags, scaled_jacobians, step_jacobians
 from gradflow.engine.jit import jit
 from gradflow.engine.losses import Cotangents, cotangents_of
+from gradflow.engine.traces import register
 from gradflow.engine.unroll import Trajectory, unroll
 from gradflow.problem import GivenCotangents, Problem, check, check_layer
 from gradflow.weights import Weights
@@ -35,6 +36,9 @@ class Outputs(NamedTuple):
     cost: jax.Array  # [T]
     gates: dict[str, jax.Array]  # value of the sigmoid gates, each [T, n]
     flags: Flags
+
+
+register(Pin, Weights, Trajectory, Jacobians, Flags, Cotangents, Tape, Outputs)
 
 
 class ForwardPass(NamedTuple):

@@ -45,7 +45,7 @@ def test_elsewhere_it_is_plain(given, monkeypatch, platform, version):
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     monkeypatch.setattr(jaxlib, "__version__", version)
     jit.jit(static_argnums=0)(twice)(1)
-    assert given == [{"compiler_options": None, "static_argnums": 0}]
+    assert given == [{"static_argnums": 0}]
 
 
 def test_it_is_made_once_and_not_before_it_is_called(given):
