@@ -10,13 +10,14 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from gradflow.app import measurement
-from gradflow.engine.compile_cache import forget_compiled
+from gradflow.engine.compile_cache import forget_compiled, keep_compiled
 from support.chromium import INK, executable, launch, wait_until_drawn
 from support.paths import ROOT
 from support.server import PATIENCE, serve
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+keep_compiled()  # what one process of tests has traced and compiled the others and the servers need not
 measurement.MAX_COMPILED_KINDS = 100  # a server keeps 12 compiled; a process of tests asks for more, file after file
 expect.set_options(timeout=1000 * PATIENCE)
 
