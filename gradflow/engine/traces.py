@@ -2,8 +2,8 @@
 
 JAX's own cache keeps compiled code alone, and to find it there JAX traces and lowers again: half of a warm start. What
 the page's first view needs comes with the package, so that a first start on a slow host does not trace either. A trace
-is named after what it depends on: the function, its static arguments, the arrays' shapes, the versions of JAX, and the
-source of all that is traced. One whose name is not found is made again.
+is named after what it depends on: the function, its static arguments, the arrays' shapes, the versions and settings of
+JAX, and the source of all that is traced. One whose name is not found is made again.
 """
 
 import logging
@@ -71,7 +71,9 @@ def _name(function, leaves, tree):
     """What a trace is called; None where an argument has no name that another process would give it."""
     if not _can_export():
         return None
-    said = [_source(), function.__module__, function.__qualname__, str(tree)]
+    settings = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    code = function.__code__
+    said = [_source(), str(settings), function.__module__, f"{code.co_qualname} {code.co_firstlineno}", str(tree)]
     for each in leaves:
         if isinstance(each, jax.core.Tracer):
             said.append(f"{each.aval.str_short()} {_weak(each)}")
@@ -116,7 +118,7 @@ def _read(name):
 
 
 def _export(of, arrays, file):
-    """The trace, which is also written to a file; None where JAX cannot keep it."""
+    """The trace, which is also written to a file, where it can be."""
     from jax import export
 
     shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=_weak(a)) for a in arrays)

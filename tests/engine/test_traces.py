@@ -100,6 +100,19 @@ def test_a_trace_is_kept_and_read_again(folder, monkeypatch):
     assert len(exports) == 3, "another static argument, another shape and another type are other traces"
 
 
+def test_functions_of_one_name_are_not_mixed_up(folder):
+    twice = jit()(lambda x: x + x)
+    square = jit()(lambda x: x * x)
+    assert (twice(np.float32(3)), square(np.float32(3))) == (6, 9) and len([*folder.iterdir()]) == 2
+
+
+def test_another_setting_of_jax_is_another_trace(folder):
+    called()
+    with jax.default_matmul_precision("highest"):
+        called()
+    assert len([*folder.iterdir()]) == 2
+
+
 def test_another_source_is_another_trace(folder, monkeypatch):
     called()
     monkeypatch.setattr(traces, "_source", lambda: "of another version")
