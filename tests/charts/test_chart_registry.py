@@ -78,7 +78,7 @@ def differences(one, other, path=()):
 
 # The most characters of a specification and bytes of its data; the chart with a panel for each cell grows with them.
 LONGEST = dict.fromkeys(CHARTS, 25_500) | {"cells": 4_250 * len(CELLS)}
-LARGEST = dict.fromkeys(CHARTS, 40_000) | {"cells": 8_000 * len(CELLS)}
+LARGEST = dict.fromkeys(CHARTS, 40_000) | {"cells": 9_500 * len(CELLS)}
 
 
 # ----------------------------------------------------------------------------------------- the specification
