@@ -23,6 +23,8 @@ from gradflow.app.view import View
 SAMPLES = 7  # of a sweep, for its axes
 HIDDEN_TEXT = dict.fromkeys(("factor", "total", *(f"factor{k}" for k in range(len(CHOICES["cell"])))), "")
 
+DIGITS = 5  # of a number in a table, after the point; a thousandth of a decade is less than a pixel
+
 
 @dataclass(frozen=True)
 class Request:
@@ -147,7 +149,7 @@ def _axes(request: Request, chart: Chart, measurement: Measurement, kept: Measur
 
 def packed(tables: base.Tables) -> dict[str, Any]:
     """Tables as JSON: name -> (checksum, column -> values)."""
-    return {name: (_checksum(table), base.as_json(table)) for name, table in tables.items()}
+    return {name: (_checksum(table), base.as_json(table, DIGITS)) for name, table in tables.items()}
 
 
 def _checksum(table):

@@ -29,9 +29,8 @@ def jit(**options: Any) -> Callable[[Callable], Callable]:
         @cache  # at the first call, since to ask for the platform starts JAX
         def jitted():
             on_cpu = jaxlib.__version__ == MEASURED and jax.default_backend() == "cpu"
-            if not on_cpu:
-                return jax.jit(function, **options)
-            return jax.jit(kept(function), compiler_options=ON_CPU, **options)
+            compiled = kept(function) if on_cpu else function
+            return jax.jit(compiled, compiler_options=ON_CPU if on_cpu else None, **options)
 
         @wraps(function)
         def call(*arguments, **keywords):

@@ -10,7 +10,7 @@ import pytest
 
 from gradflow.app import charts
 from gradflow.app.charts import draws
-from gradflow.app.charts.base import DIGITS, rows
+from gradflow.app.charts.base import rows
 from gradflow.app.charts.draws import Draws
 from support.specifications import kinds, looked_up, uses
 
@@ -65,8 +65,7 @@ def test_each_kind_has_its_own_median_colour_and_shape():
     given = groups()
     tables = drawn(given)
     medians = [np.log(np.median(np.exp(group.values))) for group in given]  # of the numbers, as verdicts say them
-    shown = value_at([each["x"] for each in tables["medians"]], tables["ticks"], True)
-    np.testing.assert_allclose(shown, medians, atol=100 * 10**-DIGITS)
+    np.testing.assert_allclose(value_at([each["x"] for each in tables["medians"]], tables["ticks"], True), medians)
     assert [each["row"] for each in tables["medians"]] == [row for row in range(6) for _ in range(2)]
     styles = {each["kind"]: (each["color"], each["shape"]) for each in tables["kinds"]}
     assert len(set(styles.values())) == 2
@@ -105,7 +104,7 @@ def test_what_is_no_number_stands_apart_under_its_name():
 def test_the_line_stands_at_its_number(logarithmic):
     tables = drawn([Draws("a", "", (2.0, 4.0))], log=logarithmic, reference=1)
     found = value_at(tables["frame"][0]["reference"], tables["ticks"], logarithmic)
-    assert found == pytest.approx(0 if logarithmic else 1, abs=10 * 10**-DIGITS)
+    assert found == pytest.approx(0 if logarithmic else 1, abs=1e-6)
     assert drawn([Draws("a", "", (2.0, 4.0))])["frame"][0]["reference"] is None
 
 

@@ -210,7 +210,7 @@ def test_the_whole_matrix_ends_at_the_size_of_its_gradient_beside_the_sizes_of_i
     assert stop[-1] == pytest.approx(total, rel=1e-4)
     assert stop[-2] == pytest.approx(size.sum(), rel=1e-4)
     first = min(len(size), sums.FIRST)
-    np.testing.assert_allclose(stop[:first], size.cumsum()[:first], rtol=1e-4, atol=1e-5 * size.sum())
+    np.testing.assert_allclose(stop[:first], size.cumsum()[:first], rtol=1e-4)
     assert shown_number(bars["words"][-1]) == pytest.approx(total, rel=0.06)
 
 
@@ -504,9 +504,7 @@ def test_a_learned_gate_is_as_open_as_the_measurement_says():
         here = [
             k for k, place in enumerate(zip(gates["dx"], gates["dy"], strict=True)) if place == unrolled.BESIDE[name]
         ]
-        np.testing.assert_allclose(
-            [gates["open"][k] for k in here], measurement.gates[name][9::-1], atol=10**-base.DIGITS
-        )
+        np.testing.assert_allclose([gates["open"][k] for k in here], measurement.gates[name][9::-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["rnn-tanh", "rnn-linear"])

@@ -20,7 +20,6 @@ Table = dict[str, list | np.ndarray]  # column -> its values; NaN or None where 
 Tables = dict[str, Table]  # name of a dataset -> its rows
 Domain = tuple[float, ...]  # the frame: (low, high) in log10; of `sums` (unit, floor, ceiling)
 
-DIGITS = 5  # of a number in a table, after the point; a thousandth of a decade is less than a pixel
 LOWS = (-2, -5, -10, -20, -40, -80, -160, -320)
 HIGHS = (1, 2, 5, 10, 20, 40, 80, 160, 320)
 
@@ -174,23 +173,23 @@ def column_table(measurement: Measurement) -> Table:
     return {"lag": np.arange(measurement.t + 1), "step": steps_back(measurement)}
 
 
-def as_json(table: Table) -> dict[str, list]:
-    """The same as JSON, None where there is no number."""
-    return {name: _plain(column) for name, column in table.items()}
+def as_json(table: Table, digits: int = 15) -> dict[str, list]:
+    """The same as JSON, None where there is no number; digits: of a number, after the point."""
+    return {name: _plain(column, digits) for name, column in table.items()}
 
 
-def _plain(column):
+def _plain(column, digits):
     if not isinstance(column, np.ndarray):
-        return [_number(value) if isinstance(value, (float, np.generic)) else value for value in column]
+        return [_number(value, digits) if isinstance(value, (float, np.generic)) else value for value in column]
     if column.dtype.kind != "f":
         return column.tolist()
-    rounded = np.round(column, DIGITS).tolist()
+    rounded = np.round(column, digits).tolist()
     return rounded if np.isfinite(column).all() else [x if math.isfinite(x) else None for x in rounded]
 
 
-def _number(value):
+def _number(value, digits):
     value = value.item() if isinstance(value, np.generic) else value
-    return value if not isinstance(value, float) else round(value, DIGITS) if math.isfinite(value) else None
+    return value if not isinstance(value, float) else round(value, digits) if math.isfinite(value) else None
 
 
 def rows(table: Table) -> list[dict[str, Any]]:
