@@ -30,12 +30,18 @@ def style() -> str:
     return str(json.loads(FILE.read_text("utf-8"))["style"])
 
 
+def target() -> dict[str, Any]:
+    """Where a click on its map sets time and lag, as `live_chart.target` says it."""
+    return dict(json.loads(FILE.read_text("utf-8"))["target"])
+
+
 def measured() -> dict[str, Any]:
     """What the file holds, measured here."""
     from gradflow.app.charts import terms
     from gradflow.app.frame import Request, frame
 
-    return {"record": frame(Request(Scenario(), View())), "style": terms.IMAGE_LAYOUTS[False].style()}
+    record, places = frame(Request(Scenario(), View())), terms.IMAGE_LAYOUTS[False]
+    return {"record": record, "style": places.style(), "target": places.target(record["steps"])}
 
 
 if __name__ == "__main__":

@@ -46,8 +46,9 @@ def draw_picture(
         if record:
             st.html(f"<style>{first_view.style()}</style>")
             picture("flow", "terms", record)
-            ranges(None)
+            ranges(first_view.target())
             compile_for(scenario)
+            st.empty()  # another page that was chosen meanwhile is opened here: `st.rerun` would put this in its place
             st.rerun()
     message = get_ready(scenario)
     from gradflow.app.charts import (
@@ -172,8 +173,7 @@ def target(view: View, steps: int) -> dict[str, Any] | None:
         return None
     from gradflow.app.charts import terms
 
-    area = terms.IMAGE_LAYOUTS[view.stage].area()
-    return {"selector": ".st-key-picture canvas", "steps": steps, **area}
+    return terms.IMAGE_LAYOUTS[view.stage].target(steps)
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradflow.app import first_view, live_chart, measurement
+from gradflow.app import first_view, live_chart, measurement, sidebar
 from gradflow.app.charts import terms
 from gradflow.app.frame_route import to_json
 from gradflow.app.scenario import Scenario
@@ -19,6 +19,7 @@ from support.apptest_page import open_explore, record, verdict
 def test_what_is_stored_is_what_is_measured_here_to_the_digits_shown():
     kept, here = json.loads(first_view.FILE.read_text("utf-8")), json.loads(to_json(first_view.measured()))
     assert first_view.style() == here["style"] == terms.IMAGE_LAYOUTS[False].style()
+    assert first_view.target() == here["target"]
     kept, here = kept["record"], here["record"]
     assert kept.keys() == here.keys() and kept["images"].keys() == here["images"].keys()
     for name in kept.keys() - {"tables", "images"}:
@@ -54,9 +55,13 @@ def test_nothing_but_the_first_view_is_stored():
 def test_it_is_shown_first_and_then_the_measured_one(monkeypatch):
     drawn, picture = [], live_chart.picture
     note = lambda key, spec, given, request=None: (drawn.append(given), picture(key, spec, given, request))
+    clicked, panels = [], sidebar.live_panels
+    also = lambda first, more, target: (clicked.append(target), panels(first, more, target))
     monkeypatch.setattr(live_chart, "picture", note)
+    monkeypatch.setattr(sidebar, "live_panels", also)
     monkeypatch.setattr(measurement, "COMPILED", set())
     at = open_explore()
+    assert clicked[0] == first_view.target() and json.loads(to_json(clicked[-1])) == clicked[0]
     first, last = drawn[0], drawn[-1]
     assert len(drawn) == 2 and first_view.NOTE in first["sentence"][1]
     assert first_view.NOTE not in verdict(at) and last["sentence"] == record(at)["sentence"]

@@ -3,8 +3,14 @@
 import re
 import time
 
-from support.chromium import wait_until_at_rest
-from support.page_driver import texts
+from playwright.sync_api import expect
+
+from gradflow.app import first_view
+from gradflow.app.lessons import LESSONS
+from support.chromium import CANVAS, wait_until_at_rest
+from support.page_driver import texts, verdict
+from support.paths import ROOT
+from support.server import serve
 
 TITLE = "Each term by lag, cell by cell"
 WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
@@ -44,3 +50,15 @@ def test_the_first_press_of_cells_shows_what_is_done_and_greys_the_old_chart(vis
     assert all(frame["greyed"] for frame in seen[begun:] if frame["old"]), "the old chart stands under the lit tab"
     assert seen[-1]["message"] is None and not seen[-1]["greyed"] and not seen[-1]["old"]
     assert TITLE in texts(page)
+
+
+def test_a_lesson_pressed_while_the_first_view_compiles_is_opened(chromium, tmp_path):
+    with serve(ROOT / "app.py", XDG_CACHE_HOME=str(tmp_path)) as server, chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator(CANVAS).wait_for()
+        assert first_view.NOTE in verdict(page).inner_text(), "nothing is compiled any more"
+        page.get_by_role("link", name="Start with lesson 1").click()
+        expect(page.get_by_role("heading", name=LESSONS[0].title)).to_be_visible(timeout=40_000)
+        wait_until_at_rest(page)
+        assert "/lessons?" in page.url

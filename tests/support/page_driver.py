@@ -177,10 +177,12 @@ def over_the_picture(page):
 
 def reveal(page):
     """Answer with the first option, if there are any, and see what is measured."""
-    wait_until_at_rest(page)  # the radio of the lesson before is gone
+    wait_until_at_rest(page)
     button(page, "Show what is measured").wait_for()
-    if page.get_by_role("radio").count():
-        first = page.get_by_role("radio").first
+    guess = page.locator("[class*=st-key-guess_]")
+    expect(guess).to_have_count(1)  # that of the lesson before is gone
+    if guess.get_by_role("radio").count():  # the page opened before may still be there, and has radios too
+        first = guess.get_by_role("radio").first
         first.press("Space")  # a click may miss it while the page still moves
         expect(first).to_be_checked()
     button(page, "Show what is measured").click()

@@ -46,10 +46,11 @@ class ImageLayout(NamedTuple):
             for k, edge in enumerate(("top", "bottom"))
         }
 
-    def area(self) -> dict[str, Any]:
-        """Where the map is on the canvas, for a click."""
+    def target(self, steps: int) -> dict[str, Any]:
+        """Where a click on the map sets time and lag; steps: of its lag axis."""
         top, bottom = zip(*self.map, strict=True)
-        return {"left": self.left, "right": RIGHT, "top": top, "bottom": bottom}
+        area = {"left": self.left, "right": RIGHT, "top": top, "bottom": bottom}
+        return {"selector": ".st-key-picture canvas", "steps": steps, **area}
 
     def style(self) -> str:
         """The rules that lay `img.strips` and `img.map` under their panels."""
