@@ -5,6 +5,7 @@ test compares. It also traces anew what that takes, `engine.traces.SHIPPED`.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,25 @@ def stored(scenario: Scenario, view: View, dark: bool) -> dict[str, Any] | None:
     """What `frame.frame` returns; None for any other than the first view."""
     if (scenario, view) != (Scenario(), View()):
         return None
-    record = json.loads(FILE.read_text("utf-8"))["record"]
+    record = _kept()["record"]
     (_, columns), (head, rest) = record["tables"]["frame"], record["sentence"]
-    record["tables"]["frame"] = (-1, columns | {"dark": [dark]})
-    return record | {"sentence": (head, f"{rest} {NOTE}")}
+    tables = record["tables"] | {"frame": (-1, columns | {"dark": [dark]})}
+    return record | {"tables": tables, "sentence": (head, f"{rest} {NOTE}")}
 
 
 def style() -> str:
     """The rules for its images."""
-    return str(json.loads(FILE.read_text("utf-8"))["style"])
+    return str(_kept()["style"])
 
 
 def target() -> dict[str, Any]:
     """Where a click on its map sets time and lag, as `live_chart.target` says it."""
-    return dict(json.loads(FILE.read_text("utf-8"))["target"])
+    return dict(_kept()["target"])
+
+
+@cache
+def _kept():
+    return json.loads(FILE.read_text("utf-8"))
 
 
 def measured() -> dict[str, Any]:

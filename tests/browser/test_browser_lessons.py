@@ -30,8 +30,9 @@ def test_from_first_to_last_by_keyboard(visit):
         assert parse(link(page))[0] == lesson.scenario and parse_view(link(page))[0] == lesson.view
         expect(over_the_picture(page)).to_have_text("")
         if lesson.guess.options:
-            expect(page.get_by_role("radio")).to_have_count(len(lesson.guess.options))
-            page.get_by_role("radio").first.focus()  # by its place, since its name may hold a formula
+            options = page.locator(f".st-key-guess_{number}").get_by_role("radio")
+            expect(options).to_have_count(len(lesson.guess.options))
+            options.first.focus()  # by its place, since its name may hold a formula
             page.keyboard.press("Space")
         else:
             page.get_by_test_id("stSlider").get_by_role("slider").press("ArrowRight")

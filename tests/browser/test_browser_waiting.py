@@ -10,7 +10,7 @@ from gradflow.app.lessons import LESSONS
 from support.chromium import CANVAS, wait_until_at_rest
 from support.page_driver import texts, verdict
 from support.paths import ROOT
-from support.server import serve
+from support.server import PATIENCE, serve
 
 TITLE = "Each term by lag, cell by cell"
 WATCH = """() => {  // of every frame of the screen: the message, whether the picture is greyed, and which chart it is
@@ -59,6 +59,6 @@ def test_a_lesson_pressed_while_the_first_view_compiles_is_opened(chromium, tmp_
         page.locator(CANVAS).wait_for()
         assert first_view.NOTE in verdict(page).inner_text(), "nothing is compiled any more"
         page.get_by_role("link", name="Start with lesson 1").click()
-        expect(page.get_by_role("heading", name=LESSONS[0].title)).to_be_visible(timeout=40_000)
+        expect(page.get_by_role("heading", name=LESSONS[0].title)).to_be_visible(timeout=1000 * PATIENCE)
         wait_until_at_rest(page)
         assert "/lessons?" in page.url
