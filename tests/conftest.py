@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from gradflow.app import measurement
 from gradflow.engine.compile_cache import forget_compiled, keep_compiled
-from support.chromium import INK, executable, launch, wait_until_drawn
+from support.chromium import INK, executable, journal, launch, wait_until_drawn
 from support.paths import ROOT
 from support.server import PATIENCE, serve
 
@@ -93,7 +93,7 @@ def chromium():
 @pytest.fixture
 def visit(server, chromium):
     """visit(params, **context): a page opened by a link; at the end neither browser nor server has complained."""
-    contexts, complaints, said = [], [], len(server.log())
+    contexts, journals, complaints, said = [], [], [], len(server.log())
 
     def complain(message):
         refused = "GRADFLOW_WITHOUT_FRAMES" in os.environ and message.location["url"].endswith("/gradflow/frame")
@@ -108,6 +108,7 @@ def visit(server, chromium):
         page = context.new_page()
         if "GRADFLOW_WITHOUT_FRAMES" in os.environ:  # as on a host that has no such route
             page.route("**/gradflow/frame", lambda route: route.fulfill(status=404))
+        journals.append(journal(page))
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{server.url}/?{urlencode(params or {})}")
@@ -119,6 +120,8 @@ def visit(server, chromium):
         assert not context.pages[0].get_by_test_id("stException").count()
         assert not context.pages[0].get_by_test_id("stAlertContentError").count()
         context.close()
-    print(server.log())  # pytest shows it when a test fails
+    print(server.log())  # pytest shows this and what follows when a test fails
+    for lines in journals:
+        print(*lines[-20:], sep="\n")
     assert not complaints
     assert not re.search("traceback|error|warning", server.log()[said:], re.IGNORECASE)

@@ -1,7 +1,11 @@
 """A real Chromium, what is drawn on its canvases, and waiting until it is."""
 
 import shutil
+import time
 from pathlib import Path
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CHART = ".chart"
 CANVAS = f"{CHART} canvas"
@@ -76,3 +80,35 @@ def wait_until_drawn(page):
 def wait_until_at_rest(page):
     """Wait until no script runs."""
     page.wait_for_selector('[data-test-script-state="notRunning"]')
+
+
+def journal(page):
+    """A list of what the page asks Streamlit for and when its runs begin and end, a line each, as it happens."""
+    lines, begin = [], time.monotonic()
+
+    def note(text):
+        lines.append(f"{time.monotonic() - begin:.2f} {text}")
+
+    def asked(payload):
+        message = BackMsg.FromString(payload)
+        if message.WhichOneof("type") == "rerun_script":
+            run = message.rerun_script
+            values = [str(value).replace("\n", " ") for value in run.widget_states.widgets]
+            note(f"→ page {run.page_script_hash[:4]}, fragment {run.fragment_id[:4]}, {values}"[:400])
+
+    def told(payload):
+        message = ForwardMsg.FromString(payload)
+        match message.WhichOneof("type"):
+            case "new_session":
+                note(f"← begins: page {message.new_session.page_script_hash[:4]}")
+            case "session_status_changed":
+                note(f"← running: {message.session_status_changed.script_is_running}")
+            case "script_finished":
+                note(f"← ends: {message.script_finished}")
+
+    def watch(socket):
+        socket.on("framesent", asked)
+        socket.on("framereceived", told)
+
+    page.on("websocket", watch)
+    return lines

@@ -10,7 +10,7 @@ from gradflow.app.labels import LABELS
 from gradflow.app.measurement import measure
 from gradflow.app.url_codec import parse
 from gradflow.reading import number
-from support.chromium import CANVAS, CHART, wait_until_at_rest
+from support.chromium import CANVAS, CHART, wait_until_at_rest, wait_until_drawn
 
 READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
 AXES = "ink().filter(({ text }) => text.startsWith('10')).map((label) => Object.values(label).join(' ')).sort().join()"
@@ -177,7 +177,7 @@ def over_the_picture(page):
 
 def reveal(page):
     """Answer with the first option, if there are any, and see what is measured."""
-    wait_until_at_rest(page)
+    wait_until_drawn(page)
     button(page, "Show what is measured").wait_for()
     guess = page.locator("[class*=st-key-guess_]")
     expect(guess).to_have_count(1)  # that of the lesson before is gone
