@@ -1,9 +1,9 @@
 """`jax.jit`, with what XLA is told where it compiles for a CPU, and with the traces that are kept.
 
-Without its newer kernels for fused operations, and at LLVM's first level of optimisation, it compiles in half of the
-processor's time. What it makes takes 0.7 to 1.3 times as long, a frame of the page the same: measured by
-`tests/benchmarks/compiler.py`. The names of these options belong to no public interface, so they are used with the
-version of jaxlib alone that they are measured with.
+Without its newer kernels for fused operations, at LLVM's first level of optimisation, and in two parts instead of up
+to 32, it compiles in half of the processor's time. What it makes takes 0.7 to 1.7 times as long, a frame of the page
+the same: measured by `tests/benchmarks/compiler.py`. The names of these options belong to no public interface, so they
+are used with the version of jaxlib alone that they are measured with.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,11 @@ import jaxlib
 from gradflow.engine.traces import kept
 
 MEASURED = "0.10.2"
-ON_CPU = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+ON_CPU = {
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_parallel_codegen_split_count": 2,  # parts of a program that are compiled side by side; else up to 32
+}
 
 
 def jit(**options: Any) -> Callable[[Callable], Callable]:

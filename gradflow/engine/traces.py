@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, wraps
 from hashlib import sha256
 from importlib.util import find_spec
@@ -62,7 +63,7 @@ def kept(function: Callable) -> Callable:
                 return function(*arguments, **keywords)
 
             exported = _export(of, arrays, _folder / name)
-        return function(*arguments, **keywords) if exported is None else exported.call(*arrays)
+        return function(*arguments, **keywords) if exported is None else _without_lapack(exported).call(*arrays)
 
     return traced
 
@@ -115,6 +116,18 @@ def _read(name):
         except Exception as reason:  # whatever a broken file leads to
             logging.getLogger("gradflow").warning("A trace cannot be read: %s: %r", folder / name, reason)
     return None
+
+
+def _without_lapack(exported):
+    """The same trace, for whose call JAX does not load LAPACK, which is a quarter of a second of `scipy.linalg`.
+
+    JAX loads it for each trace that says that it is of a CPU. `jit` asks for traces there alone, so it need not say so.
+    """
+    from jax import export
+
+    if b"lapack" in exported.mlir_module_serialized:  # the name of whatever is called there begins so
+        return exported
+    return replace(exported, platforms=(), disabled_safety_checks=(export.DisabledSafetyCheck.platform(),))
 
 
 def _export(of, arrays, file):

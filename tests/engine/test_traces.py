@@ -15,7 +15,7 @@ from support.problems import problem
 from support.subprocesses import run_python
 
 FIRST_VIEW = """
-import json, os
+import json, os, sys
 from pathlib import Path
 from gradflow.app.first_view import measured
 from gradflow.engine import traces
@@ -24,7 +24,21 @@ asked, read = [], traces._read
 traces._read = lambda name: (asked.append(name), read(name))[1]
 traces.keep_traces(Path(os.environ["KEPT"]))
 measured()
-print(json.dumps(asked))
+print(json.dumps({"asked": asked, "loaded": list(sys.modules)}))
+"""
+CHOLESKY = """
+import os
+from pathlib import Path
+import jax.numpy as jnp
+import numpy as np
+from gradflow.engine import traces
+from gradflow.engine.jit import jit
+
+def factor(square):
+    return jnp.linalg.cholesky(square)
+
+traces.keep_traces(Path(os.environ["KEPT"]))
+print(jit()(factor)(np.float32([[4, 2], [2, 10]])).tolist())
 """
 ALL_CELLS = """
 import os
@@ -69,9 +83,10 @@ def called(x=ONE_TWO, times=3):
 
 def test_what_the_first_view_needs_comes_with_the_package_and_no_more(tmp_path):
     """Else: python -m gradflow.app.first_view."""
-    asked = run_python(FIRST_VIEW, KEPT=str(tmp_path))
-    assert sorted(asked) == sorted(file.name for file in SHIPPED.iterdir())
+    found = run_python(FIRST_VIEW, KEPT=str(tmp_path))
+    assert sorted(found["asked"]) == sorted(file.name for file in SHIPPED.iterdir())
     assert not os.listdir(tmp_path), "something was traced anew"
+    assert "jax" in found["loaded"] and "scipy.linalg" not in found["loaded"], "JAX loaded LAPACK, which takes long"
 
 
 @pytest.mark.slow
@@ -98,6 +113,15 @@ def test_a_trace_is_kept_and_read_again(folder, monkeypatch):
     assert not exports
     called(times=4), called(x=np.float32([1, 2, 3])), called(x=np.int32([1, 2]))
     assert len(exports) == 3, "another static argument, another shape and another type are other traces"
+
+
+@pytest.mark.parametrize("process", ["first", "next"])
+def test_what_calls_lapack_has_it(folder, process):
+    """In a process of its own, where nothing else has loaded it."""
+    for _ in range(1 + (process == "next")):
+        factor = run_python(CHOLESKY, KEPT=str(folder))
+        np.testing.assert_allclose(factor, [[2, 0], [1, 3]], rtol=1e-6)
+    assert [file.name.partition("-")[0] for file in folder.iterdir()] == ["factor"]
 
 
 def test_functions_of_one_name_are_not_mixed_up(folder):
