@@ -10,7 +10,7 @@ from gradflow.app.labels import LABELS
 from gradflow.app.measurement import measure
 from gradflow.app.url_codec import parse
 from gradflow.reading import number
-from support.chromium import CANVAS, CHART, wait_until_at_rest, wait_until_drawn
+from support.chromium import CANVAS, CHART, wait_until_at_rest
 
 READ_OUT = re.compile(r"lag (\d+) \(step .+?\): term \S+, running sum \S+")
 AXES = "ink().filter(({ text }) => text.startsWith('10')).map((label) => Object.values(label).join(' ')).sort().join()"
@@ -177,12 +177,13 @@ def over_the_picture(page):
 
 def reveal(page):
     """Answer with the first option, if there are any, and see what is measured."""
-    wait_until_drawn(page)
-    button(page, "Show what is measured").wait_for()
+    wait_until_at_rest(page)
     guess = page.locator("[class*=st-key-guess_]")
     expect(guess).to_have_count(1)  # that of the lesson before is gone
-    if guess.get_by_role("radio").count():  # the page opened before may still be there, and has radios too
-        first = guess.get_by_role("radio").first
+    radios = guess.get_by_role("radio")  # the page opened before may still be there, and has radios too
+    radios.or_(guess.get_by_role("slider")).first.wait_for()  # its code is loaded when the first of its kind is shown
+    if radios.count():
+        first = radios.first
         first.press("Space")  # a click may miss it while the page still moves
         expect(first).to_be_checked()
     button(page, "Show what is measured").click()
