@@ -83,7 +83,7 @@ def wait_until_at_rest(page):
 
 
 def journal(page):
-    """A list of what the page asks Streamlit for and when its runs begin and end, a line each, as it happens."""
+    """A list, as it happens: what the page asks Streamlit for, when its runs begin and end, what the console says."""
     lines, begin = [], time.monotonic()
 
     def note(text):
@@ -93,8 +93,10 @@ def journal(page):
         message = BackMsg.FromString(payload)
         if message.WhichOneof("type") == "rerun_script":
             run = message.rerun_script
-            values = [str(value).replace("\n", " ") for value in run.widget_states.widgets]
-            note(f"→ page {run.page_script_hash[:4]}, fragment {run.fragment_id[:4]}, {values}"[:400])
+            values = (
+                " ".join(str(each).split())[42:160] for each in run.widget_states.widgets
+            )  # not what comes before the key
+            note(f"→ page {run.page_script_hash[:4]}, fragment {run.fragment_id[:4]}: {' | '.join(values)}")
 
     def told(payload):
         message = ForwardMsg.FromString(payload)
@@ -111,4 +113,5 @@ def journal(page):
         socket.on("framereceived", told)
 
     page.on("websocket", watch)
+    page.on("console", lambda message: note(f"! {message.type}: {message.text}"))
     return lines
