@@ -23,7 +23,7 @@ expect.set_options(timeout=1000 * PATIENCE)
 
 
 MAX_MAPS = 10_000  # memory maps of a process of tests, before what is compiled is forgotten
-ONE_RUN_FOR_BOTH = (  # of a range and a widget that report in one tick: a run of the whole page, '', as it must be
+ONE_RUN_FOR_BOTH = (  # a range and a widget reported in one tick; the run for both is of the whole page, ''
     "Unexpected state: Multiple different fragmentIds detected in a single batch of widget updates. "
     "Proceeding with flushing updates using fragmentId '%s' for this batch. "
 )

@@ -115,10 +115,9 @@ def test_a_trace_is_kept_and_read_again(folder, monkeypatch):
     assert len(exports) == 3, "another static argument, another shape and another type are other traces"
 
 
-@pytest.mark.parametrize("process", ["first", "next"])
-def test_what_calls_lapack_has_it(folder, process):
-    """In a process of its own, where nothing else has loaded it."""
-    for _ in range(1 + (process == "next")):
+def test_what_calls_lapack_has_it(folder):
+    """Traced, then read again, each in a process of its own, where nothing else has loaded it."""
+    for _ in range(2):
         factor = run_python(CHOLESKY, KEPT=str(folder))
         np.testing.assert_allclose(factor, [[2, 0], [1, 3]], rtol=1e-6)
     assert [file.name.partition("-")[0] for file in folder.iterdir()] == ["factor"]

@@ -93,9 +93,7 @@ def journal(page):
         message = BackMsg.FromString(payload)
         if message.WhichOneof("type") == "rerun_script":
             run = message.rerun_script
-            values = (
-                " ".join(str(each).split())[42:160] for each in run.widget_states.widgets
-            )  # not what comes before the key
+            values = (" ".join(str(each).split())[42:160] for each in run.widget_states.widgets)  # from its key on
             note(f"→ page {run.page_script_hash[:4]}, fragment {run.fragment_id[:4]}: {' | '.join(values)}")
 
     def told(payload):
