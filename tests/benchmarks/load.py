@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.chromium import launch
+from support.chromium import WITH_WINDOWS, launch
 from support.load import load
 from support.paths import ROOT
 from support.server import serve
@@ -53,7 +53,7 @@ def among(server, seconds, sessions=24):
     others = []
     crowd = threading.Thread(target=lambda: others.append(load(server, sessions, 3 * seconds + 10)))
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright, WITH_WINDOWS)
         meter = Meter(browser, server, f"?horizon={HORIZON}")
         alone, _ = meter.drag("Forget gate", seconds)
         large = Meter(browser, server, LARGE)

@@ -20,7 +20,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from support.chromium import INK, launch
+from support.chromium import INK, WITH_WINDOWS, launch
 from support.paths import ROOT
 from support.server import serve
 
@@ -259,7 +259,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         script = Path(folder) / "floor.py"
         script.write_text(FLOOR)
-        browser = launch(playwright)
+        browser = launch(playwright, WITH_WINDOWS)
         with serve(script) as server:
             floor = Meter(browser, server, "").keys("Floor", steps)
         app = options.app.resolve()

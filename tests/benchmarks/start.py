@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gradflow.app.first_view import NOTE
-from support.chromium import INK, launch
+from support.chromium import INK, WITH_WINDOWS, launch
 from support.paths import ROOT
 from support.server import serve
 
@@ -95,7 +95,7 @@ def main():
     parser.add_argument("--fast", action="store_true", help="one round")
     count = 1 if parser.parse_args().fast else 5
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright, WITH_WINDOWS)
         print(table(rounds(browser, count)))
         browser.close()
 

@@ -9,6 +9,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CHART = ".chart"
 CANVAS = f"{CHART} canvas"
+SHELL = "chromium-headless-shell"  # what Playwright itself runs headless: a page there costs about half the processor
+WITH_WINDOWS = ("chromium", "chromium-browser")  # what people have: its windows' own buttons are pages too
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -17,6 +19,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--font-render-hinting=none",  # letters as wide as with windows
 )
 
 # window.ink(): every text that stands on a canvas, [{ text, x, y, color }], in device pixels;
@@ -60,15 +63,15 @@ INK = """
 """
 
 
-def executable(playwright):
+def executable(playwright, browsers=(SHELL, *WITH_WINDOWS)):
     """The path of a Chromium, the system's own or Playwright's; None where there is none."""
     own = Path(playwright.chromium.executable_path)
-    return shutil.which("chromium") or shutil.which("chromium-browser") or (str(own) if own.exists() else None)
+    return next(filter(None, map(shutil.which, browsers)), str(own) if own.exists() else None)
 
 
-def launch(playwright):
+def launch(playwright, browsers=(SHELL, *WITH_WINDOWS)):
     """A headless Chromium; see `executable`."""
-    return playwright.chromium.launch(executable_path=executable(playwright), args=FLAGS)
+    return playwright.chromium.launch(executable_path=executable(playwright, browsers), args=FLAGS)
 
 
 def wait_until_drawn(page):
