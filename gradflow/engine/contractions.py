@@ -11,7 +11,7 @@ from gradflow.engine.backward import CotangentBlock, cotangent_block, sweep, vjp
 from gradflow.engine.emitters import emit_norms, emit_outflow, largest_exponent
 from gradflow.engine.forward import Tape
 from gradflow.engine.jit import jit
-from gradflow.engine.recurrent_product import CACHE_UNITS, SUM_COLUMNS, SUM_STEPS, index_step
+from gradflow.engine.recurrent_product import CACHE_UNITS, FILL_STEPS, SUM_COLUMNS, SUM_STEPS, index_step
 from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows
 
 
@@ -34,7 +34,8 @@ def block_sums(
 
     Every term is scaled to the largest of its sum. The sweep leaves ct, and δ is made again where it is needed. The
     contraction goes by some units, steps and columns of z at a time, so that what it works on stays in the cache;
-    columns that are zero, and steps whose terms lie beneath the digits of their sums, cost nothing.
+    columns that are zero, and steps whose terms lie beneath the digits of their sums, cost nothing. δ is written into
+    an array that the loop carries: fused with its reshape, it would be made one number at a time.
     """
     steps, states, D, n = tape.jacobians.preact.shape
     block = block or cotangent_block(tape, low, block_size)
@@ -67,20 +68,27 @@ def block_sums(
     first = jnp.argmax(needed > 0).astype(block.times.dtype)
 
     def of_units(gate, unit):
-        def add(i, total):
-            take = lambda a, start, size: lax.dynamic_slice(a, (i * SUM_STEPS, *start), (SUM_STEPS, *size))
-            jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(SUM_STEPS, units, 1)
+        def scaled(s):  # δ of a few steps, at most 1
+            take = lambda a, start, size: lax.dynamic_slice(a, (s, *start), (FILL_STEPS, *size))
+            jacobian = lambda k: take(jac_preact, (k, gate, unit), (1, 1, units)).reshape(FILL_STEPS, units, 1)
             delta = sum(jacobian(k) * take(ct[k], (unit, 0), (units, block_size)) for k in range(states))
-            scaled = (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype).reshape(SUM_STEPS, -1)  # ≤ 1
+            return (delta * take(scale, (gate, 0), (1, block_size))).astype(z.dtype)
+
+        def add(i, loop_state):
+            total, delta = loop_state
+            fill = lambda s, delta: lax.dynamic_update_slice_in_dim(delta, scaled(i * SUM_STEPS + s), s, 0)
+            delta = lax.fori_loop(0, SUM_STEPS // FILL_STEPS, lambda j, delta: fill(j * FILL_STEPS, delta), delta)
+            rows = delta.reshape(SUM_STEPS, -1)
 
             def add_tile(j, total):
                 tile = lax.dynamic_slice_in_dim(index_step(columns, j), i * SUM_STEPS, SUM_STEPS, axis=1)
-                return lax.dynamic_update_index_in_dim(total, index_step(total, j) + dot(tile, scaled), j, 0)
+                return lax.dynamic_update_index_in_dim(total, index_step(total, j) + dot(tile, rows), j, 0)
 
-            return lax.fori_loop(0, needed[i], add_tile, total)
+            return lax.fori_loop(0, needed[i], add_tile, total), delta
 
         total = jnp.zeros((*columns.shape[:2], units * block_size), z.dtype)
-        total = lax.fori_loop(first, block.times[-1] // SUM_STEPS + 1, add, total)
+        empty = jnp.zeros((SUM_STEPS, units, block_size), z.dtype)
+        total, _ = lax.fori_loop(first, block.times[-1] // SUM_STEPS + 1, add, (total, empty))
         return jnp.sum(total.reshape(-1, block_size) ** 2, axis=0)
 
     of_gate = lambda gate: lax.map(partial(of_units, gate), jnp.arange(0, n, units)).sum(0)

@@ -58,8 +58,9 @@ MIN_FOLDED = 16  # costs: fewer do not pay for making the M_k
 VECTOR = 16  # a block is a multiple of so many costs
 MAX_BLOCK = 256  # costs: more save no time, and what a block needs grows with them
 CACHE_BLOCK = 2**17  # n × costs, of one state: stays in the cache
-CACHE_UNITS = 2**11  # units × costs of a contraction that go together
+CACHE_UNITS = 2**12  # units × costs of a contraction that go together
 SUM_STEPS = 64  # steps of a contraction that go together
+FILL_STEPS = 16  # of these, steps whose δ are made again together
 SUM_COLUMNS = 64  # columns of z that go together, at most
 SMALL_BLOCK = 2**21  # numbers in all δ of a block: up to here a thread costs more than it saves
 
