@@ -29,7 +29,7 @@ def data(sums: dict[str, np.ndarray]) -> Tables:
         base.decades(*sums.values()),
         length=steps,
         title="The sums at ρ = 1, by the steps T",
-        subtitle="divided by the error; root mean squares over 48 draws of the noise",
+        subtitle="by the error; root mean squares over 48 draws",
         lit=-1,
         words=said,
     )

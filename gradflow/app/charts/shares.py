@@ -32,7 +32,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
         domain,
         length=steps,
         title="How far back the terms reach",
-        subtitle="the share of the terms' total size, without signs, from lag u on",
+        subtitle="share of the terms' sizes (no signs) from lag u on",
         lit=min(view.lag, measurement.t),
         words=[f"from lag {u} (step {back[u]}) on: {percent(part)}" for u, part in enumerate(held)],
         kept=kept,

@@ -69,7 +69,7 @@ def data(measurement: Measurement, view: View, kept: Measurement | None, domain:
     }
     names, label = list(measurement.gates), CELLS[measurement.scenario.cell].label
     said = [
-        f"copy of step {steps[u]}, lag {u}: {number(row[u])}"
+        f"copy {steps[u]}, lag {u}: {number(row[u])}"
         + "".join(f", {label(name)} {measurement.gates[name][t - u]:.2f}" for name in names)
         for u in range(t + 1)
     ]
