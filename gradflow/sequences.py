@@ -115,10 +115,4 @@ def _sunspot_record():
     return np.loadtxt(SUNSPOTS, delimiter=",", skiprows=4, unpack=True)
 
 
-SEQUENCES = {
-    "noise": _noise,
-    "impulse": _impulse,
-    "recall": _recall,
-    "sunspots": _sunspots,
-    "sentence": _sentence,
-}
+SEQUENCES = {"noise": _noise, "impulse": _impulse, "recall": _recall, "sunspots": _sunspots, "sentence": _sentence}

@@ -51,9 +51,7 @@ def draw_picture(
             st.empty()  # another page that was chosen meanwhile is opened here: `st.rerun` would put this in its place
             st.rerun()
     message = get_ready(scenario)
-    from gradflow.app.charts import (
-        terms,  # never from inside the package: see test_structure
-    )
+    from gradflow.app.charts import terms  # never from inside the package: see test_structure
 
     st.html(f"<style>{terms.IMAGE_LAYOUTS[large].style()} {style(specification(view))}</style>")
     live_picture(ranges, also, lesson, revealed)

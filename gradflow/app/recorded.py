@@ -336,10 +336,7 @@ def _pace(reading):
         return times(reading.pace)
     near, far = (
         times(pace) if steady else "no one factor"
-        for pace, steady in (
-            (reading.pace_near, reading.pace_near_steady),
-            (reading.pace_far, reading.pace_far_steady),
-        )
+        for pace, steady in ((reading.pace_near, reading.pace_near_steady), (reading.pace_far, reading.pace_far_steady))
     )
     return "no one factor" if near == far == "no one factor" else f"near {near}, far {far}"
 

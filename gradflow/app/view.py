@@ -16,11 +16,7 @@ CHARTS = ("terms", "sums", "factors", "unrolled", "growth", "cells", "shares", "
 SHOWN = {name: name.replace("_", " ").capitalize() for name in CHARTS}  # chart -> what its choice is called
 CHOICES = {"show": CHARTS}
 FORMER = {"network": "unrolled", "entry": "sums", "totals": "all_costs"}  # names of charts in older links -> today's
-RANGES = {
-    "lag": Range(0, MAX_HORIZON - 1, 1),
-    "row": Range(0, 255, 1),
-    "col": Range(0, 63, 1),
-}
+RANGES = {"lag": Range(0, MAX_HORIZON - 1, 1), "row": Range(0, 255, 1), "col": Range(0, 63, 1)}
 
 
 @dataclass(frozen=True)

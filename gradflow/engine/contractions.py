@@ -44,12 +44,7 @@ def block_sums(
     pad = lambda a: jnp.pad(a, ((0, padding), *[(0, 0)] * (a.ndim - 1)))
 
     norms, outflow = emit_norms(tape, block), emit_outflow(tape, rows)
-    emit = lambda s, delta, state: (
-        *norms(s, delta, state),
-        state.exponent,
-        *state.ct,
-        *outflow(s, delta, state),
-    )
+    emit = lambda s, delta, state: (*norms(s, delta, state), state.exponent, *state.ct, *outflow(s, delta, state))
     swept = sweep(tape, block, vjp_step(tape, cell_path_only), emit, padding=padding, by_unit=cell_path_only)
     mantissa, norm_exponent, ct_exponent, *ct = swept
     jac_preact, gate_exponent = map(pad, tape.jacobians[2:])

@@ -21,15 +21,7 @@ from gradflow.engine.emitters import largest_exponent
 from gradflow.engine.forward import Tape
 from gradflow.engine.jit import jit
 from gradflow.engine.losses import Cotangents
-from gradflow.engine.scaling import (
-    ZERO_EXPONENT,
-    dot,
-    exponent_of,
-    normalise,
-    power_of_two,
-    scaled_rows,
-    shift_of,
-)
+from gradflow.engine.scaling import ZERO_EXPONENT, dot, exponent_of, normalise, power_of_two, scaled_rows, shift_of
 
 
 def _sweep(
@@ -116,12 +108,7 @@ def _step_back(tape, cell_path_only):
 
 @jit(static_argnames=("rows", "cell_path_only"))
 def total_norms_by_lag(
-    tapes: tuple[Tape, ...],
-    cotangents: Cotangents,
-    z: jax.Array,
-    *,
-    rows: tuple[int, ...],
-    cell_path_only: bool,
+    tapes: tuple[Tape, ...], cotangents: Cotangents, z: jax.Array, *, rows: tuple[int, ...], cell_path_only: bool
 ) -> tuple[jax.Array, jax.Array]:
     """‖Σ_t δ_g(t, t−u) z(t−u)ᵀ‖ of the lowest layer for every u, as (mantissa, exponent), each [T(u), D].
 
@@ -145,12 +132,7 @@ def total_norms_by_lag(
 
 @jit(static_argnames=("rows", "cell_path_only"))
 def window_deltas(
-    tapes: tuple[Tape, ...],
-    cotangents: Cotangents,
-    lags: jax.Array,
-    *,
-    rows: tuple[int, ...],
-    cell_path_only: bool,
+    tapes: tuple[Tape, ...], cotangents: Cotangents, lags: jax.Array, *, rows: tuple[int, ...], cell_path_only: bool
 ) -> tuple[jax.Array, ...]:
     """Σ_{u < lags} δ(s + u, s) of the lowest layer, as `total_deltas`: mantissa, norm, exponent."""
 

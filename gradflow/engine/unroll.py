@@ -52,12 +52,7 @@ def step(
 
 
 def unroll(
-    cell: Cell,
-    weights: Weights,
-    inputs: jax.Array,
-    pins: dict[str, Pin],
-    carry: Carry,
-    starts: jax.Array | None = None,
+    cell: Cell, weights: Weights, inputs: jax.Array, pins: dict[str, Pin], carry: Carry, starts: jax.Array | None = None
 ) -> Trajectory:
     """Run a cell over inputs [T, m] from an initial carry, afresh at `starts`. All a_x are one matrix product.
 

@@ -10,17 +10,7 @@ from streamlit.testing.v1 import AppTest
 from gradflow.app.lessons import LESSONS
 from gradflow.app.live_chart import patch_process
 from gradflow.app.presets import PRESETS
-from support.apptest_page import (
-    button,
-    checked,
-    drag,
-    link,
-    notices,
-    open_explore,
-    press,
-    shown,
-    widget,
-)
+from support.apptest_page import button, checked, drag, link, notices, open_explore, press, shown, widget
 from support.paths import SOURCES
 
 NAMES = list(PRESETS)

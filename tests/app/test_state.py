@@ -109,16 +109,8 @@ RACES = {  # name -> (events after a first visit, scenario, scenarios to go back
     "undo, then a late report": ([Stepped(1), Undone(), STALE, Read()], FIRST, []),
     "the same scenario again": ([Replaced(FIRST)], FIRST, []),
     "a link from outside": ([Stepped(1), reported(scenario(gain=7.0)), Read()], scenario(gain=7.0), [FIRST]),
-    "the browser's back": (
-        [Stepped(1), Sent(), reported(FIRST, navigated=True), Read()],
-        FIRST,
-        [FIRST],
-    ),
-    "back to an address that is known": (
-        [Stepped(1), Sent(), reported(navigated=True), Read()],
-        FIRST,
-        [FIRST],
-    ),
+    "the browser's back": ([Stepped(1), Sent(), reported(FIRST, navigated=True), Read()], FIRST, [FIRST]),
+    "back to an address that is known": ([Stepped(1), Sent(), reported(navigated=True), Read()], FIRST, [FIRST]),
     "a preset that there is not": ([Chosen("preset", CUSTOM)], FIRST, []),
     "another cell has its own gates": (
         [Chosen("gate", "forget"), Chosen("cell", "gru")],

@@ -193,12 +193,7 @@ def terms_and_sums(rounds):
     mine = seconds["gradflow"]
     goals = {"jax.jacrev": "≥ 70×", "PyTorch loop": "≥ 70×"}
     return [
-        (
-            f"n = 32, T = 200, terms and sums: {name}",
-            f"{1e3 * each:.1f} ms",
-            f"{each / mine:.1f}×",
-            goals.get(name, ""),
-        )
+        (f"n = 32, T = 200, terms and sums: {name}", f"{1e3 * each:.1f} ms", f"{each / mine:.1f}×", goals.get(name, ""))
         for name, each in seconds.items()
     ]
 

@@ -9,17 +9,7 @@ from playwright.sync_api import expect
 
 from gradflow.app.lessons import LESSONS
 from support.chromium import CANVAS, INK, wait_until_at_rest, wait_until_drawn
-from support.page_driver import (
-    button,
-    finger_on,
-    link,
-    measurement,
-    over_the_picture,
-    picture,
-    slider,
-    texts,
-    verdict,
-)
+from support.page_driver import button, finger_on, link, measurement, over_the_picture, picture, slider, texts, verdict
 from support.paths import ROOT
 from support.server import serve
 

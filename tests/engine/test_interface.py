@@ -16,13 +16,7 @@ STEPS, HIDDEN, INPUTS = 9, 3, 2  # oracle.draw's sizes
 def arguments(cell="lstm", **changes):
     """Positional and keyword arguments of `gradient_map`, some of them replaced."""
     weights, inputs, readout, targets = oracle.draw(cell)
-    given = {
-        "cell": cell,
-        "weights": weights,
-        "inputs": inputs,
-        "readout": readout,
-        "targets": targets,
-    } | changes
+    given = {"cell": cell, "weights": weights, "inputs": inputs, "readout": readout, "targets": targets} | changes
     fields = {name: given.pop(name) for name in list(given) if name in gf.Weights._fields}
     given["weights"] = given["weights"]._replace(**fields)
     given = jax.tree.map(lambda leaf: np.float32(leaf) if isinstance(leaf, np.ndarray) else leaf, given)

@@ -164,11 +164,7 @@ K, PERIODS = 12, 8
 
 def writes():
     now = np.arange(K * PERIODS) % K == 0
-    return {
-        "input": np.where(now, 1.0, 0.0),
-        "forget": np.where(now, 0.0, 1.0),
-        "output": np.ones(K * PERIODS),
-    }
+    return {"input": np.where(now, 1.0, 0.0), "forget": np.where(now, 0.0, 1.0), "output": np.ones(K * PERIODS)}
 
 
 @pytest.fixture(scope="module")

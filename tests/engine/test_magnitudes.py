@@ -105,12 +105,7 @@ def test_a_wide_layer_explodes_and_vanishes_within_one_row():
     """W_hh = diag(3, 0.2): the terms of two units grow and fade side by side; neither disturbs the other."""
     weights = gf.Weights(*map(np.float32, ([[0], [0]], np.diag([3, 0.2]), [0, 0], [0, 0])))
     lags = gf.lag_terms(
-        "rnn-linear",
-        weights,
-        np.zeros((STEPS, 1), np.float32),
-        np.float32([1, 1]),
-        np.full(STEPS, -1, np.float32),
-        60,
+        "rnn-linear", weights, np.zeros((STEPS, 1), np.float32), np.float32([1, 1]), np.full(STEPS, -1, np.float32), 60
     )
     u = np.arange(61)
     np.testing.assert_allclose(lags.entry("bias_hh", 0)[1], u * np.log(3), atol=1e-4)
@@ -149,13 +144,7 @@ def test_a_saturated_tanh_still_has_a_derivative(z):
 def constant_lstm(steps, *, i=0.0, f=0.0, g=0.0, o=0.0):
     """One unit whose pre-activations are the given constants: every weight is 0 but the biases."""
     weights = gf.Weights(*map(np.float32, (np.zeros((4, 1)), np.zeros((4, 1)), [i, f, g, o], np.zeros(4))))
-    return (
-        "lstm",
-        weights,
-        np.zeros((steps, 1), np.float32),
-        np.ones(1, np.float32),
-        np.full(steps, -1, np.float32),
-    )
+    return ("lstm", weights, np.zeros((steps, 1), np.float32), np.ones(1, np.float32), np.full(steps, -1, np.float32))
 
 
 def sigmoid(z):

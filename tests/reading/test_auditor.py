@@ -372,11 +372,7 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         claim(("pace", ".term_pace"), ("regime", "constant"), **TERM_FOR_DELTA),
         {"pace", "regime", ".pace"},
     ),
-    "level terms, though δ must vanish": (
-        FADING,
-        claim(("pace", 1.0), ("regime", "constant")),
-        {"pace", "regime"},
-    ),
+    "level terms, though δ must vanish": (FADING, claim(("pace", 1.0), ("regime", "constant")), {"pace", "regime"}),
     "a number in chaos": (Scenario(gain=12.0, horizon=256), claim(("sum", ".log_sum")), {"sum"}),
     "chaos not noticed": (
         Scenario(gain=12.0, horizon=256),
@@ -386,11 +382,7 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         ),
         {".chaotic"},  # its numbers are those of one run, and right for that
     ),
-    "chaos claimed of a calm network": (
-        Scenario(),
-        instead(("chaotic", True), chaotic=lambda r: True),
-        {".chaotic"},
-    ),
+    "chaos claimed of a calm network": (Scenario(), instead(("chaotic", True), chaotic=lambda r: True), {".chaotic"}),
     "a fading sum settles": (IMPULSE, claim(("settles", "growth_by_error")), {"settles"}),
     "a growing sum settles": (TURNING, claim(("settles", "growth_by_error")), {"settles"}),
     "a settled sum explodes": (Scenario(), claim(("explodes", "growth_by_error")), {"explodes"}),
@@ -406,11 +398,7 @@ FAULTS = {  # what was wrong: (of what, put back, the kinds that must be found f
         claim(("explodes", "growth_by_error"), ("sum_rate_by_error", 1.06)),
         {"explodes", "sum_rate_by_error"},
     ),
-    "a power of what grows by a factor": (
-        replace(PRESETS["Constant"], gain=1.037),
-        claim(("power", 2.37)),
-        {"power"},
-    ),
+    "a power of what grows by a factor": (replace(PRESETS["Constant"], gain=1.037), claim(("power", 2.37)), {"power"}),
     "a power that is called steady": (
         replace(PRESETS["Constant"], gain=1.037),
         claim(growth_by_error=lambda r: r.growth_by_error._replace(power_steady=True, log_change=1.0)),

@@ -290,10 +290,7 @@ ROWS = {  # name: (terms by lag, regime)
     "vanishing slowly": (geometric(0.985), "vanishing"),
     "vanishing, tiny": (geometric(0.8, size=1e-9), "vanishing"),
     "vanishing at once": (geometric(0.01), "vanishing"),
-    "vanishing through noise": (
-        geometric(0.5) + 2 * np.random.default_rng(0).standard_normal(T),
-        "vanishing",
-    ),
+    "vanishing through noise": (geometric(0.5) + 2 * np.random.default_rng(0).standard_normal(T), "vanishing"),
     "constant": (geometric(1.0), "constant"),
     "constant with noise": (np.random.default_rng(0).standard_normal(T), "constant"),
     "constant, no state before the first step": (np.append(np.zeros(T), ZERO), "constant"),

@@ -8,11 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-GATES = {
-    "lstm": ("input", "forget", "cell", "output"),
-    "gru": ("reset", "update", "new"),
-    "mingru": ("update", "new"),
-}
+GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new"), "mingru": ("update", "new")}
 PINNABLE = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update"), "mingru": ("update",)}
 FIELDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 LN2 = np.log(2)

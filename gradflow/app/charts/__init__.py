@@ -44,14 +44,7 @@ class Chart(NamedTuple):
 
 CHARTS = {
     "terms": Chart(terms.domain, terms.data, terms.say, terms.specification),
-    "sums": Chart(
-        sums.domain,
-        sums.data,
-        sums.say,
-        sums.specification,
-        sums.widest,
-        sums.bounded,
-    ),
+    "sums": Chart(sums.domain, sums.data, sums.say, sums.specification, sums.widest, sums.bounded),
     "factors": Chart(factors.domain, factors.data, factors.say, factors.specification),
     "unrolled": Chart(unrolled.domain, unrolled.data, unrolled.say, unrolled.specification),
     "growth": Chart(growth.domain, growth.data, growth.say, growth.specification),

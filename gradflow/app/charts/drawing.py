@@ -74,10 +74,7 @@ def panel(
     x = alt.X(
         "corner:Q",
         scale=alt.Scale(
-            range=[alt.expr(panel.left), alt.expr(panel.right)],
-            domain=[-0.5, alt.expr(x_end)],
-            nice=False,
-            padding=0,
+            range=[alt.expr(panel.left), alt.expr(panel.right)], domain=[-0.5, alt.expr(x_end)], nice=False, padding=0
         ),
         axis=alt.Axis(
             title=x_title,

@@ -118,11 +118,7 @@ LAYOUT = {
 
 
 def specification(
-    x_title: str,
-    description: str,
-    x_axis: dict[str, Any] | None = None,
-    plain_axis: bool = False,
-    points: bool = False,
+    x_title: str, description: str, x_axis: dict[str, Any] | None = None, plain_axis: bool = False, points: bool = False
 ) -> dict[str, Any]:
     """The constant specification of curves over `x_title`; plain_axis: of shares, in per cent; points: some apart."""
     import altair as alt

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
 from gradflow.app.lessons.record import Evidence
 from gradflow.app.measurement import Measurement, measure
 from gradflow.app.scenario import Scenario
-from gradflow.reading import Growth, number
+from gradflow.reading import number
 
 SEEDS = range(8)
 Value = Callable[[Measurement], float]
@@ -59,31 +60,10 @@ def plain(value: float) -> str:
     return "0" if value == 0 else ("−" if value < 0 else "") + number(math.log(abs(value)))
 
 
-def pace(measurement: Measurement) -> float:
-    """What a step back multiplies the error by: that of ‖δ(t, t−u)‖, not of the terms."""
-    return measurement.reading.pace
-
-
-def term_pace(measurement: Measurement) -> float:
-    """What a step back multiplies a term by: δ's pace, and what it meets."""
-    return measurement.reading.term_pace
-
-
-def coherence(measurement: Measurement) -> float:
-    """‖Σ term‖ / Σ ‖term‖, what is left of the terms when they are added."""
-    return measurement.reading.coherence
-
-
-def log_sum(measurement: Measurement) -> float:
-    """Natural log of ‖Σ term‖."""
-    return measurement.reading.log_sum
-
-
-def by_error(measurement: Measurement) -> Growth:
-    """How ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with the horizon, a `Growth`."""
-    return measurement.reading.growth_by_error
-
-
-def verdict(measurement: Measurement) -> str:
-    """The sentence that is true of any network: what a headline says where the lesson's own number has no meaning."""
-    return measurement.reading.verdict
+# Measurement -> of its reading:
+pace = attrgetter("reading.pace")  # what a step back multiplies the error by: that of ‖δ(t, t−u)‖, not of the terms
+term_pace = attrgetter("reading.term_pace")  # what a step back multiplies a term by: δ's pace, and what it meets
+coherence = attrgetter("reading.coherence")  # ‖Σ term‖ / Σ ‖term‖, what is left of the terms when they are added
+log_sum = attrgetter("reading.log_sum")  # natural log of ‖Σ term‖
+by_error = attrgetter("reading.growth_by_error")  # how ‖Σ‖ / ‖dC(t)/dh(t)‖ grows with the horizon, a `Growth`
+verdict = attrgetter("reading.verdict")  # the sentence that is true of any network, where a lesson's own says nothing

@@ -91,10 +91,7 @@ LSTM = Lesson(
     view=View(),
     controls=("forget", "gain"),
     guess=Guess(
-        "What does each step back on the cell path multiply the error by?",
-        pace,
-        range=Range(0.0, 1.2, 0.01),
-        near=0.02,
+        "What does each step back on the cell path multiply the error by?", pace, range=Range(0.0, 1.2, 0.01), near=0.02
     ),
     reveal=_reveal,
     conclusion=(

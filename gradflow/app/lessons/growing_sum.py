@@ -222,10 +222,7 @@ GROWTH = Lesson(
     ),
     try_this="Find the gain at which the sum, divided by the error, is a thousand. It is closer to 1 than you think.",
     sources=(
-        (
-            PASCANU,
-            "a largest singular value above 1/γ is necessary for an explosion, not sufficient; clipping by norm",
-        ),
+        (PASCANU, "a largest singular value above 1/γ is necessary for an explosion, not sufficient; clipping by norm"),
         (SAXE, "orthogonal weights keep the size of what they carry"),
         (ZUCCHET, "how the gradient of the recurrent weight of one linear unit grows"),
     ),

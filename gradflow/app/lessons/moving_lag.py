@@ -176,9 +176,7 @@ IGNORES = Lesson(
             "The write before the last one is seen as well, twelve lags further back.",
         ),
         stops(
-            DELAY_LINE,
-            "At every time the output ignores the present input and the ten before it.",
-            "Show a delay line",
+            DELAY_LINE, "At every time the output ignores the present input and the ten before it.", "Show a delay line"
         )._replace(view=View(closer=True, show="sums", lag=11)),
     ),
     try_this="Set the time to 71, then go on by one step. Where does everything come from now? And twelve steps later?",

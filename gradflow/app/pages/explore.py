@@ -81,11 +81,7 @@ def files() -> toolbar.Files:
     return {
         "Chart, PNG": ("gradflow.png", "image/png", lambda: drawn("png")),
         "Chart, SVG": ("gradflow.svg", "image/svg+xml", lambda: drawn("svg")),
-        "Numbers, NPZ": (
-            "gradflow.npz",
-            "application/octet-stream",
-            lambda: export.archive(scenario),
-        ),
+        "Numbers, NPZ": ("gradflow.npz", "application/octet-stream", lambda: export.archive(scenario)),
         "Scenario, JSON": ("gradflow.json", "application/json", lambda: export.to_json(scenario)),
     }
 
