@@ -89,6 +89,15 @@ def test_a_sweep_of_the_gain_passes_slowly_by_one_and_ends_where_it_began(visit)
     assert link(page)["gain"] == "0.505"
 
 
+def test_a_range_keeps_the_focus_while_others_come_and_go(visit):
+    page = visit({"closer": "true", "show": "sums"})
+    slider(page, "lag").focus()
+    for show, others in (("Terms", 0), ("Sums", 1)):
+        page.get_by_role("radio", name=show, exact=True).evaluate("radio => radio.click()")
+        expect(slider(page, "row")).to_have_count(others)
+        expect(slider(page, "lag")).to_be_focused()
+
+
 @pytest.mark.parametrize("leave", ["Enter", "Tab", "click"])
 def test_a_number_is_taken_when_it_is_typed_and_not_before(visit, leave):
     page, sent = visit(), []

@@ -49,7 +49,7 @@ export default function ({ parentElement, data: [data], setStateValue }) {
     live.rows = new Map(data.ranges.map((range) => [range.name, kept.get(range.name) ?? createRow(live, range)]));
     stop(live);
     live.player = data.play ? createPlayer(live, data.ranges) : null;
-    panel.replaceChildren(...[...live.rows.values()].map((row) => row.element), ...(live.player ? [live.player.element] : []));
+    arrange(panel, [...live.rows.values(), ...(live.player ? [live.player] : [])].map(({ element }) => element));
   }
   for (const range of data.ranges) {
     const row = live.rows.get(range.name);
@@ -65,6 +65,13 @@ export default function ({ parentElement, data: [data], setStateValue }) {
     document.removeEventListener("click", live.click);
     for (const type of ELSEWHERE) document.removeEventListener(type, live.elsewhere, true);
   };
+}
+
+// What stays is not taken out and put back: it would lose the focus, and a key pressed then would be no one's.
+
+function arrange(panel, elements) {
+  for (const element of [...panel.children]) if (!elements.includes(element)) element.remove();
+  elements.forEach((element, k) => panel.children[k] === element || panel.insertBefore(element, panel.children[k]));
 }
 
 // After the line was lost there may be another server at its end, which knows nothing of this page. Streamlit then waits
