@@ -71,13 +71,17 @@ def block_sums(
 
         def add(i, loop_state):
             total, delta = loop_state
-            fill = lambda s, delta: lax.dynamic_update_slice_in_dim(delta, scaled(i * SUM_STEPS + s), s, 0)
-            delta = lax.fori_loop(0, SUM_STEPS // FILL_STEPS, lambda j, delta: fill(j * FILL_STEPS, delta), delta)
-            rows = delta.reshape(SUM_STEPS, -1)
+
+            def fill(j, delta):
+                s = j * FILL_STEPS
+                return lax.dynamic_update_slice_in_dim(delta, scaled(i * SUM_STEPS + s), s, 0)
+
+            delta = lax.fori_loop(0, SUM_STEPS // FILL_STEPS, fill, delta)
 
             def add_tile(j, total):
                 tile = lax.dynamic_slice_in_dim(index_step(columns, j), i * SUM_STEPS, SUM_STEPS, axis=1)
-                return lax.dynamic_update_index_in_dim(total, index_step(total, j) + dot(tile, rows), j, 0)
+                added = index_step(total, j) + dot(tile, delta.reshape(SUM_STEPS, -1))
+                return lax.dynamic_update_index_in_dim(total, added, j, 0)
 
             return lax.fori_loop(0, needed[i], add_tile, total), delta
 

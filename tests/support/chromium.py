@@ -9,8 +9,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 CHART = ".chart"
 CANVAS = f"{CHART} canvas"
-SHELL = "chromium-headless-shell"  # what Playwright itself runs headless: a page there costs about half the processor
 WITH_WINDOWS = ("chromium", "chromium-browser")  # what people have: its windows' own buttons are pages too
+BROWSERS = ("chromium-headless-shell", *WITH_WINDOWS)  # first what Playwright itself runs headless: a page costs half
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -63,13 +63,13 @@ INK = """
 """
 
 
-def executable(playwright, browsers=(SHELL, *WITH_WINDOWS)):
+def executable(playwright, browsers=BROWSERS):
     """The path of a Chromium, the system's own or Playwright's; None where there is none."""
     own = Path(playwright.chromium.executable_path)
     return next(filter(None, map(shutil.which, browsers)), str(own) if own.exists() else None)
 
 
-def launch(playwright, browsers=(SHELL, *WITH_WINDOWS)):
+def launch(playwright, browsers=BROWSERS):
     """A headless Chromium; see `executable`."""
     return playwright.chromium.launch(executable_path=executable(playwright, browsers), args=FLAGS)
 

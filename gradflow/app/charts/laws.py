@@ -29,7 +29,7 @@ def data(sums: dict[str, np.ndarray]) -> Tables:
         base.decades(*sums.values()),
         length=steps,
         title="The sums at ρ = 1, by the steps T",
-        subtitle="by the error; root mean squares over 48 draws",
+        subtitle="divided by the error; root mean squares, 48 draws",
         lit=-1,
         words=said,
     )
